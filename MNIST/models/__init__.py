@@ -1,0 +1,6 @@
+"""The networks of this folder; the only place that lists them."""
+
+from models.LeNet_5 import LeNet_5
+from models.LeNet_300_100 import LeNet_300_100
+
+ARCHITECTURES = {"LeNet_300_100": LeNet_300_100, "LeNet_5": LeNet_5}

@@ -1,0 +1,271 @@
+"""Save, load and rebuild networks; owns every path under `saved_models/`.
+
+A checkpoint is a dictionary of tensors and plain values, loaded with `torch.load(weights_only=True)`:
+`acc`, `state_dict`, `mask` (the published format) and what rebuilds the network without any other file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import pickle
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from specdnn.structures import KeptUnits, SpecDNNError
+from specdnn.surgery import CompactNetwork, cut
+
+PUBLISHED_ALGO = "OSLOM"
+
+
+# ------------------------------------------------------------------------------------------ paths
+
+
+@dataclass(frozen=True)
+class SavedModels:
+    """Names of everything under the save folder, for one network, data set and seed."""
+
+    root: Path
+    arch: str
+    dataset: str = ""  # empty for the folder's own data set
+    seed: int = 1
+
+    @property
+    def folder(self) -> Path:
+        folder = self.root / self.dataset if self.dataset else self.root
+        return folder if self.seed == 1 else folder / f"seed{self.seed}"
+
+    def parent(self) -> Path:
+        return self.folder / f"{self.arch}.best_origin.pth.tar"
+
+    def pruned(self, classes, algo: str) -> Path:
+        """`classes` None: all of them."""
+        stem = f"{self.arch}.prune" if classes is None else f"{self.arch}.specialize.{joined(classes)}"
+        return self.folder / f"{stem}.{algo}.pth.tar"
+
+    def retrained(self, classes, algo: str) -> Path:
+        parts = [self.arch] + ([] if classes is None else ["specialize", joined(classes)])
+        parts += [algo] if algo != PUBLISHED_ALGO else []
+        return self.folder / f"{'.'.join(parts)}.best_retrained.pth.tar"
+
+    def table(self, ending: str) -> Path:
+        return self.folder / f"{self.arch}.{ending}"
+
+
+def joined(classes) -> str:
+    return "-".join(str(c) for c in classes)
+
+
+def metrics_path(checkpoint: Path) -> Path:
+    """The metrics file beside a checkpoint."""
+    return checkpoint.with_name(checkpoint.name.removesuffix(".pth.tar") + ".json")
+
+
+def round_path(checkpoint: Path, number: int, ending: str) -> Path:
+    """One file of a round's evidence (`edges`, `tp`, `json`) beside the pruned checkpoint."""
+    return checkpoint.with_name(checkpoint.name.removesuffix(".pth.tar") + ".rounds") / f"{number}.{ending}"
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file under a temporary name, then rename it: there is never half a file.
+
+    Raises SpecDNNError if the folder cannot be written.
+    """
+    content = content.encode() if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise SpecDNNError(f"cannot write {path}: {error.strerror}; choose another folder with --save-dir") from None
+
+
+def check_writable(folder: Path) -> None:
+    """Raise SpecDNNError, before any work is done, if nothing could be written below `folder`."""
+    existing = folder
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        reason = "is not a folder" if not existing.is_dir() else "cannot be written"
+        raise SpecDNNError(f"cannot write below {folder}: {existing} {reason}; choose another folder with --save-dir")
+
+
+def write_metrics(checkpoint: Path, metrics: dict) -> None:
+    write(metrics_path(checkpoint), json_text(metrics))
+
+
+def json_text(value: dict) -> str:
+    """JSON with one key a line; a number that does not exist is null."""
+    rows = (f"  {json.dumps(k)}: {json.dumps(_finite(v), default=str, allow_nan=False)}" for k, v in value.items())
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+def _finite(value):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def read_metrics(path: Path) -> dict | None:
+    """A metrics file, or None if there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ------------------------------------------------------------------------------------------ checkpoints
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network with its origin. `algo` is empty for a parent; `accuracy` is that on validation."""
+
+    arch: str
+    dataset: str
+    compact: CompactNetwork
+    normalisation: tuple[float, float]
+    accuracy: float
+    algo: str = ""
+    seed: int = 1
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        return self.compact.kept.classes
+
+
+def save(path: Path, saved: Checkpoint) -> None:
+    """Write a checkpoint. The same network gives the same bytes."""
+    network, kept = saved.compact.network, saved.compact.kept
+    state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    content = {
+        "acc": saved.accuracy,
+        "state_dict": {name: tensor for name, tensor in state.items() if name != "gather"},
+        "mask": pruned_inputs(kept, type(network)().chain.widths),
+        "arch": saved.arch,
+        "dataset": saved.dataset,
+        "classes": list(saved.classes),
+        "kept": [list(units) for units in kept.units],
+        "widths": list(network.chain.widths),
+        "gather": state["gather"].tolist() if "gather" in state else None,
+        "normalisation": list(saved.normalisation),
+        "algo": saved.algo,
+        "seed": saved.seed,
+    }
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write(path, buffer.getvalue())
+
+
+def pruned_inputs(kept: KeptUnits, full_widths) -> list[list[int]]:
+    """The published `mask`: per layer with weights, the indices of its pruned inputs."""
+    rows = zip(kept.units[:-1], full_widths[:-1], strict=True)
+    return [sorted(set(range(width)) - set(units)) for units, width in rows]
+
+
+def load(path: Path, architectures: dict, arch: str | None = None) -> Checkpoint:
+    """Read a checkpoint of ours or of the published format and rebuild its network.
+
+    `arch` is the network the user named, if any. Raises SpecDNNError if the file is missing, no
+    checkpoint, or of another network.
+    """
+    content = _read(path)
+    if arch and content.get("arch", arch) != arch:
+        raise SpecDNNError(f"{path} holds a {content['arch']}, not a {arch}: drop --arch or name another checkpoint")
+    if "kept" not in content:
+        return _published(path, content, architectures, arch)
+    try:
+        network = architectures[content["arch"]](tuple(content["widths"]), content["gather"])
+        state = dict(content["state_dict"])
+        if content["gather"] is not None:
+            state["gather"] = network.gather
+        network.load_state_dict(state)
+        kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
+        return Checkpoint(
+            content["arch"],
+            content["dataset"],
+            CompactNetwork(network, kept),
+            tuple(content["normalisation"]),
+            content["acc"],
+            content["algo"],
+            content["seed"],
+        )
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise SpecDNNError(f"{path} is not a checkpoint of {', '.join(architectures)}: {_first_line(error)}") from None
+
+
+def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise SpecDNNError(f"there is no checkpoint {path}: train one first, or check --pretrained")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise SpecDNNError(
+            f"{path} cannot be read as a checkpoint (damaged, or it holds more than tensors and plain values): "
+            f"{_first_line(error)}"
+        ) from None
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise SpecDNNError(f"{path} is not a checkpoint: expected a dictionary with state_dict")
+    return content
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _published(path: Path, content: dict, architectures: dict, arch: str | None) -> Checkpoint:
+    """The published format: full-size weights, and per layer the pruned inputs, which are cut here."""
+    candidates = [arch] if arch else list(architectures)
+    fitting = [name for name in candidates if _fits(architectures[name], content["state_dict"])]
+    if not fitting:
+        raise SpecDNNError(f"{path} does not hold the weights of {' or '.join(candidates)}: name its network with --arch")
+    network = architectures[fitting[0]]()
+    network.load_state_dict(content["state_dict"])
+    parent = CompactNetwork.parent(network)
+    try:
+        compact = cut(parent, _kept_by(content.get("mask"), parent.kept))
+        accuracy = float(content.get("acc") or 0)
+    except (ValueError, TypeError) as error:
+        raise SpecDNNError(f"{path}: its mask or acc is not of the published format: {_first_line(error)}") from None
+    algo = PUBLISHED_ALGO if compact.kept != parent.kept else ""
+    return Checkpoint(fitting[0], content.get("dataset", ""), compact, (), accuracy, algo, content.get("seed", 0))
+
+
+def _fits(network_type, state: dict) -> bool:
+    shapes = {name: tuple(tensor.shape) for name, tensor in network_type().state_dict().items()}
+    return shapes == {name: tuple(getattr(tensor, "shape", ())) for name, tensor in state.items()}
+
+
+def _kept_by(mask, kept: KeptUnits) -> KeptUnits:
+    """The units that a published mask leaves; None masks nothing."""
+    for depth, pruned in enumerate(mask or []):
+        gone = {int(unit) for unit in pruned}
+        if not gone <= set(kept.units[depth]):
+            raise ValueError(f"layer {depth} has no unit {max(gone)}")
+        kept = kept.replace(depth, set(kept.units[depth]) - gone)
+    return kept

@@ -1,0 +1,301 @@
+"""argv -> options -> one verb. The only Python file that prints or exits."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from specdnn import activations, checkpoint, pipeline, report, training
+from specdnn.checkpoint import Checkpoint, SavedModels
+from specdnn.structures import Options, SpecDNNError
+
+ALGORITHMS = ("OSLOM",)
+VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "publish")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but an error is one sentence and exit code 2."""
+
+    def error(self, message: str):
+        raise SpecDNNError(message)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A dataset folder: its place, its networks, and its `dataset` module."""
+
+    path: Path
+    architectures: dict
+    dataset: object
+
+
+def main(path: Path, architectures: dict, dataset, argv: list[str] | None = None) -> int:
+    """Run `main.py` of a dataset folder; returns the exit code (2 for a user's mistake)."""
+    try:
+        return run(Folder(path, architectures, dataset), sys.argv[1:] if argv is None else argv)
+    except SpecDNNError as error:
+        print(f"main.py: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("main.py: interrupted; finished steps are kept and the same command goes on from them", file=sys.stderr)
+        return 130
+
+
+def run(folder: Folder, argv: list[str]) -> int:
+    args = parser(folder).parse_args(argv)
+    verb = chosen_verb(args)
+    check_ranges(args)
+    if verb == "publish":
+        return publish(folder, args)
+    loaded = load_pretrained(folder, args, verb)
+    options = resolve(folder, args, verb, loaded)
+    checkpoint.check_writable(options.save_dir)
+    saved = saved_models(folder, options.save_dir, options.arch, options.dataset, options.seed)
+    if verb == "report":
+        return print_report(saved)
+    torch.set_num_threads(options.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    job = open_job(folder, options, saved)
+    verb_of(verb, job, loaded, lambda path: on_device(checkpoint.load(path, folder.architectures), job))
+    if verb == "sweep":
+        print_report(saved)
+    return 0
+
+
+def verb_of(verb: str, job: pipeline.Job, loaded: Checkpoint | None, load) -> None:
+    if verb == "train":
+        pipeline.train_parent(job)
+    elif verb == "sweep":
+        pipeline.sweep(job, load)
+    elif verb == "evaluate":
+        found = pipeline.evaluate(job, job.options.pretrained, on_device(loaded, job))
+        print(checkpoint.json_text({k: v for k, v in found.items() if k not in ("kept", "options")}), end="")
+        print(pipeline.summary(found))
+    else:
+        stage = pipeline.prune if verb == "prune" else pipeline.retrain
+        stage(job, job.options.pretrained, on_device(loaded, job))
+
+
+# ------------------------------------------------------------------------------------------ the command line
+
+
+def parser(folder: Folder) -> Parser:
+    p = Parser(prog="main.py", formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False, description=(
+        "Train a network; extract from it the small network that recognises the wanted classes; retrain that. "
+        "Without a verb the whole network is trained."))
+    add_verbs(p.add_argument_group("verbs (one of them)").add_mutually_exclusive_group())
+    add_common(p.add_argument_group("what and where"), folder)
+    add_training(p.add_argument_group("training"))
+    add_extraction(p.add_argument_group("extraction (--prune, --sweep)"))
+    add_oslom(p.add_argument_group("the OSLOM program (--prune, --sweep)"))
+    return p
+
+
+def add_verbs(verbs) -> None:
+    verbs.add_argument("--evaluate", action="store_true", help="measure any checkpoint given by --pretrained")
+    verbs.add_argument("--prune", action="store_true", help="cut --pretrained to the community of the wanted classes")
+    verbs.add_argument("--retrain", action="store_true", help="train what --prune saved, given by --pretrained")
+    verbs.add_argument("--sweep", action="store_true", help="train, then prune and retrain every class, then report; goes on where it was broken off")
+    verbs.add_argument("--report", action="store_true", help="print and write the table of the finished classes")
+    verbs.add_argument("--publish", action="store_true", help="copy the finished metrics files to results/ and rebuild the tables from them")
+
+
+def add_common(group, folder: Folder) -> None:
+    group.add_argument("--arch", choices=sorted(folder.architectures), help="the network (default: that of --pretrained, else LeNet_300_100)")
+    group.add_argument("--dataset", choices=sorted(folder.dataset.NORMALISATION), help=f"(default: that of --pretrained, else {folder.dataset.DEFAULT})")
+    group.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SPECDNN_DATA", folder.path / "data")), help="where the images lie or are downloaded to; SPECDNN_DATA sets it too")
+    group.add_argument("--save-dir", type=Path, default=folder.path / "saved_models", help="checkpoints and metrics files")
+    group.add_argument("--pretrained", type=Path, metavar="FILE", help="the checkpoint to start from")
+    group.add_argument("--specialize", type=int, nargs="+", metavar="N", help="the wanted classes (default: all of the checkpoint's)")
+    group.add_argument("--split", choices=("test", "validation"), default="test", help="what metrics files are measured on; choices are always made on validation")
+    group.add_argument("--seed", type=int, default=1)
+    group.add_argument("--threads", type=int, default=2, help="processor threads; the same number and seed give the same networks")
+    group.add_argument("--no-cuda", action="store_true", help="stay on the processor even if there is a GPU")
+    group.add_argument("--log-interval", type=int, default=1, metavar="N", help="epochs between two lines of metrics")
+
+
+def add_training(group) -> None:
+    group.add_argument("--batch-size", type=int, default=128)
+    group.add_argument("--test-batch-size", type=int, default=128)
+    group.add_argument("--epochs", type=int, help="of the verb's training: the parent's 20 (also under --sweep), --brief-epochs with --prune, --retrain-epochs with --retrain")
+    group.add_argument("--lr", type=float, help="highest learning rate of the verb's training: the parent's 0.003, 0.003 with --prune, 0.01 with --retrain")
+    group.add_argument("--lr-epochs", type=int, default=0, metavar="N", help="divide the learning rate by 10 every N epochs; 0: one cycle up and down")
+    group.add_argument("--optimizer", choices=("AdamW", "SGD"), default="AdamW")
+    group.add_argument("--momentum", type=float, default=0.9, help="of SGD")
+    group.add_argument("--weight-decay", "--wd", type=float, default=1e-4)
+    group.add_argument("--loss", choices=sorted(training.LOSSES), default="bce", help="bce on the logits, mse after the sigmoid, ce over all classes (ten-way training only; one-against-rest stays bce)")
+    group.add_argument("--retrain-epochs", type=int, default=20)
+    group.add_argument("--retrain-lr", type=float, default=0.01)
+
+
+def add_extraction(group) -> None:
+    group.add_argument("--algo", choices=ALGORITHMS, default="OSLOM", help="what chooses the units")
+    group.add_argument("--warmup-epochs", type=int, default=2, help="one-against-rest training before the first class graph; may be 0")
+    group.add_argument("--group-l1", type=float, default=5e-5, help="weight of the unit norms in the warm-up's loss")
+    group.add_argument("--rounds", type=int, default=2, help="class graph, community, cut: at most this often")
+    group.add_argument("--brief-epochs", type=int, default=2, help="training after every cut; may be 0")
+    group.add_argument("--brief-lr", type=float, default=0.003, help="of warm-up and brief training")
+    group.add_argument("--keep", type=float, default=0.2, help="share of the connections kept in the class graph")
+    group.add_argument("--strength", choices=sorted(activations.STRENGTHS), default="contrast", help="class activation: class against rest, or class alone")
+    group.add_argument("--rate", type=float, help="budget: share of the weights by the paper rule, above 0 and at most 1 (default: the community as it is)")
+    group.add_argument("--max-params", type=int, help="budget: true parameters, weights and biases")
+    group.add_argument("--trim", choices=("ties", "norm"), default="norm", help="what the last cut to the budget drops first: weak ties inside the community, or small weight norms")
+
+
+def add_oslom(group) -> None:
+    group.add_argument("--oslom-bin", type=Path, metavar="FILE", help="another program with the same command line (default: OSLOM_BIN, else oslom/, built on first use)")
+    group.add_argument("--oslom-runs", type=int, default=1, help="its -r")
+    group.add_argument("--oslom-t", type=float, default=0.1, help="its -t, the significance level")
+    group.add_argument("--oslom-timeout", type=float, default=600, help="seconds it may take")
+
+
+def chosen_verb(args) -> str:
+    verb = next((name for name in VERBS if getattr(args, name)), "train")
+    if verb in ("evaluate", "prune", "retrain") and args.pretrained is None:
+        raise SpecDNNError(f"--{verb} needs a checkpoint: give --pretrained FILE")
+    if verb not in ("evaluate", "prune", "retrain") and args.pretrained is not None:
+        raise SpecDNNError("--pretrained goes with --prune, --retrain or --evaluate: name one of them")
+    if verb == "train" and args.specialize is not None:
+        raise SpecDNNError("--specialize goes with --prune, --retrain, --evaluate or --sweep: name one of them")
+    return verb
+
+
+# option -> (test, what is right)
+RANGES = {
+    "keep": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
+    "rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
+    "max_params": (lambda v: v >= 1, "at least 1"),
+    "oslom_t": (lambda v: 0 <= v <= 1, "between 0 and 1"),
+    "oslom_timeout": (lambda v: v > 0, "above 0"),
+    "momentum": (lambda v: 0 <= v < 1, "between 0 and 1"),
+    "seed": (lambda v: 1 <= v <= 2147483399, "between 1 and 2147483399"),
+    **dict.fromkeys(("lr", "brief_lr", "retrain_lr"), (lambda v: 0 < v < float("inf"), "above 0")),
+    **dict.fromkeys(("threads", "batch_size", "test_batch_size", "rounds", "log_interval", "oslom_runs"), (lambda v: v >= 1, "at least 1")),
+    **dict.fromkeys(("epochs", "lr_epochs", "warmup_epochs", "brief_epochs", "retrain_epochs"), (lambda v: v >= 0, "at least 0")),
+    **dict.fromkeys(("weight_decay", "group_l1"), (lambda v: 0 <= v < float("inf"), "at least 0")),
+}
+
+
+def check_ranges(args) -> None:
+    for name, (right, words) in RANGES.items():
+        value = getattr(args, name)
+        if value is not None and not right(value):
+            raise SpecDNNError(f"--{name.replace('_', '-')} must be {words}, got {value}")
+
+
+# ------------------------------------------------------------------------------------------ options
+
+
+def load_pretrained(folder: Folder, args, verb: str) -> Checkpoint | None:
+    if args.pretrained is None:
+        return None
+    loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
+    if args.dataset and loaded.dataset and args.dataset != loaded.dataset:
+        raise SpecDNNError(f"{args.pretrained} was trained on {loaded.dataset}, not on {args.dataset}: drop --dataset or name another checkpoint")
+    return loaded
+
+
+def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Options:
+    """The command line with every default filled in."""
+    values = vars(args).copy()
+    specialize = values.pop("specialize")
+    for name in VERBS:
+        values.pop(name)
+    values["arch"] = loaded.arch if loaded else args.arch or "LeNet_300_100"
+    values["dataset"] = args.dataset or (loaded.dataset if loaded else "") or folder.dataset.DEFAULT
+    values["cuda"] = torch.cuda.is_available() and not values.pop("no_cuda")
+    values.pop("no_cuda", None)
+    values["classes"] = wanted_classes(specialize, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained)
+    values["algo"] = args.algo
+    for stage, (epochs, lr) in {"train": ("epochs", "lr"), "prune": ("brief_epochs", "brief_lr"), "retrain": ("retrain_epochs", "retrain_lr")}.items():
+        if stage == verb:
+            values[epochs] = values[epochs] if args.epochs is None else args.epochs
+            values[lr] = values[lr] if args.lr is None else args.lr
+    values["epochs"] = 20 if args.epochs is None else args.epochs
+    values["lr"] = 0.003 if args.lr is None else args.lr
+    return Options(**values)
+
+
+def wanted_classes(specialize, all_classes: int, loaded: Checkpoint | None, path) -> tuple[int, ...] | None:
+    """The classes asked for, sorted, or those of the checkpoint; None for all of them."""
+    own = loaded.classes if loaded else tuple(range(all_classes))
+    if specialize is None:
+        return None if len(own) == all_classes else own
+    wanted = tuple(sorted(set(specialize)))
+    unknown = [c for c in wanted if not 0 <= c < all_classes]
+    if unknown:
+        raise SpecDNNError(f"there is no class {unknown[0]}: classes are 0 to {all_classes - 1}")
+    if len(own) < all_classes and wanted != own:
+        raise SpecDNNError(f"{path} is specialised to {checkpoint.joined(own)}, not to {checkpoint.joined(wanted)}: drop --specialize or name another checkpoint")
+    return wanted
+
+
+def saved_models(folder: Folder, root: Path, arch: str, dataset: str, seed: int) -> SavedModels:
+    return SavedModels(root, arch, "" if dataset == folder.dataset.DEFAULT else dataset, seed)
+
+
+def open_job(folder: Folder, options: Options, saved: SavedModels) -> pipeline.Job:
+    device = torch.device("cuda" if options.cuda else "cpu")
+    data = folder.dataset.load(options.dataset, options.data_dir, device)
+    return pipeline.Job(options, data, folder.architectures[options.arch], saved, tqdm.write)
+
+
+def on_device(loaded: Checkpoint, job: pipeline.Job) -> Checkpoint:
+    loaded.compact.network.to(job.data.train.images.device)
+    return loaded
+
+
+# ------------------------------------------------------------------------------------------ tables
+
+
+def print_report(saved: SavedModels) -> int:
+    """Print the table of the finished classes and write it as Markdown and CSV."""
+    found = finished(saved.folder)
+    rows = report.cells(found, saved.arch)
+    if not rows:
+        raise SpecDNNError(f"nothing to report: no retrained {saved.arch} in {saved.folder}; run --sweep, or --prune and --retrain first")
+    table = report.markdown_table(rows, parents(found, saved.arch))
+    checkpoint.write(saved.table("md"), table)
+    checkpoint.write(saved.table("csv"), report.csv_table(rows))
+    print(f"{table}\nwritten to {saved.table('md')} and {saved.table('csv')}")
+    return 0
+
+
+def finished(folder: Path) -> list[dict]:
+    found = (checkpoint.read_metrics(path) for path in sorted(folder.glob("*.json")))
+    return [metrics for metrics in found if metrics]
+
+
+def parents(found: list[dict], arch: str) -> list[dict]:
+    return sorted((m for m in found if m.get("verb") == "train" and m["arch"] == arch), key=lambda m: m["seed"])
+
+
+def publish(folder: Folder, args) -> int:
+    """Copy the metrics files to results/runs, build the tables and the README's section from those alone."""
+    runs, readme = folder.path / "results" / "runs", folder.path.parent / "README.md"
+    for source in sorted([*args.save_dir.glob("*.json"), *args.save_dir.glob("seed*/*.json")]):
+        seed = f"{source.parent.name}." if source.parent != args.save_dir else ""
+        checkpoint.write(runs / f"{seed}{source.name}", source.read_bytes())
+    sections = [published_section(folder, arch, finished(runs)) for arch in sorted(folder.architectures)]
+    if not any(sections):
+        raise SpecDNNError(f"nothing to publish: no finished runs in {args.save_dir} or {runs}")
+    text = report.between(readme.read_text(), f"results of {folder.path.name}", "\n".join(filter(None, sections)))
+    checkpoint.write(readme, text)
+    print(f"written: {runs}, the tables beside it, and the results section of {readme}")
+    return 0
+
+
+def published_section(folder: Folder, arch: str, found: list[dict]) -> str:
+    rows = report.cells(found, arch)
+    if not rows:
+        return ""
+    table = report.markdown_table(rows, parents(found, arch))
+    checkpoint.write(folder.path / "results" / f"{arch}.md", table)
+    checkpoint.write(folder.path / "results" / f"{arch}.csv", report.csv_table(rows))
+    return f"### {arch}\n\n{report.provenance(rows)}\n\n{table}"

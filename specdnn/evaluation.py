@@ -1,0 +1,127 @@
+"""Metrics and sizes, one definition of each. The metrics are scikit-learn's."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from sklearn import metrics
+
+
+PER_CLASS = ("accuracy", "always_no_accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "tp", "fp", "fn", "tn")
+
+
+@torch.no_grad()
+def logits_of(network, images: torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
+    """Logits (n, outputs) of a network in evaluation mode."""
+    network.eval()
+    return torch.cat([network(batch) for batch in images.split(batch_size)])
+
+
+def one_class(truth: np.ndarray, logit: np.ndarray) -> dict[str, float]:
+    """Metrics of one one-against-rest output: yes where the sigmoid exceeds 1/2, i.e. the logit exceeds 0.
+
+    `truth` (n,) of 0/1, `logit` (n,). Undefined ratios count as 0; AUROC needs both kinds of image.
+    """
+    said = logit > 0
+    tn, fp, fn, tp = (int(count) for count in metrics.confusion_matrix(truth, said, labels=[0, 1]).ravel())
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(truth, said, average="binary", zero_division=0)
+    both = 0 < truth.sum() < len(truth)
+    return {
+        "accuracy": float(metrics.accuracy_score(truth, said)),
+        "always_no_accuracy": float(1 - np.mean(truth)),
+        "balanced_accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2 if both else float("nan"),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "auroc": float(metrics.roc_auc_score(truth, logit)) if both else float("nan"),
+        "tp": tp,
+        "fp": fp,
+        "fn": fn,
+        "tn": tn,
+    }
+
+
+def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes: int) -> dict:
+    """The metrics of a network with one output per class of `classes`.
+
+    One class: numbers. Several: lists in their order and `mean_...` beside them. All classes (ten-way):
+    `accuracy` is argmax accuracy and the one-against-rest list is `one_against_rest_accuracy`.
+    """
+    logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
+    columns = [one_class((labels == c).astype(int), logits[:, k]) for k, c in enumerate(classes)]
+    if len(columns) == 1:
+        return columns[0]
+    found: dict = {name: [column[name] for column in columns] for name in PER_CLASS}
+    found |= {f"mean_{name}": float(np.mean(found[name])) for name in PER_CLASS[:7]}
+    if len(columns) == all_classes:
+        found["one_against_rest_accuracy"] = found["accuracy"]
+        found["accuracy"] = float(np.mean(np.array(classes)[logits.argmax(1)] == labels))
+    return found
+
+
+def headline(found: dict) -> tuple[float, float]:
+    """(accuracy, balanced accuracy) of a metrics dictionary, means where there are several outputs."""
+    accuracy = found["accuracy"] if np.isscalar(found["accuracy"]) else found["mean_accuracy"]
+    return accuracy, found.get("mean_balanced_accuracy", found["balanced_accuracy"])
+
+
+# ------------------------------------------------------------------------------------------ sizes
+
+
+def sizes(network, parent_type, image_shape) -> dict:
+    """Both size conventions of a compact network, beside those of its ten-output parent.
+
+    `true_...` counts weights and parameters (weights and biases) of the network; `paper_rule_...` is the
+    published count, which the network's file defines.
+    """
+    parent = parent_type()
+    rule, base = (parent_type.paper_rule_weights(widths) for widths in (network.chain.widths, parent.chain.widths))
+    return {
+        "true_weights": weights(network),
+        "true_parameters": parameters(network),
+        "true_rate": parameters(network) / parameters(parent),
+        "paper_rule_weights": rule,
+        "paper_rule_rate": rule / base,
+        "macs": macs(network, image_shape),
+        "buffer_bytes": sum(b.numel() * b.element_size() for b in network.buffers()),
+    }
+
+
+def weights(network) -> int:
+    return sum(p.numel() for p in network.parameters() if p.dim() > 1)
+
+
+def parameters(network) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+def macs(network, image_shape) -> int:
+    """Multiply-accumulates of one image: per module its weights times the positions they are applied at."""
+    total = 0
+
+    def count(module, _, output):
+        nonlocal total
+        total += module.weight.numel() * (output[0].numel() // module.weight.shape[0])
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if hasattr(m, "weight")]
+    logits_of(network, _blank(network, image_shape))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def latency_ms(network, image_shape, repeats: int = 50) -> float:
+    """Median milliseconds of one image through the network where it lies, batch size 1."""
+    image, seconds = _blank(network, image_shape), []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        logits_of(network, image).cpu()
+        seconds.append(time.perf_counter() - start)
+    return 1000 * float(np.median(seconds))
+
+
+def _blank(network, image_shape) -> torch.Tensor:
+    parameter = next(network.parameters())
+    return torch.zeros(1, *image_shape, dtype=parameter.dtype, device=parameter.device)

@@ -1,0 +1,287 @@
+"""The value types that pass between the rooms: plain, frozen, checked when built.
+
+Nothing here imports torch or touches a disk; `Split` and `Dataset` merely carry tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class SpecDNNError(Exception):
+    """Something the user can put right; the message is one sentence that says how."""
+
+
+# ------------------------------------------------------------------------------------------ networks
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The units at one depth of a network.
+
+    `name` is the module whose output the units are (`input` for the first layer). `positions` is the
+    number of units per channel where a convolution is flattened, otherwise 1.
+    """
+
+    name: str
+    units: int
+    positions: int = 1
+    prunable: bool = True
+
+    def __post_init__(self) -> None:
+        if self.units < 1 or self.positions < 1:
+            raise ValueError(f"layer {self.name}: needs at least one unit, got {self.units}")
+
+
+@dataclass(frozen=True)
+class LayerChain:
+    """A network as a chain of fully connected layers of units, the input first, the outputs last."""
+
+    layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.layers) < 2 or self.layers[-1].prunable:
+            raise ValueError("a chain ends in a layer of outputs, which is not prunable")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(layer.name for layer in self.layers)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(layer.units for layer in self.layers)
+
+    @property
+    def prunable(self) -> tuple[int, ...]:
+        """Depths of the prunable layers."""
+        return tuple(d for d, layer in enumerate(self.layers) if layer.prunable)
+
+
+@dataclass(frozen=True)
+class KeptUnits:
+    """Per layer, the input and the outputs included, which units of the parent stay (sorted indices)."""
+
+    units: tuple[tuple[int, ...], ...]
+
+    def __post_init__(self) -> None:
+        for depth, units in enumerate(self.units):
+            if not units or list(units) != sorted(set(units)) or units[0] < 0:
+                raise ValueError(f"kept units of layer {depth} must be sorted, distinct and not empty")
+
+    @classmethod
+    def everything(cls, chain: LayerChain) -> KeptUnits:
+        return cls(tuple(tuple(range(width)) for width in chain.widths))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(len(units) for units in self.units)
+
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """The wanted classes are the kept units of the output layer."""
+        return self.units[-1]
+
+    def replace(self, depth: int, units) -> KeptUnits:
+        """The same with other units at one depth (0 is the input)."""
+        changed = tuple(sorted(int(u) for u in units))
+        return KeptUnits(self.units[:depth] + (changed,) + self.units[depth + 1 :])
+
+    def within(self, wider: KeptUnits) -> list[np.ndarray]:
+        """Per layer the positions of these units among those of `wider`.
+
+        Raises ValueError if a unit is not there.
+        """
+        positions = []
+        for inner, outer in zip(self.units, wider.units, strict=True):
+            if not set(inner) <= set(outer):
+                raise ValueError("these units are not a subset of the network's units")
+            positions.append(np.searchsorted(np.array(outer), np.array(inner)))
+        return positions
+
+
+# ------------------------------------------------------------------------------------------ graphs
+
+
+@dataclass(frozen=True)
+class ClassGraph:
+    """Units and kept connections, weighted by what the wanted classes activate.
+
+    Nodes number the parent's units layer after layer, so an id means the same unit in every round.
+    `edges`: (E, 2) int64 nodes, source then target. `strengths`: (E,) float64, positive.
+    `relevance`: per layer an array of the parent's width, 0 for units that are no longer there.
+    """
+
+    chain: LayerChain
+    edges: np.ndarray
+    strengths: np.ndarray
+    relevance: tuple[np.ndarray, ...]
+    wanted: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.edges.shape != (len(self.strengths), 2):
+            raise ValueError("one strength per edge")
+        if not np.all(np.isfinite(self.strengths) & (self.strengths > 0)):
+            raise ValueError("strengths must be positive and finite")
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """First node of every layer, and the number of nodes at the end."""
+        return np.concatenate([[0], np.cumsum(self.chain.widths)])
+
+    def nodes(self, depth: int, units) -> np.ndarray:
+        return self.offsets[depth] + np.asarray(units, dtype=np.int64)
+
+    def units(self, nodes) -> list[np.ndarray]:
+        """Per layer the parent's unit indices of these nodes, ascending."""
+        nodes = np.unique(np.asarray(nodes, dtype=np.int64))
+        offsets = self.offsets
+        cuts = np.searchsorted(nodes, offsets)
+        return [nodes[a:b] - start for a, b, start in zip(cuts, cuts[1:], offsets)]
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """Nodes of the wanted outputs."""
+        return self.nodes(len(self.chain.layers) - 1, self.wanted)
+
+
+@dataclass(frozen=True)
+class Module:
+    """One community of a cover: its nodes, ascending, and its significance (OSLOM's bs; small is strong)."""
+
+    nodes: tuple[int, ...]
+    significance: float
+
+    @property
+    def significant(self) -> bool:
+        """A homeless node is listed as a module of one node with bs 1."""
+        return len(self.nodes) > 1 and self.significance < 1
+
+
+@dataclass(frozen=True)
+class Cover:
+    """What OSLOM answers: modules that may overlap, the homeless nodes as modules of one."""
+
+    modules: tuple[Module, ...]
+
+    @property
+    def significant(self) -> tuple[Module, ...]:
+        return tuple(module for module in self.modules if module.significant)
+
+    @property
+    def homeless(self) -> tuple[int, ...]:
+        return tuple(m.nodes[0] for m in self.modules if len(m.nodes) == 1)
+
+
+@dataclass(frozen=True)
+class ClassCommunity:
+    """The module chosen for the wanted classes, with the modules joined to it and the figures to report."""
+
+    nodes: np.ndarray
+    significance: float
+    output_in_community: bool
+    captured_relevance: float
+    joined: int
+    module_sizes: tuple[int, ...]
+
+
+# ------------------------------------------------------------------------------------------ data
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (n, channels, height, width), normalised, and labels (n,), tensors on one device."""
+
+    images: Any
+    labels: Any
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Three splits and what is needed to read them; normalisation is (mean, standard deviation)."""
+
+    name: str
+    class_names: tuple[str, ...]
+    normalisation: tuple[float, float]
+    train: Split
+    validation: Split
+    test: Split
+
+    def split(self, name: str) -> Split:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+
+# ------------------------------------------------------------------------------------------ options
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training: everything that shapes it except network and data."""
+
+    epochs: int
+    lr: float
+    loss: str = "bce"
+    optimizer: str = "AdamW"
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    lr_epochs: int = 0
+    batch_size: int = 128
+    group_l1: float = 0.0
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options of `main.py`, resolved. The command line's help says what each means."""
+
+    arch: str
+    dataset: str
+    data_dir: Path
+    save_dir: Path
+    pretrained: Path | None
+    classes: tuple[int, ...] | None
+    algo: str
+    seed: int
+    threads: int
+    cuda: bool
+    split: str
+    # training
+    loss: str
+    optimizer: str
+    batch_size: int
+    test_batch_size: int
+    epochs: int
+    lr: float
+    lr_epochs: int
+    momentum: float
+    weight_decay: float
+    log_interval: int
+    # extraction
+    warmup_epochs: int
+    group_l1: float
+    rounds: int
+    brief_epochs: int
+    brief_lr: float
+    keep: float
+    strength: str
+    rate: float | None
+    max_params: int | None
+    trim: str
+    # the oslom program
+    oslom_bin: Path | None
+    oslom_runs: int
+    oslom_t: float
+    oslom_timeout: float
+    # retraining
+    retrain_epochs: int
+    retrain_lr: float
+
+    @property
+    def budgeted(self) -> bool:
+        return self.rate is not None or self.max_params is not None

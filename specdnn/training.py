@@ -1,0 +1,105 @@
+"""One loop for every kind of training. Yields one record an epoch and prints nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from specdnn.connections import outgoing_norms
+from specdnn.evaluation import logits_of
+from specdnn.structures import Recipe, Split
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch left: mean training loss, validation score, whether it is the best so far."""
+
+    epoch: int
+    loss: float
+    score: float
+    best: bool
+
+
+def bce(logits, targets):
+    """Binary cross-entropy of each logit against 0/1."""
+    return functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+def mse(logits, targets):
+    """Squared error after the sigmoid, as published."""
+    return functional.mse_loss(torch.sigmoid(logits), targets)
+
+
+def cross_entropy(logits, targets):
+    """Cross-entropy over all classes; `targets` one-hot."""
+    return functional.cross_entropy(logits, targets)
+
+
+LOSSES = {"bce": bce, "mse": mse, "ce": cross_entropy}
+
+
+def one_against_rest(labels: torch.Tensor, classes) -> torch.Tensor:
+    """Targets (n, classes) of 0 and 1: column k says whether the image shows classes[k]."""
+    wanted = torch.as_tensor(list(classes), device=labels.device)
+    return (labels[:, None] == wanted).float()
+
+
+def train(
+    network,
+    data: Split,
+    classes,
+    recipe: Recipe,
+    validate: Callable[[torch.Tensor], float],
+    validation: Split,
+    tick: Callable[[], None] = lambda: None,
+) -> Iterator[EpochRecord]:
+    """Train `network` in place, one-against-rest for `classes`, and leave it in its best epoch.
+
+    `validate` scores the validation logits (higher is better); `tick` is called after every batch.
+    Order of the images and nothing else is random, from `recipe.seed`.
+    """
+    targets = one_against_rest(data.labels, classes)
+    batches = -(-len(data) // recipe.batch_size)
+    optimizer, schedule = _optimizer(network, recipe, batches)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    best_score, best_state = float("-inf"), copy.deepcopy(network.state_dict())
+    for epoch in range(1, recipe.epochs + 1):
+        network.train()
+        total = torch.zeros((), device=data.images.device)
+        order = torch.randperm(len(data), generator=generator).to(data.images.device)
+        for batch in order.split(recipe.batch_size):
+            loss = LOSSES[recipe.loss](network(data.images[batch]), targets[batch])
+            if recipe.group_l1:
+                norms = list(outgoing_norms(network))
+                loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in network.chain.prunable)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            total += loss.detach() * len(batch)
+            tick()
+        score = validate(logits_of(network, validation.images))
+        if score > best_score:
+            best_score, best_state = score, copy.deepcopy(network.state_dict())
+        yield EpochRecord(epoch, float(total) / len(data), score, score == best_score)
+    network.load_state_dict(best_state)
+
+
+def _optimizer(network, recipe: Recipe, batches: int):
+    """The optimizer and its schedule, stepped every batch.
+
+    `lr_epochs` > 0 divides the rate by 10 every so many epochs (published); 0 is one cycle
+    (Smith and Topin 2018).
+    """
+    if recipe.optimizer == "SGD":
+        optimizer = torch.optim.SGD(network.parameters(), recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
+    else:
+        optimizer = torch.optim.AdamW(network.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    if recipe.lr_epochs:
+        return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, recipe.lr_epochs * batches, gamma=0.1)
+    steps = recipe.epochs * batches
+    return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
