@@ -1,0 +1,201 @@
+// Cleaning one group: which vertices does it significantly have (sections 4.2-4.6; paper, "Single
+// cluster analysis")?
+//
+// One pass takes the worst member out until the best of the outsiders are significant with respect
+// to what is left; these are then added. In a restricted pass only vertices of the original group may
+// come back. Passes differ by how equals are ordered, so they are repeated and the largest result
+// counts if most passes find one. A group that does not survive is inflated by some of its best
+// neighbours and tried again.
+#ifndef OSLOM_CLEANUP_H
+#define OSLOM_CLEANUP_H
+
+#include <algorithm>
+#include <vector>
+
+#include "border_test.h"
+#include "study.h"
+
+namespace oslom {
+
+// A group and the probability ("bs") of finding its border in a random graph.
+struct Module {
+  Members members;
+  double probability = 1;
+  bool empty() const { return members.empty(); }
+  std::size_t size() const { return members.size(); }
+};
+
+enum class Reach { everywhere, inside };  // whom a cleaned group may contain: anybody, its own members
+
+constexpr int full_passes = 25;
+constexpr int inflation_passes = 3;
+constexpr double good_share = 0.55;
+
+class Cleaner {
+ public:
+  Cleaner(Study& study, Random& random) : study_(study), set_(study.set), random_(random) {}
+
+  // CLEAN of section 4.4; an empty module if the group is not significant.
+  Module clean(const Members& group, Reach reach, int passes = full_passes) {
+    if (hopeless(group, reach)) return {};
+    passes = affordable_passes(group.size(), passes);
+    set_.build(group);
+    set_.save();
+    Module best;
+    for (int done = 0, good = 0; good_enough(good + passes - done, passes); ++done) {
+      if (done > 0) set_.restore();
+      if (!one_pass(reach)) continue;
+      keep_larger(best);
+      if (good_enough(++good, passes)) return best;
+    }
+    return {};
+  }
+
+  Module search(const Members& group) { return clean(group, Reach::everywhere); }
+  Module check(const Members& group) { return clean(group, Reach::inside); }
+  Module search_and_check(const Members& group) { return check(search(group).members); }
+
+  // Searching again while the group stays larger than it was.
+  Module iterate(const Members& group) {
+    Module found = search_and_check(group);
+    for (int round = 0; round < 10 && (round == 0 || found.size() > group.size()); ++round)
+      found = search(found.members);
+    return found;
+  }
+
+  Module inflate(const Members& group) {
+    Module found = iterate(group);
+    for (int attempt = 0; attempt < 5 && found.empty(); ++attempt) {
+      const Members larger = grown(group);
+      if (larger.size() == static_cast<std::size_t>(study_.graph.num_vertices())) return {};
+      found = clean(larger, Reach::everywhere, inflation_passes);
+      if (!found.empty()) found = check(found.members);
+    }
+    return found;
+  }
+
+ private:
+  // Nothing can come of an empty group, the whole graph, or one vertex that may not gain another.
+  bool hopeless(const Members& group, Reach reach) const {
+    return group.empty() || group.size() == static_cast<std::size_t>(study_.graph.num_vertices()) ||
+           (group.size() == 1 && reach == Reach::inside);
+  }
+
+  static int affordable_passes(std::size_t size, int passes) {
+    if (size > 100000) return 3;
+    if (size > 10000) return 5;
+    return size > 1000 ? 10 : passes;
+  }
+
+  static bool good_enough(int good, int passes) { return good >= good_share * passes; }
+
+  bool one_pass(Reach reach) {
+    for (;;) {
+      verdict_ = test_border(reach);
+      if (verdict_.accepted > 0) return true;
+      if (set_.size() == 0) return false;
+      set_.remove(worst_member());
+    }
+  }
+
+  Slot worst_member() {
+    const Few few = set_.worst_members();
+    Slot worst = few.slot[0];
+    double largest = -1;
+    for (int i = 0; i < few.count; ++i) {
+      const double score = set_.random_member_score(few.slot[i], random_);
+      if (score > largest) largest = score, worst = few.slot[i];
+    }
+    return worst;
+  }
+
+  BorderVerdict test_border(Reach reach) {
+    collect_candidates(reach);
+    if (candidates_.empty()) return {0, 1};
+    std::sort(candidates_.begin(), candidates_.end(),
+              [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+    const Count n = study_.graph.weighted() ? set_.border() : set_.outside().vertices;
+    return BorderTest(candidates_, study_.probabilities.order.for_border(n), study_.probabilities.order.binomial()).run();
+  }
+
+  // Section 4.2: the border in order of cached scores; six exact scores that are too large end the walk.
+  void collect_candidates(Reach reach) {
+    candidates_.clear();
+    if (reach == Reach::inside && set_.size() == set_.built_size()) return;
+    const Outside outside = set_.outside();
+    const double largest = std::min(100.0 / static_cast<double>(outside.vertices), 0.1);
+    int misses = 0;
+    double from = -1;
+    for (double to = 2 * largest; misses <= tolerated_misses && from < 1; from = to, to *= 4) {
+      order_border(from, to);
+      for (std::size_t i = 0; i < order_.size() && misses <= tolerated_misses; ++i)
+        misses += !offer(order_[i], reach, outside, largest);
+    }
+  }
+
+  // Border vertices with from < cached score <= to, by cached score.
+  void order_border(double from, double to) {
+    order_.clear();
+    const double* scores = set_.border_scores();
+    for (Slot slot = 0; slot < set_.num_slots(); ++slot)
+      if (scores[slot] > from && scores[slot] <= to && scores[slot] <= 1) order_.push_back(slot);
+    std::sort(order_.begin(), order_.end(), [scores](Slot a, Slot b) { return scores[a] < scores[b]; });
+  }
+
+  // False if the vertex is a miss. Outsiders that are not allowed are judged by their cached score.
+  bool offer(Slot slot, Reach reach, const Outside& outside, double largest) {
+    if (reach == Reach::inside && slot >= set_.built_size()) return set_.border_score(slot) <= largest;
+    const ScoreInterval interval = set_.test_score(slot, outside, random_);
+    if (interval.score > largest) return false;
+    candidates_.push_back({interval.score, interval.half, slot});
+    return true;
+  }
+
+  void keep_larger(Module& best) const {
+    const std::size_t size = static_cast<std::size_t>(set_.size()) + verdict_.accepted;
+    if (size <= best.size()) return;
+    best.members.clear();
+    for (Slot slot : set_.members()) best.members.push_back(set_.vertex(slot));
+    for (std::size_t i = 0; i < verdict_.accepted; ++i) best.members.push_back(set_.vertex(candidates_[i].who));
+    std::sort(best.members.begin(), best.members.end());
+    best.probability = verdict_.probability;
+  }
+
+  // The group with a random number of its best neighbours.
+  Members grown(const Members& group) {
+    set_.build(group);
+    const Stubs size = std::min(study_.inflation_sizes.draw(random_), set_.border());
+    for (Stubs i = 0; i < size; ++i) {
+      const Slot best = best_neighbour();
+      if (best >= 0) set_.insert(best);
+    }
+    Members larger;
+    for (Slot slot : set_.members()) larger.push_back(set_.vertex(slot));
+    std::sort(larger.begin(), larger.end());
+    return larger;
+  }
+
+  Slot best_neighbour() {
+    const Few few = set_.best_border();
+    Slot best = -1;
+    double smallest = 1;
+    for (int i = 0; i < few.count; ++i) {
+      const double score = set_.random_border_score(few.slot[i], random_);
+      if (score < smallest) smallest = score, best = few.slot[i];
+    }
+    return best;
+  }
+
+  static constexpr int tolerated_misses = 5;
+
+  Study& study_;
+  WorkingSet& set_;
+  Random& random_;
+  std::vector<Candidate> candidates_;
+  std::vector<Slot> order_;
+  BorderVerdict verdict_{0, 1};
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_CLEANUP_H

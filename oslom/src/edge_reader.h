@@ -1,0 +1,211 @@
+// An edge file as a graph (section 1 of the specification). Every line that is not an edge, a comment
+// or empty is an error that names the line, the value and what would be right.
+//
+// Format: two vertex ids and up to two numbers per line, separated by blanks, tabs, commas or
+// semicolons; `#` starts a comment; CRLF and a UTF-8 byte order mark are accepted.
+//   unweighted: third column, if any, is the number of parallel edges (rounded, at least 1)
+//   weighted:   third column is the weight (1 if missing), fourth the number of parallel edges
+// Of repeated pairs (in either order) the first line counts. Self loops only create their vertex.
+// Vertices are numbered by increasing id, so the order of the lines does not matter.
+#ifndef OSLOM_EDGE_READER_H
+#define OSLOM_EDGE_READER_H
+
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <sys/stat.h>
+#include <vector>
+
+#include "error.h"
+#include "graph.h"
+#include "number_text.h"
+
+namespace oslom {
+
+struct InputGraph {
+  Graph graph;
+  std::vector<std::int64_t> ids;      // of the vertices, increasing
+  std::vector<std::string> warnings;  // sentences
+};
+
+class EdgeReader {
+ public:
+  EdgeReader(std::string name, bool weighted) : name_(std::move(name)), weighted_(weighted) {}
+
+  InputGraph read_file() { return read_text(file_text()); }
+
+  InputGraph read_text(const std::string& text) {
+    std::size_t at = text.compare(0, 3, "\xEF\xBB\xBF") == 0 ? 3 : 0;
+    while (at < text.size()) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      ++line_;
+      read_line(text, at, end);
+      at = end + 1;
+    }
+    return assemble();
+  }
+
+ private:
+  struct Line {
+    std::int64_t a, b;
+    Stubs multiplicity;
+    double weight;
+    std::size_t line;
+  };
+
+  std::string file_text() const {
+    struct stat info;
+    if (stat(name_.c_str(), &info) != 0) throw Error("cannot open the edge file " + name_ + ": no such file");
+    if (S_ISDIR(info.st_mode)) throw Error("the edge file " + name_ + " is a folder, not a file");
+    std::ifstream file(name_, std::ios::binary);
+    std::ostringstream text;
+    if (file && info.st_size != 0) text << file.rdbuf();
+    if (!file || !text) throw Error("cannot read the edge file " + name_);
+    return text.str();
+  }
+
+  static bool separates(char c) {
+    return c == ' ' || c == '\t' || c == ',' || c == ';' || c == '\r' || c == '\v' || c == '\f';
+  }
+
+  void read_line(const std::string& text, std::size_t at, std::size_t end) {
+    tokens_.clear();
+    while (at < end && text[at] != '#') {
+      const std::size_t start = at;
+      while (at < end && !separates(text[at]) && text[at] != '#') ++at;
+      if (at > start) tokens_.emplace_back(text, start, at - start);
+      else ++at;
+    }
+    if (!tokens_.empty()) read_edge();
+  }
+
+  void read_edge() {
+    if (tokens_.size() < 2)
+      fail("only " + shown(tokens_[0]) + " on the line; an edge needs two vertex ids");
+    Line edge{vertex_id(tokens_[0]), vertex_id(tokens_[1]), 1, 1.0, line_};
+    for (std::size_t column = 2; column < tokens_.size(); ++column) number(tokens_[column]);
+    if (weighted_ && tokens_.size() > 2) edge.weight = weight(tokens_[2]);
+    const std::size_t multiplicity_column = weighted_ ? 3 : 2;
+    if (tokens_.size() > multiplicity_column) edge.multiplicity = multiplicity(tokens_[multiplicity_column]);
+    lines_.push_back(edge);
+  }
+
+  std::int64_t vertex_id(const std::string& token) const {
+    std::int64_t id = 0;
+    switch (read_whole(token, id)) {
+      case WholeNumber::good: return id;
+      case WholeNumber::negative: fail_id("vertex id " + shown(token) + " is negative");
+      case WholeNumber::too_large: fail_id("vertex id " + shown(token) + " is too large");
+      case WholeNumber::not_whole: fail_id("vertex id " + shown(token) + " is not a whole number");
+      case WholeNumber::not_a_number: break;
+    }
+    fail_id("vertex id " + shown(token) + " is not a number");
+  }
+
+  double number(const std::string& token) const {
+    double value = 0;
+    if (!read_real(token, value)) fail(shown(token) + " is not a finite number");
+    return value;
+  }
+
+  double weight(const std::string& token) const {
+    const double value = number(token);
+    if (!(value > 0)) fail("weight " + shown(token) + " is not positive; with -w every weight must be larger than 0");
+    if (value < 1e-150 || value > 1e150) fail("weight " + shown(token) + " is out of range; it must be between 1e-150 and 1e150");
+    return value;
+  }
+
+  Stubs multiplicity(const std::string& token) {
+    const double value = number(token);
+    if (value > 0x1p53) fail("number of parallel edges " + shown(token) + " is too large; it may be at most 2^53");
+    if (!weighted_ && value != 1.0 && warnings_.empty()) warn_multigraph(token);
+    return value > 0.99 ? static_cast<Stubs>(value + 0.5) : 1;
+  }
+
+  void warn_multigraph(const std::string& token) {
+    warnings_.push_back(where(line_) + ": with -uw the third column (here " + shown(token) +
+                        ") is the number of parallel edges, rounded, at least 1; use -w for weights, or remove the column");
+  }
+
+  InputGraph assemble() {
+    const std::vector<std::int64_t> ids = all_ids();
+    const std::vector<Edge> edges = all_edges(ids);
+    if (edges.empty()) throw Error(name_ + " contains no edge between two different vertices");
+    return {Graph(static_cast<Vertex>(ids.size()), edges, weighted_), ids, warnings_};
+  }
+
+  std::vector<std::int64_t> all_ids() const {
+    std::vector<std::int64_t> ids;
+    ids.reserve(2 * lines_.size());
+    for (const Line& line : lines_) ids.push_back(line.a), ids.push_back(line.b);
+    std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    if (ids.size() > static_cast<std::size_t>(std::numeric_limits<Vertex>::max()))
+      throw Error(name_ + " has more than 2147483647 vertices");
+    return ids;
+  }
+
+  std::vector<Edge> all_edges(const std::vector<std::int64_t>& ids) {
+    for (Line& line : lines_)
+      if (line.a > line.b) std::swap(line.a, line.b);
+    std::stable_sort(lines_.begin(), lines_.end(),
+                     [](const Line& p, const Line& q) { return p.a != q.a ? p.a < q.a : p.b < q.b; });
+    std::vector<Edge> edges;
+    const Line* kept = nullptr;
+    for (const Line& line : lines_) {
+      if (line.a == line.b) continue;
+      if (kept && kept->a == line.a && kept->b == line.b) note_repeated(*kept, line);
+      else edges.push_back(edge_of(*(kept = &line), ids));
+    }
+    warn_repeated();
+    check_total(edges);
+    return edges;
+  }
+
+  static Edge edge_of(const Line& line, const std::vector<std::int64_t>& ids) {
+    const auto index = [&ids](std::int64_t id) {
+      return static_cast<Vertex>(std::lower_bound(ids.begin(), ids.end(), id) - ids.begin());
+    };
+    return {index(line.a), index(line.b), line.multiplicity, line.weight};
+  }
+
+  void note_repeated(const Line& first, const Line& again) {
+    ++repeated_;
+    if (first.weight == again.weight && first.multiplicity == again.multiplicity) return;
+    if (differing_++ == 0 || again.line < differing_line_) differing_line_ = again.line, differing_first_ = first.line;
+  }
+
+  void warn_repeated() {
+    if (differing_ == 0) return;
+    warnings_.push_back(where(differing_line_) + ": repeats the edge of line " + std::to_string(differing_first_) +
+                        " with another weight; the first line counts (" + std::to_string(repeated_) +
+                        " repeated edges, " + std::to_string(differing_) + " with another weight)");
+  }
+
+  void check_total(const std::vector<Edge>& edges) const {
+    double total = 0;
+    for (const Edge& edge : edges) total += 2.0 * static_cast<double>(edge.multiplicity);
+    if (total >= 0x1p61) throw Error(name_ + " has too many parallel edges; their sum must stay below 2^60");
+  }
+
+  std::string where(std::size_t line) const { return name_ + " line " + std::to_string(line); }
+  [[noreturn]] void fail(const std::string& sentence) const { throw Error(where(line_) + ": " + sentence); }
+  [[noreturn]] void fail_id(const std::string& sentence) const {
+    fail(sentence + "; ids are whole numbers from 0 to 9223372036854775807");
+  }
+
+  std::string name_;
+  bool weighted_;
+  std::size_t line_ = 0;
+  std::vector<std::string> tokens_;
+  std::vector<Line> lines_;
+  std::vector<std::string> warnings_;
+  std::size_t repeated_ = 0, differing_ = 0, differing_line_ = 0, differing_first_ = 0;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_EDGE_READER_H

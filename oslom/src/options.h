@@ -1,0 +1,121 @@
+// The command line (section 7.1): flags in any order, the last one wins, every value checked.
+#ifndef OSLOM_OPTIONS_H
+#define OSLOM_OPTIONS_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "error.h"
+#include "number_text.h"
+
+namespace oslom {
+
+constexpr const char* version_text = "oslom_undir 0.1.0";
+
+struct Options {
+  std::string edge_file;
+  bool weighted = false;
+  bool weighted_given = false;  // -w or -uw was there
+  std::int64_t runs = 10;
+  std::int64_t higher_runs = 50;
+  bool higher_runs_given = false;
+  std::int64_t seed = 21111983;
+  double tolerance = 0.1;
+  double parts_cover = 0.5;
+  bool keep_homeless = false;
+  bool fast = false;
+  bool help = false;
+  bool version = false;
+};
+
+inline const char* help_text() {
+  return
+      "usage: oslom_undir -f FILE (-uw | -w) [options]\n"
+      "\n"
+      "Finds statistically significant, possibly overlapping communities of an undirected graph and\n"
+      "writes them to the folder FILE_oslo_files (file tp). The method is OSLOM: Lancichinetti,\n"
+      "Radicchi, Ramasco, Fortunato, PLoS ONE 6(4): e18961, 2011.\n"
+      "\n"
+      "  -f FILE      edge list: two vertex ids per line, then optional columns\n"
+      "  -uw          unweighted: a third column is the number of parallel edges\n"
+      "  -w           weighted: the third column is the weight, a fourth the number of parallel edges\n"
+      "  -r R         number of runs that are pooled (default 10)\n"
+      "  -hr R        number of runs for the higher levels (default 50; not computed yet)\n"
+      "  -seed S      seed of the random numbers, 1 to 2147483399 (default 21111983)\n"
+      "  -t P         tolerance: a group is significant below this probability (default 0.1)\n"
+      "  -cp C        parts covering more than this share of a group replace it; larger values give\n"
+      "               larger groups (default 0.5)\n"
+      "  -singlet     leave homeless vertices alone; forced assignment goes to tp_without_singletons\n"
+      "  -fast        one run, whatever -r and -hr say\n"
+      "  --help       this text\n"
+      "  --version    the version\n"
+      "\n"
+      "Exit code: 0 done (also when nothing was found), 255 error (one sentence on stderr).\n";
+}
+
+class OptionReader {
+ public:
+  explicit OptionReader(const std::vector<std::string>& arguments) : arguments_(arguments) {}
+
+  Options read() {
+    for (; at_ < arguments_.size(); ++at_) read_flag(arguments_[at_]);
+    if (options_.help || options_.version) return options_;
+    if (options_.edge_file.empty()) throw Error("the edge file is missing: -f FILE");
+    if (!options_.weighted_given) throw Error("say whether the edges have weights: -w (weighted) or -uw (unweighted)");
+    if (options_.fast) options_.runs = options_.higher_runs = 1;
+    return options_;
+  }
+
+ private:
+  static constexpr std::int64_t largest_count = 2147483399;
+
+  void read_flag(const std::string& flag) {
+    if (flag == "-f") options_.edge_file = value(flag);
+    else if (flag == "-w" || flag == "-uw") options_.weighted = flag == "-w", options_.weighted_given = true;
+    else if (flag == "-r") options_.runs = whole(flag, 0);
+    else if (flag == "-hr") options_.higher_runs = whole(flag, 0), options_.higher_runs_given = true;
+    else if (flag == "-seed") options_.seed = whole(flag, 1);
+    else if (flag == "-t") options_.tolerance = share(flag);
+    else if (flag == "-cp") options_.parts_cover = share(flag);
+    else if (flag == "-singlet") options_.keep_homeless = true;
+    else if (flag == "-fast") options_.fast = true;
+    else if (flag == "--help") options_.help = true;
+    else if (flag == "--version") options_.version = true;
+    else refuse(flag);
+  }
+
+  [[noreturn]] static void refuse(const std::string& flag) {
+    for (const char* later : {"-hint", "-load", "-infomap", "-copra", "-louvain"})
+      if (flag == later) throw Error(flag + " is not supported yet");
+    throw Error("unknown option " + shown(flag) + "; --help lists the options");
+  }
+
+  const std::string& value(const std::string& flag) {
+    if (at_ + 1 >= arguments_.size()) throw Error(flag + " needs a value");
+    return arguments_[++at_];
+  }
+
+  std::int64_t whole(const std::string& flag, std::int64_t smallest) {
+    const std::string& text = value(flag);
+    std::int64_t number = 0;
+    if (read_whole(text, number) == WholeNumber::good && number >= smallest && number <= largest_count) return number;
+    throw Error(flag + " needs a whole number from " + std::to_string(smallest) + " to " +
+                std::to_string(largest_count) + ", got " + shown(text));
+  }
+
+  double share(const std::string& flag) {
+    const std::string& text = value(flag);
+    double number = 0;
+    if (read_real(text, number) && number >= 0 && number <= 1) return number;
+    throw Error(flag + " needs a number from 0 to 1, got " + shown(text));
+  }
+
+  const std::vector<std::string>& arguments_;
+  std::size_t at_ = 0;
+  Options options_;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_OPTIONS_H

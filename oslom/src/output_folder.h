@@ -1,0 +1,135 @@
+// The folder FILE_oslo_files (section 7.2). An existing folder is replaced only if it holds nothing
+// but files of the names this program writes. Every file is written under a temporary name and then
+// renamed; signals that end the program wait until all files are in place.
+#ifndef OSLOM_OUTPUT_FOLDER_H
+#define OSLOM_OUTPUT_FOLDER_H
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "error.h"
+
+namespace oslom {
+
+// Holds interrupt and termination back while it lives.
+class SignalsHeldBack {
+ public:
+  SignalsHeldBack() {
+    sigset_t held;
+    sigemptyset(&held);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&held, signal);
+    sigprocmask(SIG_BLOCK, &held, &before_);
+  }
+  ~SignalsHeldBack() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsHeldBack(const SignalsHeldBack&) = delete;
+  SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+class OutputFolder {
+ public:
+  explicit OutputFolder(const std::string& edge_file) : path_(edge_file + "_oslo_files") {}
+
+  const std::string& path() const { return path_; }
+
+  // Call before the work: refuses a folder that may not be replaced or cannot be made.
+  void check() const {
+    const std::filesystem::file_status status = std::filesystem::status(path_);
+    if (!std::filesystem::exists(status)) return check_parent();
+    if (!std::filesystem::is_directory(status)) throw Error(path_ + " is in the way: it is not a folder");
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      if (!ours(entry)) throw Error("the folder " + path_ + " contains " + entry.path().filename().string() +
+                                    ", which is no output of this program; move the folder away, it would be replaced");
+    if (access(path_.c_str(), W_OK | X_OK) != 0) throw Error("cannot write to the folder " + path_);
+  }
+
+  void add(const std::string& name, std::string text) { files_.emplace_back(name, std::move(text)); }
+
+  // Replaces the folder's content by the added files.
+  void write() const {
+    check();
+    const SignalsHeldBack held;
+    std::error_code failure;
+    std::filesystem::create_directory(path_, failure);
+    if (failure) throw Error("cannot make the folder " + path_ + ": " + failure.message());
+    remove_others();
+    for (const auto& file : files_) write_file(path_ + "/" + file.first, file.second);
+  }
+
+  // tp, tp1, short_tp2, net1, partitions_level_0, statistics_level_0.dat, ... and their temporary names.
+  static bool known_name(std::string name) {
+    strip_end(name, temporary);
+    if (name == "tp" || name == "tp_without_singletons" || name == "tp_scores") return true;
+    if (starts(name, "statistics_level_") && !strip_end(name, ".dat")) return false;
+    for (const char* stem : {"tp", "short_tp", "net", "partitions_level_", "statistics_level_"})
+      if (starts(name, stem) && digits(name.substr(std::strlen(stem)))) return true;
+    return false;
+  }
+
+ private:
+  static constexpr const char* temporary = ".tmp";
+
+  static bool starts(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
+
+  static bool strip_end(std::string& text, const std::string& end) {
+    if (text.size() < end.size() || text.compare(text.size() - end.size(), end.size(), end) != 0) return false;
+    text.resize(text.size() - end.size());
+    return true;
+  }
+
+  static bool digits(const std::string& text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+  }
+
+  static bool ours(const std::filesystem::directory_entry& entry) {
+    return std::filesystem::is_regular_file(entry.symlink_status()) && known_name(entry.path().filename().string());
+  }
+
+  void check_parent() const {
+    const std::string parent = std::filesystem::path(path_).parent_path().string();
+    if (access(parent.empty() ? "." : parent.c_str(), W_OK | X_OK) != 0)
+      throw Error("cannot make the folder " + path_ + ": no permission to write there");
+  }
+
+  void remove_others() const {
+    std::vector<std::filesystem::path> old;
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      if (!to_be_written(entry.path().filename().string())) old.push_back(entry.path());
+    for (const std::filesystem::path& path : old) std::filesystem::remove(path);
+  }
+
+  bool to_be_written(const std::string& name) const {
+    for (const auto& file : files_)
+      if (file.first == name) return true;
+    return false;
+  }
+
+  static void write_file(const std::string& path, const std::string& text) {
+    const std::string unfinished = path + temporary;
+    std::FILE* file = std::fopen(unfinished.c_str(), "wb");
+    bool good = file != nullptr;
+    if (file) good = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    if (file && std::fclose(file) != 0) good = false;
+    if (good) good = std::rename(unfinished.c_str(), path.c_str()) == 0;
+    if (good) return;
+    const std::string reason = std::strerror(errno);
+    std::remove(unfinished.c_str());
+    throw Error("cannot write " + path + ": " + reason);
+  }
+
+  std::string path_;
+  std::vector<std::pair<std::string, std::string>> files_;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_OUTPUT_FOLDER_H

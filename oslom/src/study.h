@@ -1,0 +1,49 @@
+// A graph with everything that the analysis of its groups needs: the parameters of the search, the
+// scores for this kind of graph, one working set and one vertex map.
+//
+// Studies of subgraphs and graphs of modules share the Probabilities of their thread, which hold
+// nothing but remembered values of pure functions.
+#ifndef OSLOM_STUDY_H
+#define OSLOM_STUDY_H
+
+#include "graph.h"
+#include "inflation_sizes.h"
+#include "order_statistics.h"
+#include "scores.h"
+#include "working_set.h"
+
+namespace oslom {
+
+struct Parameters {
+  double tolerance = 0.1;    // P: a group is significant below this probability
+  double parts_cover = 0.5;  // cp: parts that cover more of a group than this replace it
+};
+
+struct Probabilities {
+  Probabilities(const Parameters& parameters, const LogFactorial& log_factorial)
+      : tails(log_factorial), order(parameters.tolerance, log_factorial) {}
+  TailMemo tails;
+  OrderStatistics order;
+};
+
+struct Study {
+  Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities)
+      : graph(the_graph), parameters(the_parameters), probabilities(the_probabilities),
+        scores(the_graph.weighted(), the_probabilities.tails), set(the_graph, scores),
+        map(static_cast<std::size_t>(the_graph.num_vertices())),
+        inflation_sizes(the_graph.num_vertices(), the_graph.total_stubs()) {}
+  Study(const Study&) = delete;
+  Study& operator=(const Study&) = delete;
+
+  const Graph& graph;
+  const Parameters& parameters;
+  Probabilities& probabilities;
+  Scores scores;
+  WorkingSet set;
+  StampedMap map;
+  InflationSizes inflation_sizes;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_STUDY_H

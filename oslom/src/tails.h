@@ -1,0 +1,173 @@
+// The topological null model: how many of the k stubs of a vertex end in a group (paper eq. 2-4).
+//
+// A group leaves O stubs among the T stubs of the vertices outside it. For an outside vertex with k
+// of these T stubs and X of them matched with the group there are two formulas:
+//   hypergeometric  h(x) = C(O,x) C(T-O,k-x) / C(T,k)
+//   exact           p(x) ~ 2^-x / [ (k-x)! (O-x)! (x+h0)! x! ],  h0 = (T-2k-O)/2
+// R(x) = P(X >= x) uses the hypergeometric tail when k*k < T or x lies below the mode, else the
+// exact one. h(x), which spreads a discrete value over an interval, is always hypergeometric.
+// Every use needs the pair { R(x+1), h(x) }, so that pair is what is computed and remembered.
+//
+// Approach: one exponential for h(x); tails by ratios of successive terms, cut when a term no longer
+// matters; the lower tail is summed below the mean. TailMemo keeps recent pairs by (x,k,O,T): the
+// repeated passes over a group visit the same few states again and again.
+#ifndef OSLOM_TAILS_H
+#define OSLOM_TAILS_H
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "graph.h"
+#include "log_factorial.h"
+
+namespace oslom {
+
+constexpr double smallest_score = 1e-100;
+constexpr double negligible_term = 1e-6;     // relative to the sum so far
+constexpr double negligible_leader = 1e-40;  // a tail that starts below this is zero
+
+struct Tail {
+  double above;  // R(x+1)
+  double at;     // h(x)
+};
+
+class TailFormulas {
+ public:
+  explicit TailFormulas(const LogFactorial& log_factorial) : lf_(log_factorial) {}
+
+  Tail operator()(Stubs x, Stubs k, Stubs O, Stubs T) const {
+    const double at = hypergeometric(x, k, O, T);
+    return {right_tail(x + 1, k, O, T, at), at};
+  }
+
+  double hypergeometric(Stubs x, Stubs k, Stubs O, Stubs T) const {
+    if (x < 0 || x > k || x > O || T - O - k + x < 0) return 0;
+    return std::exp(lf_(O) - lf_(x) - lf_(O - x) + lf_(T - O) - lf_(k - x) - lf_(T - O - k + x) -
+                    (lf_(T) - lf_(k) - lf_(T - k)));
+  }
+
+  // R(x); before = h(x-1), from which the hypergeometric tail continues.
+  double right_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
+    if (x > k || x > O) return 0;
+    if (static_cast<double>(k) * static_cast<double>(k) < static_cast<double>(T))
+      return hypergeometric_tail(x, k, O, T, before);
+    const Stubs h0 = (T - 2 * k - O) / 2;
+    const Stubs low = std::max<Stubs>(0, -h0);
+    if (x <= low) return 1;
+    const Stubs mode = mode_of(k, O, T, low);
+    if (x < mode) return hypergeometric_tail(x, k, O, T, before);
+    return std::max(exact_tail(x, mode, low, k, O, h0), smallest_score);
+  }
+
+  double hypergeometric_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
+    if (x > k || x > O) return 0;
+    if (x <= 0 || T - O - k + x <= 0) return 1;
+    if (static_cast<double>(x) * static_cast<double>(T + 2) <
+        static_cast<double>(O + 1) * static_cast<double>(k + 1))
+      return 1 - sum_downwards(x - 1, k, O, T, before);
+    const double first = before * hypergeometric_ratio(x, k, O, T);
+    return first <= negligible_leader ? 0 : sum_upwards(x, k, O, T, first);
+  }
+
+ private:
+  static Stubs mode_of(Stubs k, Stubs O, Stubs T, Stubs low) {
+    const double mean = static_cast<double>(O) * static_cast<double>(k) / static_cast<double>(T);
+    return std::clamp<Stubs>(static_cast<Stubs>(mean + 0.5), low, std::max(low, O));
+  }
+
+  // h(x) / h(x-1)
+  static double hypergeometric_ratio(Stubs x, Stubs k, Stubs O, Stubs T) {
+    return static_cast<double>(O - x + 1) * static_cast<double>(k - x + 1) /
+           (static_cast<double>(x) * static_cast<double>(T - O - k + x));
+  }
+
+  static double sum_upwards(Stubs x, Stubs k, Stubs O, Stubs T, double term) {
+    double sum = term;
+    while (term > negligible_term * sum && x < k && x < O) sum += term *= hypergeometric_ratio(++x, k, O, T);
+    return sum;
+  }
+
+  static double sum_downwards(Stubs x, Stubs k, Stubs O, Stubs T, double term) {
+    double sum = term;
+    while (term > negligible_term * sum && x > 0 && T - O - k + x > 0)
+      sum += term /= hypergeometric_ratio(x--, k, O, T);
+    return sum;
+  }
+
+  // p(x) / p(x-1)
+  static double exact_ratio(Stubs x, Stubs k, Stubs O, Stubs h0) {
+    return static_cast<double>(k - x + 1) * static_cast<double>(O - x + 1) /
+           (2 * static_cast<double>(x) * static_cast<double>(x + h0));
+  }
+
+  double log_exact(Stubs x, Stubs k, Stubs O, Stubs h0) const {
+    return -static_cast<double>(x) * 0.693147180559945309417 - lf_(k - x) - lf_(O - x) - lf_(x + h0) - lf_(x);
+  }
+
+  // Sum of p from x on, divided by the sum of all p; everything relative to p(mode).
+  double exact_tail(Stubs x, Stubs mode, Stubs low, Stubs k, Stubs O, Stubs h0) const {
+    const Stubs high = std::min(k, O);
+    const Stubs top = std::min(mode, high);
+    const double first = std::exp(log_exact(x, k, O, h0) - log_exact(top, k, O, h0));
+    const double tail = first * series_up(x, high, k, O, h0);
+    const double below_x = x > top ? series_up(top, x - 1, k, O, h0) : 0;
+    const double below_top = series_down(top, low, k, O, h0);
+    return tail / (tail + below_x + below_top);
+  }
+
+  // p(from)+...+p(to), divided by p(from)
+  static double series_up(Stubs from, Stubs to, Stubs k, Stubs O, Stubs h0) {
+    double sum = 1, term = 1;
+    for (Stubs x = from + 1; x <= to && term > negligible_term * sum; ++x) sum += term *= exact_ratio(x, k, O, h0);
+    return sum;
+  }
+
+  // p(to)+...+p(from-1), divided by p(from)
+  static double series_down(Stubs from, Stubs to, Stubs k, Stubs O, Stubs h0) {
+    double sum = 0, term = 1;
+    for (Stubs x = from; x > to && term > negligible_term * sum; --x) sum += term /= exact_ratio(x, k, O, h0);
+    return sum;
+  }
+
+  const LogFactorial& lf_;
+};
+
+class TailMemo {
+ public:
+  explicit TailMemo(const LogFactorial& log_factorial) : formulas_(log_factorial), entries_(capacity) {}
+
+  const TailFormulas& formulas() const { return formulas_; }
+
+  Tail operator()(Stubs x, Stubs k, Stubs O, Stubs T) {
+    if (((x | k | O | T) >> 32) != 0) return formulas_(x, k, O, T);
+    const std::uint64_t vertex = pack(k, x), group = pack(O, T);
+    Entry& entry = entries_[slot_of(vertex, group)];
+    if (entry.vertex != vertex || entry.group != group) entry = {vertex, group, formulas_(x, k, O, T)};
+    return entry.tail;
+  }
+
+ private:
+  static constexpr std::size_t capacity = std::size_t{1} << 14;
+  struct Entry {
+    std::uint64_t vertex = ~std::uint64_t{0}, group = 0;  // k = 2^32-1 never gets past the check
+    Tail tail{0, 0};
+  };
+
+  static std::uint64_t pack(Stubs high, Stubs low) {
+    return static_cast<std::uint64_t>(high) << 32 | static_cast<std::uint64_t>(low);
+  }
+  static std::size_t slot_of(std::uint64_t vertex, std::uint64_t group) {
+    const std::uint64_t mixed = (vertex * 0x9e3779b97f4a7c15ULL) ^ (group * 0xd1342543de82ef95ULL);
+    return static_cast<std::size_t>((mixed * 0x94d049bb133111ebULL) >> 50);
+  }
+
+  TailFormulas formulas_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_TAILS_H

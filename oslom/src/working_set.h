@@ -1,0 +1,272 @@
+// A group under analysis together with its border (section 4.1).
+//
+// Every vertex met (member, or outsider with a link to a member) has a slot; members of the group
+// the set was built from have slots 0..built_size()-1. A slot holds the vertex's links to the group
+// and a cached mid score: as a member in member_score, as a border vertex in border_score.
+// Moving a vertex rescores its neighbours only. All other cached scores go stale; they order the
+// vertices and decide nothing.
+//
+// Approach: slots are flat arrays; save() and restore() copy them. Border scores of slots that are
+// not in the border are not_in_border, so a scan of one array finds the best border vertices.
+// Moves keep x, z, K, I and B up to date; matches_recount() computes them afresh (asserted in debug
+// builds after every move).
+#ifndef OSLOM_WORKING_SET_H
+#define OSLOM_WORKING_SET_H
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cmath>
+#include <vector>
+
+#include "graph.h"
+#include "random.h"
+#include "scores.h"
+
+namespace oslom {
+
+using Slot = std::int32_t;
+
+// Up to five slots, filled by a scan.
+struct Few {
+  static constexpr int most = 5;
+  std::array<Slot, most> slot;
+  std::array<double, most> score;
+  int count = 0;
+
+  // Keeps the five largest scores; among equal scores the first seen stays ahead.
+  void offer_large(Slot candidate, double value) {
+    if (count == most && value <= score[most - 1]) return;
+    int place = count < most ? count++ : most - 1;
+    for (; place > 0 && score[place - 1] < value; --place) score[place] = score[place - 1], slot[place] = slot[place - 1];
+    score[place] = value;
+    slot[place] = candidate;
+  }
+};
+
+class WorkingSet {
+ public:
+  static constexpr double not_in_border = 2;
+
+  WorkingSet(const Graph& graph, const Scores& scores)
+      : graph_(graph), scores_(scores), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
+
+  // The snapshot of a group: exact mid scores for all members and border vertices.
+  void build(const Members& group) {
+    clear();
+    for (Vertex v : group) state_.members.push_back(add_slot(v));
+    built_size_ = static_cast<Slot>(group.size());
+    for (Slot slot : state_.members) link_neighbours(slot);
+    for (Slot slot : state_.members) count_member(slot);
+    state_.border = static_cast<Stubs>(vertex_.size() - state_.members.size());
+    score_all();
+    assert(matches_recount());
+  }
+
+  void save() { saved_ = state_; }
+
+  // Back to the saved state; no vertex may have been inserted since.
+  void restore() {
+    assert(saved_.links.size() == state_.links.size());
+    state_ = saved_;
+    assert(matches_recount());
+  }
+
+  Stubs size() const { return static_cast<Stubs>(state_.members.size()); }
+  Slot built_size() const { return built_size_; }
+  Slot num_slots() const { return static_cast<Slot>(vertex_.size()); }
+  bool whole_graph() const { return size() == graph_.num_vertices(); }
+  Stubs border() const { return state_.border; }
+  const std::vector<Slot>& members() const { return state_.members; }
+  Vertex vertex(Slot slot) const { return vertex_[slot]; }
+  double member_score(Slot slot) const { return state_.member_score[slot]; }
+  double border_score(Slot slot) const { return state_.border_score[slot]; }
+  const double* border_scores() const { return state_.border_score.data(); }
+
+  Outside outside() const {
+    return {state_.degree_sum - state_.inside, graph_.total_stubs() - state_.degree_sum, graph_.num_vertices() - size(), state_.border};
+  }
+  ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) const {
+    return scores_.test(state_.links[slot], degree_[slot], outside, random);
+  }
+  double random_member_score(Slot slot, Random& random) const {
+    return scores_.member_at_step(state_.links[slot], degree_[slot], outside(), random.uniform());
+  }
+  double random_border_score(Slot slot, Random& random) const {
+    return scores_.at_step(state_.links[slot], degree_[slot], outside(), random.uniform());
+  }
+
+  // The members with the largest cached scores, and the border vertices with the smallest.
+  Few worst_members() const {
+    Few few;
+    for (Slot slot : state_.members) few.offer_large(slot, state_.member_score[slot]);
+    return few;
+  }
+  Few best_border() const {
+    Few few;
+    for (Slot slot = 0; slot < num_slots(); ++slot)
+      if (state_.border_score[slot] != not_in_border) few.offer_large(slot, -state_.border_score[slot]);
+    return few;
+  }
+
+  void insert(Slot slot) {
+    state_.degree_sum += degree_[slot];
+    state_.inside += 2 * state_.links[slot].x;
+    if (state_.links[slot].x > 0) --state_.border;
+    state_.border_score[slot] = not_in_border;
+    state_.members.push_back(slot);
+    state_.is_member[slot] = 1;
+    add_links(slot);
+    rescore_around(slot);
+    assert(matches_recount());
+  }
+
+  // Takes a member out, and with it members that have lost their last link to the group.
+  void remove(Slot slot) {
+    take_out(slot);
+    while (!orphans_.empty()) {
+      const Slot orphan = orphans_.back();
+      orphans_.pop_back();
+      if (state_.is_member[orphan] && state_.links[orphan].x == 0 && size() > 1) take_out(orphan);
+    }
+    assert(matches_recount());
+  }
+
+  // The dull twin: counts everything again from the graph.
+  bool matches_recount() const;
+
+ private:
+  void clear() {
+    slot_of_.clear();
+    vertex_.clear(), degree_.clear(), orphans_.clear();
+    state_.links.clear(), state_.is_member.clear(), state_.members.clear();
+    state_.member_score.clear(), state_.border_score.clear();
+    state_.degree_sum = state_.inside = state_.border = 0;
+  }
+
+  Slot add_slot(Vertex v) {
+    const Slot slot = num_slots();
+    slot_of_.set(v, slot);
+    vertex_.push_back(v);
+    degree_.push_back(graph_.degree(v));
+    state_.links.push_back({});
+    state_.is_member.push_back(0);
+    state_.member_score.push_back(0);
+    state_.border_score.push_back(not_in_border);
+    return slot;
+  }
+
+  Slot slot_for(Vertex v) { return slot_of_.contains(v) ? slot_of_[v] : add_slot(v); }
+
+  void link_neighbours(Slot slot) {
+    const Vertex v = vertex_[slot];
+    for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
+      Links& links = state_.links[slot_for(graph_.target(link))];
+      links.x += graph_.multiplicity(link);
+      if (graph_.weighted()) links.z += graph_.normalised_weight(link);
+    }
+  }
+
+  void count_member(Slot slot) {
+    state_.is_member[slot] = 1;
+    state_.degree_sum += degree_[slot];
+    state_.inside += state_.links[slot].x;
+  }
+
+  void score_all() {
+    const Outside now = outside();
+    for (Slot slot = 0; slot < num_slots(); ++slot) rescore(slot, now);
+  }
+
+  void rescore(Slot slot, const Outside& outside) {
+    const Links& links = state_.links[slot];
+    if (state_.is_member[slot]) state_.member_score[slot] = scores_.member_mid(links, degree_[slot], outside);
+    else state_.border_score[slot] = links.x > 0 ? scores_.mid(links, degree_[slot], outside) : not_in_border;
+  }
+
+  // The moved vertex and its neighbours.
+  void rescore_around(Slot slot) {
+    const Outside now = outside();
+    rescore(slot, now);
+    const Vertex v = vertex_[slot];
+    for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link)
+      rescore(slot_of_[graph_.target(link)], now);
+  }
+
+  void add_links(Slot slot) {
+    const Vertex v = vertex_[slot];
+    for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
+      const Slot neighbour = slot_for(graph_.target(link));
+      Links& links = state_.links[neighbour];
+      if (links.x == 0 && !state_.is_member[neighbour]) ++state_.border;
+      links.x += graph_.multiplicity(link);
+      if (graph_.weighted()) links.z += graph_.normalised_weight(link);
+    }
+  }
+
+  void take_out(Slot slot) {
+    state_.degree_sum -= degree_[slot];
+    state_.inside -= 2 * state_.links[slot].x;
+    state_.members.erase(std::find(state_.members.begin(), state_.members.end(), slot));
+    state_.is_member[slot] = 0;
+    if (state_.links[slot].x > 0) ++state_.border;
+    take_links(slot);
+    rescore_around(slot);
+  }
+
+  void take_links(Slot slot) {
+    const Vertex v = vertex_[slot];
+    for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
+      const Slot neighbour = slot_of_[graph_.target(link)];
+      Links& links = state_.links[neighbour];
+      links.x -= graph_.multiplicity(link);
+      if (graph_.weighted()) links.z -= graph_.normalised_weight(link);
+      if (links.x > 0) continue;
+      links.z = 0;
+      if (state_.is_member[neighbour]) orphans_.push_back(neighbour);
+      else --state_.border;
+    }
+  }
+
+  // What moves change. All vectors but members have one entry per slot.
+  struct State {
+    std::vector<Links> links;
+    std::vector<char> is_member;
+    std::vector<double> member_score, border_score;
+    std::vector<Slot> members;
+    Stubs degree_sum = 0, inside = 0, border = 0;  // K, I, B
+  };
+
+  const Graph& graph_;
+  const Scores& scores_;
+  StampedMap slot_of_;
+  std::vector<Vertex> vertex_;
+  std::vector<Stubs> degree_;
+  std::vector<Slot> orphans_;
+  Slot built_size_ = 0;
+  State state_, saved_;
+};
+
+inline bool WorkingSet::matches_recount() const {
+  Stubs degree_sum = 0, inside = 0, border = 0, member_count = 0;
+  for (Slot slot = 0; slot < num_slots(); ++slot) {
+    Stubs x = 0;
+    double z = 0;
+    const Vertex v = vertex_[slot];
+    for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
+      const Vertex u = graph_.target(link);
+      if (!slot_of_.contains(u) || !state_.is_member[slot_of_[u]]) continue;
+      x += graph_.multiplicity(link);
+      if (graph_.weighted()) z += graph_.normalised_weight(link);
+    }
+    if (x != state_.links[slot].x || std::fabs(z - state_.links[slot].z) > 1e-9 * (1 + z)) return false;
+    if (!state_.is_member[slot] && (state_.border_score[slot] == not_in_border) != (x == 0)) return false;
+    if (state_.is_member[slot]) degree_sum += degree_[slot], inside += x, ++member_count;
+    else if (x > 0) ++border;
+  }
+  return degree_sum == state_.degree_sum && inside == state_.inside && border == state_.border && member_count == size();
+}
+
+}  // namespace oslom
+
+#endif  // OSLOM_WORKING_SET_H
