@@ -101,5 +101,5 @@ def _optimizer(network, recipe: Recipe, batches: int):
         optimizer = torch.optim.AdamW(network.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     if recipe.lr_epochs:
         return optimizer, torch.optim.lr_scheduler.StepLR(optimizer, recipe.lr_epochs * batches, gamma=0.1)
-    steps = recipe.epochs * batches
+    steps = max(1, recipe.epochs * batches)  # OneCycleLR refuses 0
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps)
