@@ -107,7 +107,7 @@ def add_verbs(verbs) -> None:
 
 
 def add_common(group, folder: Folder) -> None:
-    group.add_argument("--arch", choices=sorted(folder.architectures), help="the network (default: that of --pretrained, else LeNet_300_100)")
+    group.add_argument("--arch", choices=list(folder.architectures), help=f"the network (default: that of --pretrained, else {next(iter(folder.architectures))})")
     group.add_argument("--dataset", choices=sorted(folder.dataset.NORMALISATION), help=f"(default: that of --pretrained, else {folder.dataset.DEFAULT})")
     group.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SPECDNN_DATA", folder.path / "data")), help="where the images lie or are downloaded to; SPECDNN_DATA sets it too")
     group.add_argument("--save-dir", type=Path, default=folder.path / "saved_models", help="checkpoints and metrics files")
@@ -207,7 +207,7 @@ def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Optio
     specialize = values.pop("specialize")
     for name in VERBS:
         values.pop(name)
-    values["arch"] = loaded.arch if loaded else args.arch or "LeNet_300_100"
+    values["arch"] = loaded.arch if loaded else args.arch or next(iter(folder.architectures))
     values["dataset"] = args.dataset or (loaded.dataset if loaded else "") or folder.dataset.DEFAULT
     values["cuda"] = torch.cuda.is_available() and not values.pop("no_cuda")
     values.pop("no_cuda", None)
@@ -282,7 +282,7 @@ def publish(folder: Folder, args) -> int:
     for source in sorted([*args.save_dir.glob("*.json"), *args.save_dir.glob("seed*/*.json")]):
         seed = f"{source.parent.name}." if source.parent != args.save_dir else ""
         checkpoint.write(runs / f"{seed}{source.name}", source.read_bytes())
-    sections = [published_section(folder, arch, finished(runs)) for arch in sorted(folder.architectures)]
+    sections = [published_section(folder, arch, finished(runs)) for arch in folder.architectures]
     if not any(sections):
         raise SpecDNNError(f"nothing to publish: no finished runs in {args.save_dir} or {runs}")
     text = report.between(readme.read_text(), f"results of {folder.path.name}", "\n".join(filter(None, sections)))

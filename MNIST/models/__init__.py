@@ -1,4 +1,4 @@
-"""The networks of this folder; the only place that lists them."""
+"""The networks of this folder, the default first; the only place that lists them."""
 
 from models.LeNet_5 import LeNet_5
 from models.LeNet_300_100 import LeNet_300_100

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Train LeNet-5, then prune and retrain it for each of the ten digits, then print the table.
+# Options given here go to main.py last, so they win: ./spec.lenet_5.sh --data-dir ../../shared/data
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+python=$here/../.venv/bin/python # what `make run` installed, unless another environment is active
+if [[ -n ${VIRTUAL_ENV:-} || ! -x $python ]]; then python=python3; fi
+
+exec "$python" "$here/main.py" --sweep --arch LeNet_5 --rate 0.025 "$@"

@@ -1,0 +1,37 @@
+# Two commands: `make run` (set-up and the main job on the embedded data) and `make test`.
+# Paths are relative throughout, so that the folder's own path may hold blanks.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+QUICK := $(PY) MNIST/main.py --sweep --dataset digits --epochs 20 --rate 0.02
+
+.PHONY: run test setup oslom publish clean
+
+run: setup
+	$(QUICK)
+	@echo
+	@echo "Look into MNIST/saved_models/digits/: checkpoints, metrics files, the rounds' edge and tp files, the table."
+	@echo "Next, the published experiment on MNIST (about an hour for both networks):"
+	@echo "    cd MNIST && ./spec.lenet_300_100.sh && ./spec.lenet_5.sh"
+
+test: setup
+	$(MAKE) -C oslom test sanitize
+	$(PY) -m pytest
+
+setup: .venv/ready oslom
+
+# The packages are installed once per change of the files that name them.
+.venv/ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --disable-pip-version-check -r requirements.txt
+	touch $@
+
+oslom:
+	$(MAKE) -C oslom
+
+publish: setup
+	$(PY) MNIST/main.py --publish
+
+clean:
+	$(MAKE) -C oslom clean
+	rm -rf .venv MNIST/saved_models
