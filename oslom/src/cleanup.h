@@ -31,6 +31,26 @@ constexpr int full_passes = 25;
 constexpr int inflation_passes = 3;
 constexpr double good_share = 0.55;
 
+// The states in which a border test has failed. The jitter that orders equals cannot turn a failure
+// into a success, so the other passes over the same group need not repeat these tests.
+class FailedStates {
+ public:
+  FailedStates() : fingerprints_(capacity, 0) {}
+
+  void start(Random& random) { salt_ = random.bits(); }
+  bool contains(std::uint64_t fingerprint) const { return place(fingerprint) == (fingerprint ^ salt_); }
+  void add(std::uint64_t fingerprint) { place(fingerprint) = fingerprint ^ salt_; }
+
+ private:
+  static constexpr std::size_t capacity = 512;
+
+  std::uint64_t& place(std::uint64_t fingerprint) { return fingerprints_[fingerprint % capacity]; }
+  const std::uint64_t& place(std::uint64_t fingerprint) const { return fingerprints_[fingerprint % capacity]; }
+
+  std::uint64_t salt_ = 0;
+  std::vector<std::uint64_t> fingerprints_;
+};
+
 class Cleaner {
  public:
   Cleaner(Study& study, Random& random) : study_(study), set_(study.set), random_(random) {}
@@ -41,6 +61,7 @@ class Cleaner {
     passes = affordable_passes(group.size(), passes);
     set_.build(group);
     set_.save();
+    failures_.start(random_);
     Module best;
     for (int done = 0, good = 0; good_enough(good + passes - done, passes); ++done) {
       if (done > 0) set_.restore();
@@ -91,15 +112,18 @@ class Cleaner {
 
   bool one_pass(Reach reach) {
     for (;;) {
-      verdict_ = test_border(reach);
-      if (verdict_.accepted > 0) return true;
+      if (!failures_.contains(set_.fingerprint())) {
+        verdict_ = test_border(reach);
+        if (verdict_.accepted > 0) return true;
+        failures_.add(set_.fingerprint());
+      }
       if (set_.size() == 0) return false;
       set_.remove(worst_member());
     }
   }
 
   Slot worst_member() {
-    const Few few = set_.worst_members();
+    const Few few = set_.worst_members(choices);
     Slot worst = few.slot[0];
     double largest = -1;
     for (int i = 0; i < few.count; ++i) {
@@ -110,6 +134,7 @@ class Cleaner {
   }
 
   BorderVerdict test_border(Reach reach) {
+    if (reach == Reach::inside && set_.size() == set_.built_size()) return {0, 1};
     collect_candidates(reach);
     if (candidates_.empty()) return {0, 1};
     std::sort(candidates_.begin(), candidates_.end(),
@@ -118,28 +143,63 @@ class Cleaner {
     return BorderTest(candidates_, study_.probabilities.order.for_border(n), study_.probabilities.order.binomial()).run();
   }
 
-  // Section 4.2: the border in order of cached scores; six exact scores that are too large end the walk.
+  // Section 4.2: the border is walked in order of cached scores until six exact scores were too large.
+  // An exact score costs less than keeping that order, so whole ranges of cached scores are looked
+  // at, and what lies behind the sixth miss is dropped afterwards.
   void collect_candidates(Reach reach) {
-    candidates_.clear();
-    if (reach == Reach::inside && set_.size() == set_.built_size()) return;
     const Outside outside = set_.outside();
     const double largest = std::min(100.0 / static_cast<double>(outside.vertices), 0.1);
-    int misses = 0;
-    double from = -1;
-    for (double to = 2 * largest; misses <= tolerated_misses && from < 1; from = to, to *= 4) {
-      order_border(from, to);
-      for (std::size_t i = 0; i < order_.size() && misses <= tolerated_misses; ++i)
-        misses += !offer(order_[i], reach, outside, largest);
+    candidates_.clear();
+    missed_.clear();
+    gather(-1, largest, reach == Reach::inside ? set_.built_size() : set_.num_slots());
+    offer_gathered(reach, outside, largest);
+    if (missed_.size() > tolerated_misses) return forget_after_misses();
+    if (all_next_missed(reach, outside, largest)) return;
+    double from = largest;
+    for (double to : {3 * largest, 1.0}) {
+      if (missed_.size() > tolerated_misses) break;
+      gather(from, to, set_.num_slots());
+      offer_gathered(reach, outside, largest);
+      from = to;
     }
+    if (missed_.size() > tolerated_misses) forget_after_misses();
   }
 
-  // Border vertices with from < cached score <= to, by cached score.
-  void order_border(double from, double to) {
-    order_.clear();
+  // Border vertices of the first slots with from < cached score <= to.
+  void gather(double from, double to, Slot num_slots) {
+    order_.resize(static_cast<std::size_t>(num_slots));
     const double* scores = set_.border_scores();
-    for (Slot slot = 0; slot < set_.num_slots(); ++slot)
-      if (scores[slot] > from && scores[slot] <= to && scores[slot] <= 1) order_.push_back(slot);
-    std::sort(order_.begin(), order_.end(), [scores](Slot a, Slot b) { return scores[a] < scores[b]; });
+    std::size_t count = 0;
+    for (Slot slot = 0; slot < num_slots; ++slot) {
+      order_[count] = slot;
+      count += static_cast<std::size_t>((scores[slot] > from) & (scores[slot] <= to));
+    }
+    order_.resize(count);
+  }
+
+  void offer_gathered(Reach reach, const Outside& outside, double largest) {
+    for (Slot slot : order_)
+      if (!offer(slot, reach, outside, largest)) missed_.push_back(set_.border_score(slot));
+  }
+
+  // Whether the walk ends with the next best vertices by cached score, as it mostly does.
+  bool all_next_missed(Reach reach, const Outside& outside, double largest) {
+    const std::size_t candidates = candidates_.size(), misses = missed_.size();
+    const Few next = set_.best_border(largest, static_cast<int>(tolerated_misses + 1 - misses));
+    for (int i = 0; i < next.count && candidates_.size() == candidates; ++i)
+      if (!offer(next.slot[i], reach, outside, largest)) missed_.push_back(next.score[i]);
+    if (candidates_.size() == candidates) return true;
+    candidates_.resize(candidates);
+    missed_.resize(misses);
+    return false;
+  }
+
+  void forget_after_misses() {
+    const auto last = missed_.begin() + tolerated_misses;
+    std::nth_element(missed_.begin(), last, missed_.end());
+    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& c) { return set_.border_score(c.who) > *last; }),
+                      candidates_.end());
   }
 
   // False if the vertex is a miss. Outsiders that are not allowed are judged by their cached score.
@@ -176,7 +236,7 @@ class Cleaner {
   }
 
   Slot best_neighbour() {
-    const Few few = set_.best_border();
+    const Few few = set_.best_border(-1, choices);
     Slot best = -1;
     double smallest = 1;
     for (int i = 0; i < few.count; ++i) {
@@ -186,14 +246,17 @@ class Cleaner {
     return best;
   }
 
-  static constexpr int tolerated_misses = 5;
+  static constexpr std::size_t tolerated_misses = 5;
+  static constexpr int choices = 5;  // the worst member and the best neighbour are drawn among so many
 
   Study& study_;
   WorkingSet& set_;
   Random& random_;
   std::vector<Candidate> candidates_;
   std::vector<Slot> order_;
+  std::vector<double> missed_;  // cached scores of vertices whose exact score is too large
   BorderVerdict verdict_{0, 1};
+  FailedStates failures_;
 };
 
 }  // namespace oslom

@@ -27,21 +27,23 @@ namespace oslom {
 
 using Slot = std::int32_t;
 
-// Up to five slots, filled by a scan.
+// The few slots with the smallest (or largest) scores, best first; filled by a scan.
 struct Few {
-  static constexpr int most = 5;
-  std::array<Slot, most> slot;
-  std::array<double, most> score;
-  int count = 0;
+  static constexpr int capacity = 6;
+  explicit Few(int at_most) : most(at_most) {}
 
-  // Keeps the five largest scores; among equal scores the first seen stays ahead.
-  void offer_large(Slot candidate, double value) {
-    if (count == most && value <= score[most - 1]) return;
+  // Among equal scores the first seen stays ahead.
+  void offer_small(Slot candidate, double value) {
+    if (count == most && value >= score[most - 1]) return;
     int place = count < most ? count++ : most - 1;
-    for (; place > 0 && score[place - 1] < value; --place) score[place] = score[place - 1], slot[place] = slot[place - 1];
+    for (; place > 0 && score[place - 1] > value; --place) score[place] = score[place - 1], slot[place] = slot[place - 1];
     score[place] = value;
     slot[place] = candidate;
   }
+
+  int most, count = 0;
+  std::array<Slot, capacity> slot;
+  std::array<double, capacity> score;
 };
 
 class WorkingSet {
@@ -77,6 +79,8 @@ class WorkingSet {
   Slot num_slots() const { return static_cast<Slot>(vertex_.size()); }
   bool whole_graph() const { return size() == graph_.num_vertices(); }
   Stubs border() const { return state_.border; }
+  // Equal for equal sets of members, as far as 64 bits can tell.
+  std::uint64_t fingerprint() const { return state_.fingerprint; }
   const std::vector<Slot>& members() const { return state_.members; }
   Vertex vertex(Slot slot) const { return vertex_[slot]; }
   double member_score(Slot slot) const { return state_.member_score[slot]; }
@@ -96,20 +100,27 @@ class WorkingSet {
     return scores_.at_step(state_.links[slot], degree_[slot], outside(), random.uniform());
   }
 
-  // The members with the largest cached scores, and the border vertices with the smallest.
-  Few worst_members() const {
-    Few few;
-    for (Slot slot : state_.members) few.offer_large(slot, state_.member_score[slot]);
+  // The members with the largest cached scores (as negative numbers in Few::score).
+  Few worst_members(int most) const {
+    Few few(most);
+    for (Slot slot : state_.members) few.offer_small(slot, -state_.member_score[slot]);
     return few;
   }
-  Few best_border() const {
-    Few few;
-    for (Slot slot = 0; slot < num_slots(); ++slot)
-      if (state_.border_score[slot] != not_in_border) few.offer_large(slot, -state_.border_score[slot]);
+  // The border vertices with the smallest cached scores above `from`.
+  Few best_border(double from, int most) const {
+    Few few(most);
+    double bound = 1;
+    for (Slot slot = 0; slot < num_slots(); ++slot) {
+      const double score = state_.border_score[slot];
+      if (!((score > from) & (score <= bound))) continue;
+      few.offer_small(slot, score);
+      if (few.count == most) bound = few.score[most - 1];
+    }
     return few;
   }
 
   void insert(Slot slot) {
+    mark(slot);
     state_.degree_sum += degree_[slot];
     state_.inside += 2 * state_.links[slot].x;
     if (state_.links[slot].x > 0) --state_.border;
@@ -142,6 +153,7 @@ class WorkingSet {
     state_.links.clear(), state_.is_member.clear(), state_.members.clear();
     state_.member_score.clear(), state_.border_score.clear();
     state_.degree_sum = state_.inside = state_.border = 0;
+    state_.fingerprint = 0;
   }
 
   Slot add_slot(Vertex v) {
@@ -167,7 +179,14 @@ class WorkingSet {
     }
   }
 
+  // A member more or less: every slot has its own pattern of bits.
+  void mark(Slot slot) {
+    std::uint64_t pattern = static_cast<std::uint64_t>(slot);
+    state_.fingerprint ^= splitmix64(pattern);
+  }
+
   void count_member(Slot slot) {
+    mark(slot);
     state_.is_member[slot] = 1;
     state_.degree_sum += degree_[slot];
     state_.inside += state_.links[slot].x;
@@ -205,6 +224,7 @@ class WorkingSet {
   }
 
   void take_out(Slot slot) {
+    mark(slot);
     state_.degree_sum -= degree_[slot];
     state_.inside -= 2 * state_.links[slot].x;
     state_.members.erase(std::find(state_.members.begin(), state_.members.end(), slot));
@@ -235,6 +255,7 @@ class WorkingSet {
     std::vector<double> member_score, border_score;
     std::vector<Slot> members;
     Stubs degree_sum = 0, inside = 0, border = 0;  // K, I, B
+    std::uint64_t fingerprint = 0;
   };
 
   const Graph& graph_;
