@@ -1,0 +1,151 @@
+"""What the tests share: the dataset folder, the data, `main.py` in this process, OSLOM programs of all kinds."""
+
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import hypothesis
+import pytest
+import torch
+
+from specdnn import cli, community
+
+ROOT = Path(__file__).resolve().parent.parent
+MNIST_DATA = Path(os.environ.get("SPECDNN_DATA") or ROOT.parent / "shared" / "data")
+
+hypothesis.settings.register_profile("specdnn", deadline=None, derandomize=True, database=None, max_examples=50)
+hypothesis.settings.load_profile("specdnn")
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_no_settings_of_the_user(monkeypatch):
+    torch.set_num_threads(1)
+    for name in ("OSLOM_BIN", "SPECDNN_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """The dataset folder MNIST/: its path, its networks, its `dataset` module."""
+    path = ROOT / "MNIST"
+    sys.path.insert(0, str(path))
+    import dataset
+    from models import ARCHITECTURES
+
+    yield SimpleNamespace(path=path, architectures=ARCHITECTURES, dataset=dataset)
+    sys.path.remove(str(path))
+
+
+@pytest.fixture(params=["LeNet_300_100", "LeNet_5"])
+def network_type(request, folder):
+    return folder.architectures[request.param]
+
+
+# ------------------------------------------------------------------------------------------ data
+
+
+@pytest.fixture(scope="session")
+def digits(folder):
+    return folder.dataset.load("digits", Path("unused"), torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def mnist(folder):
+    missing = [name for name in folder.dataset.RAW_FILES if not (MNIST_DATA / "MNIST" / "raw" / name).exists()]
+    if missing:
+        pytest.skip(f"needs MNIST: {MNIST_DATA} lacks MNIST/raw/{missing[0]}; SPECDNN_DATA names a folder that has it")
+    return folder.dataset.load("MNIST", MNIST_DATA, torch.device("cpu"))
+
+
+# ------------------------------------------------------------------------------------------ main.py
+
+
+@pytest.fixture
+def main(folder, capsys):
+    """`main.py` in this process: words -> (code, out, err)."""
+
+    def run(*words):
+        code = cli.main(folder.path, folder.architectures, folder.dataset, ["--threads", "1", *map(str, words)])
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=code, out=out, err=err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def parents(folder, tmp_path_factory):
+    """Checkpoints of both networks, trained on `digits` for an epoch or three: name -> path."""
+    saved = tmp_path_factory.mktemp("parents")
+    for arch, epochs in (("LeNet_300_100", 3), ("LeNet_5", 1)):
+        words = f"--dataset digits --threads 1 --arch {arch} --epochs {epochs} --save-dir".split()
+        assert cli.main(folder.path, folder.architectures, folder.dataset, [*words, str(saved)]) == 0
+    return {arch: saved / "digits" / f"{arch}.best_origin.pth.tar" for arch in folder.architectures}
+
+
+@pytest.fixture(scope="session")
+def pruned(folder, parents, every_third, tmp_path_factory):
+    """Checkpoints of both networks cut to class 3 by a fake program: name -> path."""
+    saved = tmp_path_factory.mktemp("pruned")
+    for path in parents.values():
+        words = "--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0 --threads 1".split()
+        words += ["--pretrained", str(path), "--save-dir", str(saved), "--oslom-bin", str(every_third)]
+        assert cli.main(folder.path, folder.architectures, folder.dataset, words) == 0
+    return {arch: saved / "digits" / f"{arch}.specialize.3.OSLOM.pth.tar" for arch in parents}
+
+
+# ------------------------------------------------------------------------------------------ OSLOM programs
+
+
+@pytest.fixture(scope="session")
+def real_program():
+    """Our own program, or a skip where it is not built and cannot be."""
+    try:
+        return community.program()
+    except community.OslomError as error:
+        pytest.skip(f"needs the oslom_undir program: {error}")
+
+
+EVERY_THIRD = """
+import os, sys
+nodes = sorted({int(word) for line in open("graph") for word in line.split()[:2]})
+module, rest = nodes[::3], [node for k, node in enumerate(nodes) if k % 3]
+os.mkdir("graph_oslo_files")
+with open("graph_oslo_files/tp", "w") as tp:
+    tp.write(f"#module 0 size: {len(module)} bs: 0.01\\n{' '.join(map(str, module))} \\n")
+    for k, node in enumerate(rest, start=1):
+        tp.write(f"#module {k} size: 1 bs: 1\\n{node} \\n")
+"""
+
+
+@pytest.fixture(scope="session")
+def every_third(tmp_path_factory):
+    """A fast fake program: every third node of the edge file is one module, the others are homeless."""
+    return executable(tmp_path_factory.mktemp("every third"), EVERY_THIRD)
+
+
+@pytest.fixture
+def fake_program(tmp_path_factory):
+    """Makes a program of Python text; it runs in the folder that holds the edge file `graph`."""
+    return lambda text: executable(tmp_path_factory.mktemp("fake"), text)
+
+
+def executable(place: Path, text: str) -> Path:
+    script, program = place / "script.py", place / "oslom"
+    script.write_text(text)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -ES "{script}" "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+# ------------------------------------------------------------------------------------------ files
+
+
+@pytest.fixture
+def listing():
+    """Every path below a folder with its size and its time of change: equal listings, nothing was written."""
+
+    def of(place: Path):
+        return {path: (s.st_size, s.st_mtime_ns) for path in sorted(place.rglob("*")) if (s := path.lstat())}
+
+    return of
