@@ -8,6 +8,10 @@ import numpy as np
 
 from specdnn.structures import ClassCommunity, ClassGraph, Cover, KeptUnits
 
+# How much faster than its power a prunable input layer widens with the budget. Chosen on the validation split
+# (LeNet-300-100, classes 3 and 8, 0.26 % by the paper rule: mean balanced accuracy 92.5 % with 1, 95.9 % with 2).
+INPUT_POWER = 2
+
 
 def captured_relevance(graph: ClassGraph, nodes) -> float:
     """Mean over the prunable layers of (relevance of these nodes' units / relevance of the layer)."""
@@ -85,13 +89,15 @@ def ties(graph: ClassGraph, kept: KeptUnits) -> list[np.ndarray]:
 def budget_widths(full, current, prunable, fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
     """The widest layers that meet a budget: width = full width ** s for one s in 0..1, at most `current`.
 
-    A power keeps the shape between one unit per layer and the whole network. `fits` judges widths and
-    must not turn false when a layer shrinks. With s = 0 every prunable layer has one unit; that is
-    returned even if it does not fit.
+    A power keeps the shape between one unit per layer and the whole network. Units of a prunable input
+    layer have no weights of their own and are near copies of their neighbours: they get 2 s. `fits`
+    judges widths and must not turn false when a layer shrinks. With s = 0 every prunable layer has one
+    unit; that is returned even if it does not fit.
     """
 
     def at(s: float) -> tuple[int, ...]:
-        shrunk = (min(now, max(1, round(width**s))) for width, now in zip(full, current, strict=True))
+        powers = (INPUT_POWER * s if depth == 0 else s for depth in range(len(full)))
+        shrunk = (min(now, max(1, round(width**p))) for width, now, p in zip(full, current, powers, strict=True))
         return tuple(w if d in prunable else now for d, (w, now) in enumerate(zip(shrunk, current, strict=True)))
 
     low, high = 0.0, 1.0
