@@ -1,0 +1,192 @@
+"""Cover -> class community -> kept units, and the budget, on a graph small enough to draw."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specdnn import selection
+from specdnn.structures import ClassGraph, Cover, KeptUnits, Layer, LayerChain, Module
+
+# input units are nodes 0..3, hidden units 4..7, outputs 8 and 9; class 1 (node 9) is wanted
+CHAIN = LayerChain((Layer("input", 4), Layer("hidden", 4), Layer("out", 2, prunable=False)))
+EDGES = np.array([[0, 4], [1, 4], [1, 5], [2, 6], [3, 7], [4, 9], [5, 9], [6, 9]])
+STRENGTHS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0])
+RELEVANCE = (np.array([1.0, 2.0, 3.0, 4.0]), np.array([4.0, 3.0, 2.0, 1.0]), np.array([0.0, 1.0]))
+GRAPH = ClassGraph(CHAIN, EDGES, STRENGTHS, RELEVANCE, (1,))
+EVERYTHING = KeptUnits(((0, 1, 2, 3), (0, 1, 2, 3), (1,)))
+NARROW = (1, 1, 1)
+
+
+def chosen(*modules, wanted_widths=NARROW):
+    return selection.class_community(Cover(tuple(Module(nodes, bs) for nodes, bs in modules)), GRAPH, wanted_widths)
+
+
+# ------------------------------------------------------------------------------------------ captured relevance
+
+
+def test_captured_relevance_is_the_mean_share_over_the_prunable_layers():
+    # units 1 and 3 of the input: 6 of 10; unit 0 of the hidden layer: 4 of 10; the output counts nothing
+    assert selection.captured_relevance(GRAPH, [1, 3, 4, 9]) == pytest.approx(0.5)
+    assert selection.captured_relevance(GRAPH, range(10)) == pytest.approx(1)
+    assert selection.captured_relevance(GRAPH, []) == 0
+
+
+# ------------------------------------------------------------------------------------------ the class community
+
+
+def test_the_module_that_holds_the_wanted_output_comes_first():
+    found = chosen(((2, 3, 4, 5), 0.001), ((0, 7, 9), 0.05))
+    assert found.nodes.tolist() == [0, 7, 9]
+    assert found.output_in_community and found.significance == 0.05 and found.joined == 0
+    assert found.captured_relevance == pytest.approx((0.1 + 0.1) / 2)
+    assert found.module_sizes == (4, 3)
+
+
+def test_an_output_that_nobody_wants_counts_for_nothing():
+    found = chosen(((0, 7, 8), 0.001), ((2, 3, 4, 5), 0.05))
+    assert found.nodes.tolist() == [2, 3, 4, 5]
+    assert not found.output_in_community
+
+
+def test_without_the_output_the_most_captured_relevance_wins():
+    found = chosen(((0, 7), 0.0), ((3, 4), 0.09), ((2, 5), 0.01))
+    assert found.nodes.tolist() == [3, 4]
+    assert found.captured_relevance == pytest.approx(0.4)
+
+
+def test_of_two_modules_with_the_output_the_more_relevant_one():
+    assert chosen(((0, 7, 9), 0.01), ((3, 4, 9), 0.02)).nodes.tolist() == [3, 4, 9]
+
+
+def test_a_candidate_has_a_unit_in_every_prunable_layer():
+    assert chosen(((0, 1, 2, 3), 0.001), ((4, 5, 9), 0.001), ((0, 7), 0.05)).nodes.tolist() == [0, 7]
+
+
+def test_none_if_no_significant_module_spans_all_layers():
+    assert chosen(((0, 1), 0.001), ((4, 9), 0.001)) is None
+    assert chosen(((0, 4, 9), 1.0)) is None  # not significant
+    assert chosen(((0,), 0.0), ((4,), 0.0)) is None
+    assert selection.class_community(Cover(()), GRAPH, NARROW) is None
+
+
+def test_modules_are_joined_by_relevance_until_every_layer_is_wide_enough():
+    modules = ((0, 7, 9), 0.05), ((3,), 1.0), ((1, 2), 0.01), ((4, 5), 0.02)
+    assert chosen(*modules, wanted_widths=(1, 1, 1)).joined == 0
+    two = chosen(*modules, wanted_widths=(1, 2, 1))
+    # (4, 5) captures (0 + 0.7) / 2, (1, 2) captures (0.5 + 0) / 2
+    assert two.nodes.tolist() == [0, 4, 5, 7, 9] and two.joined == 1
+    three = chosen(*modules, wanted_widths=(2, 2, 1))
+    assert three.nodes.tolist() == [0, 1, 2, 4, 5, 7, 9] and three.joined == 2
+    assert three.captured_relevance == pytest.approx((0.6 + 0.8) / 2)
+    assert three.significance == 0.05 and three.module_sizes == (3, 2, 2)
+
+
+def test_joining_ends_when_no_module_is_left():
+    found = chosen(((0, 7, 9), 0.05), ((1, 4), 0.5), wanted_widths=(4, 4, 1))
+    assert found.nodes.tolist() == [0, 1, 4, 7, 9] and found.joined == 1
+
+
+def test_an_output_joined_later_is_recorded():
+    found = chosen(((3, 4), 0.05), ((7, 9), 0.5), wanted_widths=(1, 2, 1))
+    assert found.nodes.tolist() == [3, 4, 7, 9] and found.output_in_community
+
+
+def test_overlapping_modules_are_united():
+    assert chosen(((3, 4, 5), 0.05), ((3, 4), 0.5), ((3, 6), 0.5), wanted_widths=(1, 3, 1)).nodes.tolist() == [3, 4, 5, 6]
+
+
+def test_the_order_of_the_modules_changes_nothing():
+    modules = [((0, 4), 0.05), ((1, 4), 0.5), ((1, 5), 0.2), ((2, 7), 0.01)]
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        assert chosen(*[modules[k] for k in order], wanted_widths=(2, 2, 1)).nodes.tolist() == chosen(*modules, wanted_widths=(2, 2, 1)).nodes.tolist()
+
+
+# ------------------------------------------------------------------------------------------ kept units
+
+
+def test_kept_units_of_a_community():
+    kept = selection.kept_units(GRAPH, [1, 3, 4, 9], EVERYTHING)
+    assert kept.units == ((1, 3), (0,), (1,))
+
+
+def test_layers_that_cannot_be_pruned_stay():
+    assert selection.kept_units(GRAPH, [0, 4], EVERYTHING).classes == (1,)
+    assert selection.kept_units(GRAPH, [0, 4, 8, 9], EVERYTHING).classes == (1,)
+
+
+# ------------------------------------------------------------------------------------------ the budget
+
+
+def test_the_strongest_units_stay_and_ties_go_to_the_lower_index():
+    kept = KeptUnits(((2, 5, 9), (0, 1, 4, 6), (3,)))
+    scores = [np.array([0.1, 0.5, 0.3]), np.array([1.0, 2.0, 1.0, 1.0])]
+    assert selection.strongest(kept, scores, (2, 3, 1)).units == ((5, 9), (0, 1, 4), (3,))
+    assert selection.strongest(kept, scores, (3, 4, 1)) == kept
+
+
+def test_ties_are_the_strengths_to_other_kept_units():
+    kept = KeptUnits(((1, 2), (0, 2), (1,)))
+    # 1-4 stays (2), 1-5 does not; 2-6 stays (8); 4-9 (32) and 6-9 (128) stay
+    assert [t.tolist() for t in selection.ties(GRAPH, kept)] == [[2, 8], [2 + 32, 8 + 128]]
+
+
+def test_ties_of_the_whole_graph():
+    assert [t.tolist() for t in selection.ties(GRAPH, EVERYTHING)] == [[1, 6, 8, 16], [35, 68, 136, 16]]
+
+
+FULL = (784, 300, 100, 10)
+widths_now = st.tuples(*(st.integers(1, width) for width in FULL[:3])).map(lambda w: (*w, 1))
+
+
+def weights(widths):
+    return widths[0] * widths[1] + widths[1] * widths[2] + widths[2] * widths[3]
+
+
+@given(widths_now, st.integers(1, 300_000))
+def test_the_widths_meet_the_budget_and_never_grow(current, budget):
+    found = selection.budget_widths((*FULL[:3], 1), current, (0, 1, 2), lambda w: weights(w) <= budget)
+    assert all(1 <= w <= now for w, now in zip(found, current, strict=True))
+    assert weights(found) <= max(budget, 3)
+    assert found[3] == 1
+
+
+@given(widths_now, st.integers(3, 300_000), st.integers(0, 100_000))
+def test_a_larger_budget_gives_no_narrower_layer(current, budget, more):
+    small, large = (selection.budget_widths((*FULL[:3], 1), current, (0, 1, 2), lambda w: weights(w) <= b) for b in (budget, budget + more))
+    assert all(s <= w for s, w in zip(small, large, strict=True))
+
+
+def test_a_network_within_the_budget_keeps_its_widths():
+    assert selection.budget_widths(FULL, (88, 7, 4, 1), (0, 1, 2), lambda w: True) == (88, 7, 4, 1)
+
+
+def test_a_budget_below_one_unit_per_layer_gives_one_unit_per_layer():
+    assert selection.budget_widths(FULL, (88, 7, 4, 1), (0, 1, 2), lambda w: False) == (1, 1, 1, 1)
+
+
+def test_a_layer_that_cannot_be_pruned_keeps_its_width():
+    assert selection.budget_widths((3, 20, 800, 500, 10), (3, 8, 40, 9, 2), (1, 2, 3), lambda w: False) == (3, 1, 1, 1, 2)
+
+
+def test_no_wider_network_of_the_family_fits():
+    """The widths are the widest: one unit more in every layer that was cut breaks the budget."""
+    found = selection.budget_widths((*FULL[:3], 1), (*FULL[:3], 1), (0, 1, 2), lambda w: weights(w) <= 700)
+    assert weights(found) <= 700 < weights(tuple(w + 1 for w in found[:3]) + (1,))
+
+
+@given(widths_now, widths_now)
+def test_trim_steps_go_down_to_the_target_and_the_last_halves_at_most(one, other):
+    current, target = tuple(map(max, one, other)), tuple(map(min, one, other))
+    steps = selection.trim_steps(current, target)
+    assert steps[-1] == target
+    for before, after in zip([current, *steps], steps, strict=False):
+        assert all(t <= a <= b for t, a, b in zip(target, after, before, strict=True))
+    assert all(b <= 2 * t for t, b in zip(target, [current, *steps][-2], strict=True))
+
+
+def test_trim_steps_are_geometric_means():
+    # 800 -> 50: sqrt(800 x 50) = 200, sqrt(200 x 50) = 100, and 100 is not more than twice 50
+    assert selection.trim_steps((800, 1), (50, 1)) == [(200, 1), (100, 1), (50, 1)]
+    assert selection.trim_steps((100, 1), (50, 1)) == [(50, 1)]
+    assert selection.trim_steps((50, 1), (50, 1)) == [(50, 1)]
