@@ -1,0 +1,198 @@
+"""The one training loop: losses, targets, schedule, best epoch, repeatability."""
+
+import copy
+import math
+
+import pytest
+import six_units
+import torch
+from torch import nn
+
+from specdnn import training
+from specdnn.connections import weight_norms
+from specdnn.structures import Recipe, Split
+
+LOGITS = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
+TARGETS = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+SIGMOID = [[1 / (1 + math.exp(-z)) for z in row] for row in LOGITS.tolist()]
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def test_bce_of_each_logit():
+    terms = (-math.log(p if t else 1 - p) for ps, ts in zip(SIGMOID, TARGETS.tolist(), strict=True) for p, t in zip(ps, ts, strict=True))
+    assert training.bce(LOGITS, TARGETS).item() == pytest.approx(mean(terms), rel=1e-5)
+
+
+def test_mse_after_the_sigmoid():
+    terms = ((p - t) ** 2 for ps, ts in zip(SIGMOID, TARGETS.tolist(), strict=True) for p, t in zip(ps, ts, strict=True))
+    assert training.mse(LOGITS, TARGETS).item() == pytest.approx(mean(terms), rel=1e-5)
+
+
+def test_cross_entropy_over_all_classes():
+    terms = (math.log(sum(math.exp(z) for z in row)) - row[k] for k, row in enumerate(LOGITS.tolist()))
+    assert training.cross_entropy(LOGITS, TARGETS).item() == pytest.approx(mean(terms), rel=1e-5)
+
+
+def test_targets_are_one_against_rest_in_the_order_of_the_classes():
+    labels = torch.tensor([3, 0, 7, 3, 5])
+    assert training.one_against_rest(labels, (3,)).tolist() == [[1], [0], [0], [1], [0]]
+    assert training.one_against_rest(labels, (0, 3, 7)).tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1], [0, 1, 0], [0, 0, 0]]
+    assert training.one_against_rest(labels, range(10)).argmax(1).tolist() == labels.tolist()
+
+
+# ------------------------------------------------------------------------------------------ the loop
+
+
+def run(network, recipe, scores=None, classes=(0, 1), data=None):
+    """(records, state after every epoch) of a training on the four images."""
+    data, states, records = data or six_units.data(), [], []
+    scores = iter(scores or range(1, recipe.epochs + 1))
+    for record in training.train(network, data, classes, recipe, lambda logits: next(scores), data):
+        records.append(record)
+        states.append(copy.deepcopy(network.state_dict()))
+    return records, states
+
+
+def same(one, other):
+    return all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_one_record_an_epoch():
+    records, _ = run(six_units.network(), Recipe(epochs=3, lr=0.01), [0.5, 0.7, 0.6])
+    assert [(r.epoch, r.score, r.best) for r in records] == [(1, 0.5, True), (2, 0.7, True), (3, 0.6, False)]
+    assert all(math.isfinite(r.loss) and r.loss > 0 for r in records)
+
+
+def test_the_best_epoch_is_restored():
+    network = six_units.network()
+    _, states = run(network, Recipe(epochs=4, lr=0.05), [1, 3, 2, 2.5])
+    assert same(network.state_dict(), states[1])
+    assert not same(network.state_dict(), states[3])
+
+
+def test_of_equal_epochs_the_first_stays():
+    network = six_units.network()
+    _, states = run(network, Recipe(epochs=3, lr=0.05), [2, 2, 2])
+    assert same(network.state_dict(), states[0])
+
+
+def test_no_epochs_change_nothing():
+    network = six_units.network()
+    for optimizer, lr_epochs in (("AdamW", 0), ("SGD", 0), ("SGD", 15)):
+        assert run(network, Recipe(epochs=0, lr=0.1, optimizer=optimizer, lr_epochs=lr_epochs)) == ([], [])
+    assert same(network.state_dict(), six_units.network().state_dict())
+
+
+def test_validation_sees_the_logits_of_the_validation_images():
+    network, data = six_units.network(), six_units.data()
+    seen = []
+    few = Split(data.images[:3], data.labels[:3])
+    list(training.train(network, data, (0, 1), Recipe(epochs=1, lr=1e-9), lambda logits: seen.append(logits) or 1, few))
+    torch.testing.assert_close(seen[0], network(few.images))
+
+
+@pytest.mark.parametrize("loss", ["bce", "mse", "ce"])
+def test_the_loss_of_an_epoch_is_the_mean_over_its_images(loss):
+    network, data = six_units.network(), six_units.data()
+    expected = training.LOSSES[loss](network(data.images), training.one_against_rest(data.labels, (0, 1))).item()
+    for batch_size in (1, 3, 4, 128):
+        records, _ = run(six_units.network(), Recipe(epochs=1, lr=1e-9, loss=loss, batch_size=batch_size))
+        assert records[0].loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_tick_after_every_batch():
+    ticks = []
+    data = six_units.data()
+    list(training.train(six_units.network(), data, (0, 1), Recipe(2, 0.01, batch_size=3), lambda z: 0.0, data, lambda: ticks.append(1)))
+    assert len(ticks) == 4
+
+
+def test_the_same_seed_gives_the_same_weights(network_type, digits):
+    few = Split(digits.train.images[:200], digits.train.labels[:200])
+    found = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(0)
+        network = network_type()
+        run(network, Recipe(epochs=2, lr=0.003, batch_size=32, seed=seed), classes=range(10), data=few)
+        found.append(network.state_dict())
+    assert same(found[0], found[1])
+    assert not same(found[0], found[2])
+
+
+def test_the_seed_of_torch_and_of_numpy_do_not_matter():
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        network = six_units.network()
+        run(network, Recipe(epochs=3, lr=0.05, batch_size=1))
+        found.append(network.state_dict())
+    assert same(*found)
+
+
+def test_training_reduces_the_loss(digits, network_type):
+    torch.manual_seed(0)
+    few = Split(digits.train.images[:200], digits.train.labels[:200])
+    records, _ = run(network_type(), Recipe(epochs=6, lr=0.003, batch_size=32), classes=range(10), data=few)
+    assert records[-1].loss < records[0].loss / 2
+
+
+def test_group_l1_shrinks_the_norms_of_units():
+    free, held = six_units.network(), six_units.network()
+    run(free, Recipe(epochs=30, lr=0.02))
+    run(held, Recipe(epochs=30, lr=0.02, group_l1=0.3))
+    for lighter, norms in zip(weight_norms(held), weight_norms(free), strict=True):
+        assert lighter.sum() < norms.sum()
+
+
+def test_group_l1_is_the_sum_of_the_norms_of_the_prunable_layers():
+    network = six_units.network()
+    plain = run(six_units.network(), Recipe(epochs=1, lr=1e-9))[0][0].loss
+    heavy = run(six_units.network(), Recipe(epochs=1, lr=1e-9, group_l1=0.1))[0][0].loss
+    assert heavy - plain == pytest.approx(0.1 * sum(norms.sum() for norms in weight_norms(network)), rel=1e-4)
+
+
+# ------------------------------------------------------------------------------------------ the schedule
+
+
+def one_weight(start=1.0):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(1, 1, bias=False))
+    nn.init.constant_(network[1].weight, start)
+    return network
+
+
+DULL = Split(torch.ones(1, 1, 1, 1), torch.tensor([1]))
+
+
+def test_sgd_is_gradient_descent_and_divides_the_rate_by_ten():
+    """One image, one weight w: the loss is -log sigmoid(w), its slope sigmoid(w) - 1."""
+    network = one_weight()
+    _, states = run(network, Recipe(epochs=3, lr=0.5, optimizer="SGD", momentum=0, weight_decay=0, lr_epochs=1), classes=(1,), data=DULL)
+    weight, rate = 1.0, 0.5
+    for state in states:
+        weight -= rate * (1 / (1 + math.exp(-weight)) - 1)
+        rate /= 10
+        assert state["1.weight"].item() == pytest.approx(weight, rel=1e-5)
+
+
+def test_momentum_and_weight_decay_as_given():
+    network = one_weight()
+    _, states = run(network, Recipe(epochs=2, lr=0.5, optimizer="SGD", momentum=0.9, weight_decay=0.1, lr_epochs=5), classes=(1,), data=DULL)
+    weight, velocity = 1.0, 0.0
+    for state in states:
+        velocity = 0.9 * velocity + (1 / (1 + math.exp(-weight)) - 1) + 0.1 * weight
+        weight -= 0.5 * velocity
+        assert state["1.weight"].item() == pytest.approx(weight, rel=1e-5)
+
+
+def test_one_cycle_rises_to_the_rate_and_falls():
+    """Without a step rule the rate starts low, reaches --lr and ends near 0: Adam's steps show it."""
+    network = one_weight(0.0)
+    _, states = run(network, Recipe(epochs=20, lr=0.1, weight_decay=0), classes=(1,), data=DULL)
+    weights = [0.0] + [state["1.weight"].item() for state in states]
+    steps = [b - a for a, b in zip(weights, weights[1:], strict=False)]
+    assert steps[0] < 0.02 and 0.06 < max(steps) <= 0.1 and steps[-1] < 0.001
+    assert 3 < steps.index(max(steps)) < 10
