@@ -68,11 +68,14 @@ def _digits():
 
 def _torchvision(name: str, data_dir: Path):
     source = getattr(datasets, name)
-    before = {path for path in (data_dir, data_dir / name, data_dir / name / "raw") if path.exists()}
+    raw = data_dir / name / "raw"
+    before = {path for path in (raw, *raw.parents) if path.exists()}
     try:
         parts = [source(data_dir, train=train, download=not _complete(name, data_dir)) for train in (True, False)]
-    except (OSError, RuntimeError, ValueError) as error:
-        _remove_empty(data_dir / name / "raw", before)
+        if any(part.data.shape != (len(part.targets), 28, 28) for part in parts):
+            raise ValueError("expected a label for each image of 28x28 pixels")
+    except (OSError, RuntimeError, ValueError, AssertionError, KeyError) as error:
+        _remove_empty(raw, before)
         raise SpecDNNError(_missing(name, data_dir, error)) from None
     return [(part.data.numpy(), part.targets.numpy()) for part in parts]
 
@@ -84,15 +87,18 @@ def _complete(name: str, data_dir: Path) -> bool:
 def _missing(name: str, data_dir: Path, error: Exception) -> str:
     raw = data_dir / name / "raw"
     sought = [file for file in RAW_FILES if not (raw / file).exists()]
-    what = f"lacks {', '.join(sought)}" if sought else f"cannot be read ({error})"
+    if sought:
+        what = f"lacks {', '.join(sought)}, and downloading failed"
+    else:
+        what = f"cannot be read ({str(error) or 'damaged'})"
     return (
-        f"no {name} data: {raw} {what}, and downloading it failed; name a folder that holds {name}/raw "
+        f"no {name} data: {raw} {what}; name a folder that holds {name}/raw "
         "with --data-dir (or SPECDNN_DATA), or use the embedded data with --dataset digits"
     )
 
 
 def _remove_empty(folder: Path, before: set[Path]) -> None:
     """Take away the folders that a failed download has left empty."""
-    for path in (folder, *list(folder.parents)[:2]):
+    for path in (folder, *folder.parents):
         if path not in before and path.is_dir() and not os.listdir(path):
             path.rmdir()
