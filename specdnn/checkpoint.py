@@ -12,7 +12,6 @@ import io
 import json
 import math
 import os
-import pickle
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +70,12 @@ def metrics_path(checkpoint: Path) -> Path:
 def round_path(checkpoint: Path, number: int, ending: str) -> Path:
     """One file of a round's evidence (`edges`, `tp`, `json`) beside the pruned checkpoint."""
     return checkpoint.with_name(checkpoint.name.removesuffix(".pth.tar") + ".rounds") / f"{number}.{ending}"
+
+
+def remove_rounds(checkpoint: Path) -> None:
+    """Take away the evidence of an earlier run."""
+    for old in round_path(checkpoint, 0, "x").parent.glob("*"):
+        old.unlink()
 
 
 # ------------------------------------------------------------------------------------------ writing
@@ -170,7 +175,7 @@ def save(path: Path, saved: Checkpoint) -> None:
         "classes": list(saved.classes),
         "kept": [list(units) for units in kept.units],
         "widths": list(network.chain.widths),
-        "gather": state["gather"].tolist() if "gather" in state else None,
+        "gather": _indices(state),
         "normalisation": list(saved.normalisation),
         "algo": saved.algo,
         "seed": saved.seed,
@@ -178,6 +183,11 @@ def save(path: Path, saved: Checkpoint) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write(path, buffer.getvalue())
+
+
+def _indices(state: dict) -> list[int] | None:
+    """The gather buffer of a state as plain numbers, None where there is none."""
+    return state["gather"].tolist() if "gather" in state else None
 
 
 def pruned_inputs(kept: KeptUnits, full_widths) -> list[list[int]]:
@@ -198,22 +208,22 @@ def load(path: Path, architectures: dict, arch: str | None = None) -> Checkpoint
     if "kept" not in content:
         return _published(path, content, architectures, arch)
     try:
-        network = architectures[content["arch"]](tuple(content["widths"]), content["gather"])
-        state = dict(content["state_dict"])
-        if content["gather"] is not None:
-            state["gather"] = network.gather
-        network.load_state_dict(state)
         kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
+        network = cut(CompactNetwork.parent(architectures[content["arch"]]()), kept).network
+        gather = {"gather": network.gather} if hasattr(network, "gather") else {}
+        if (content["widths"], content["gather"]) != (list(kept.widths), _indices(gather)):
+            raise ValueError("its widths or gather contradict its kept units")
+        network.load_state_dict({**content["state_dict"], **gather})
         return Checkpoint(
             content["arch"],
             content["dataset"],
             CompactNetwork(network, kept),
             tuple(content["normalisation"]),
-            content["acc"],
+            float(content["acc"]),
             content["algo"],
             content["seed"],
         )
-    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+    except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise SpecDNNError(f"{path} is not a checkpoint of {', '.join(architectures)}: {_first_line(error)}") from None
 
 
@@ -222,7 +232,7 @@ def _read(path: Path) -> dict:
         raise SpecDNNError(f"there is no checkpoint {path}: train one first, or check --pretrained")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # damaged bytes make torch raise nearly anything
         raise SpecDNNError(
             f"{path} cannot be read as a checkpoint (damaged, or it holds more than tensors and plain values): "
             f"{_first_line(error)}"
@@ -243,7 +253,9 @@ def _published(path: Path, content: dict, architectures: dict, arch: str | None)
     candidates = [arch] if arch else list(architectures)
     fitting = [name for name in candidates if _fits(architectures[name], content["state_dict"])]
     if not fitting:
-        raise SpecDNNError(f"{path} does not hold the weights of {' or '.join(candidates)}: name its network with --arch")
+        raise SpecDNNError(
+            f"{path} does not hold the weights of {' or '.join(candidates)}: name its network with --arch"
+        )
     network = architectures[fitting[0]]()
     network.load_state_dict(content["state_dict"])
     parent = CompactNetwork.parent(network)
@@ -263,6 +275,8 @@ def _fits(network_type, state: dict) -> bool:
 
 def _kept_by(mask, kept: KeptUnits) -> KeptUnits:
     """The units that a published mask leaves; None masks nothing."""
+    if len(mask or []) >= len(kept.units):
+        raise ValueError(f"it has {len(mask)} layers, the network {len(kept.units) - 1}")
     for depth, pruned in enumerate(mask or []):
         gone = {int(unit) for unit in pruned}
         if not gone <= set(kept.units[depth]):
