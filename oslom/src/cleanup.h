@@ -143,72 +143,35 @@ class Cleaner {
     return BorderTest(candidates_, study_.probabilities.order.for_border(n), study_.probabilities.order.binomial()).run();
   }
 
-  // Section 4.2: the border is walked in order of cached scores until six exact scores were too large.
-  // An exact score costs less than keeping that order, so whole ranges of cached scores are looked
-  // at, and what lies behind the sixth miss is dropped afterwards.
+  // Section 4.2: border vertices with an exact score of at most `largest`. Exact scores are computed
+  // for vertices whose key, perhaps stale, says at most twice that. (The specification walks the border
+  // in order of stale scores up to the sixth miss; the two differ near `largest`, where no rank is
+  // significant.)
   void collect_candidates(Reach reach) {
     const Outside outside = set_.outside();
-    const double largest = std::min(100.0 / static_cast<double>(outside.vertices), 0.1);
+    set_limits(std::min(100.0 / static_cast<double>(outside.vertices), 0.1));
+    gather(reach == Reach::inside ? set_.built_size() : set_.num_slots());
     candidates_.clear();
-    missed_.clear();
-    gather(-1, largest, reach == Reach::inside ? set_.built_size() : set_.num_slots());
-    offer_gathered(reach, outside, largest);
-    if (missed_.size() > tolerated_misses) return forget_after_misses();
-    if (all_next_missed(reach, outside, largest)) return;
-    double from = largest;
-    for (double to : {3 * largest, 1.0}) {
-      if (missed_.size() > tolerated_misses) break;
-      gather(from, to, set_.num_slots());
-      offer_gathered(reach, outside, largest);
-      from = to;
+    for (Slot slot : order_) {
+      const ScoreInterval interval = set_.test_score(slot, outside, random_);
+      if (interval.score <= limits_.score) candidates_.push_back({interval.score, interval.half, slot});
     }
-    if (missed_.size() > tolerated_misses) forget_after_misses();
   }
 
-  // Border vertices of the first slots with from < cached score <= to.
-  void gather(double from, double to, Slot num_slots) {
+  void set_limits(double largest) {
+    if (limits_.score != largest) limits_ = {largest, study_.scores.key_of(2 * largest)};
+  }
+
+  // Border vertices among the first slots whose key is small.
+  void gather(Slot num_slots) {
     order_.resize(static_cast<std::size_t>(num_slots));
-    const double* scores = set_.border_scores();
+    const double* keys = set_.border_keys();
     std::size_t count = 0;
     for (Slot slot = 0; slot < num_slots; ++slot) {
       order_[count] = slot;
-      count += static_cast<std::size_t>((scores[slot] > from) & (scores[slot] <= to));
+      count += static_cast<std::size_t>(keys[slot] <= limits_.key);
     }
     order_.resize(count);
-  }
-
-  void offer_gathered(Reach reach, const Outside& outside, double largest) {
-    for (Slot slot : order_)
-      if (!offer(slot, reach, outside, largest)) missed_.push_back(set_.border_score(slot));
-  }
-
-  // Whether the walk ends with the next best vertices by cached score, as it mostly does.
-  bool all_next_missed(Reach reach, const Outside& outside, double largest) {
-    const std::size_t candidates = candidates_.size(), misses = missed_.size();
-    const Few next = set_.best_border(largest, static_cast<int>(tolerated_misses + 1 - misses));
-    for (int i = 0; i < next.count && candidates_.size() == candidates; ++i)
-      if (!offer(next.slot[i], reach, outside, largest)) missed_.push_back(next.score[i]);
-    if (candidates_.size() == candidates) return true;
-    candidates_.resize(candidates);
-    missed_.resize(misses);
-    return false;
-  }
-
-  void forget_after_misses() {
-    const auto last = missed_.begin() + tolerated_misses;
-    std::nth_element(missed_.begin(), last, missed_.end());
-    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
-                                     [&](const Candidate& c) { return set_.border_score(c.who) > *last; }),
-                      candidates_.end());
-  }
-
-  // False if the vertex is a miss. Outsiders that are not allowed are judged by their cached score.
-  bool offer(Slot slot, Reach reach, const Outside& outside, double largest) {
-    if (reach == Reach::inside && slot >= set_.built_size()) return set_.border_score(slot) <= largest;
-    const ScoreInterval interval = set_.test_score(slot, outside, random_);
-    if (interval.score > largest) return false;
-    candidates_.push_back({interval.score, interval.half, slot});
-    return true;
   }
 
   void keep_larger(Module& best) const {
@@ -236,7 +199,7 @@ class Cleaner {
   }
 
   Slot best_neighbour() {
-    const Few few = set_.best_border(-1, choices);
+    const Few few = set_.best_border(choices);
     Slot best = -1;
     double smallest = 1;
     for (int i = 0; i < few.count; ++i) {
@@ -246,16 +209,20 @@ class Cleaner {
     return best;
   }
 
-  static constexpr std::size_t tolerated_misses = 5;
   static constexpr int choices = 5;  // the worst member and the best neighbour are drawn among so many
+
+  // The largest score of a candidate, and the key of twice this score.
+  struct Limits {
+    double score, key;
+  };
 
   Study& study_;
   WorkingSet& set_;
   Random& random_;
   std::vector<Candidate> candidates_;
   std::vector<Slot> order_;
-  std::vector<double> missed_;  // cached scores of vertices whose exact score is too large
   BorderVerdict verdict_{0, 1};
+  Limits limits_{-1, 0};
   FailedStates failures_;
 };
 

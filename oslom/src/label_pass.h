@@ -96,36 +96,29 @@ class LabelPass {
     std::size_t best = 0;
     double smallest = 2;
     for (std::size_t i = 0; i < nearby_.size(); ++i) {
-      const double score = nearby_[i].label == label_[v] ? own_score(v, nearby_[i]) : foreign_score(v, nearby_[i]);
-      const bool tie = score == smallest && nearby_[i].label < nearby_[best].label;
-      if (score < smallest || tie) smallest = score, best = i;
+      const double key = key_of(v, nearby_[i], smallest);
+      const bool tie = key == smallest && nearby_[i].label < nearby_[best].label;
+      if (key < smallest || tie) smallest = key, best = i;
     }
     return best;
   }
 
-  double foreign_score(Vertex v, const Nearby& nearby) {
+  // A number that grows with the random score, with the border size only estimated; anything above
+  // `bound` if that is certain to be exceeded.
+  double key_of(Vertex v, const Nearby& nearby, double bound) {
+    const bool own = nearby.label == label_[v];
     const ModuleState& module = modules_[nearby.label];
-    const Stubs total = graph_.total_stubs() - module.degree_sum;
-    const Stubs outsiders = graph_.num_vertices() - module.size;
-    return score(nearby.links, graph_.degree(v), module.outgoing, total, outsiders, 1.0);
-  }
-
-  double own_score(Vertex v, const Nearby& nearby) {
-    const ModuleState& module = modules_[nearby.label];
-    const Stubs k = graph_.degree(v);
-    const Stubs outgoing = module.outgoing + 2 * nearby.links.x - k;
-    const Stubs total = graph_.total_stubs() - module.degree_sum + k;
-    const Stubs outsiders = graph_.num_vertices() - module.size + 1;
-    return score(nearby.links, k, outgoing, total, outsiders, 0.999);
-  }
-
-  // The random score with the border size only estimated; `bonus` favours the own module.
-  double score(const Links& links, Stubs k, Stubs outgoing, Stubs total, Stubs outsiders, double bonus) {
-    const double r = scores_.fresh_r(links.x, k, outgoing, total, random_.uniform());
+    const Stubs x = nearby.links.x, k = graph_.degree(v);
+    const Stubs outgoing = own ? module.outgoing + 2 * x - k : module.outgoing;
+    const Stubs total = graph_.total_stubs() - module.degree_sum + (own ? k : 0);
+    const double bonus = own ? own_bonus : 1;
+    const double w = scores_.weighted() ? weight_tail(nearby.links.z, x) : 1;
+    if (0.49 * w > bound && Scores::below_expectation(x, k, outgoing, total)) return 2;
+    const double r = scores_.fresh_r(x, k, outgoing, total, random_.uniform());
     if (!scores_.weighted()) return r * bonus;
-    const Stubs border = std::min(outsiders, outgoing / links.x + 1);
-    const double conditioned = std::min(1.0, r * border_factor(outsiders, border)) * bonus;
-    return Scores::combine(conditioned, weight_tail(links.z, links.x));
+    const Stubs outsiders = graph_.num_vertices() - module.size + (own ? 1 : 0);
+    const Stubs border = std::min(outsiders, outgoing / x + 1);
+    return std::max(std::min(1.0, r * border_factor(outsiders, border)) * bonus, smallest_score) * w;
   }
 
   void move(Vertex v, const Nearby& to) {
@@ -170,6 +163,7 @@ class LabelPass {
   }
 
   static constexpr int most_strikes = 10;
+  static constexpr double own_bonus = 0.999;
 
   const Graph& graph_;
   const Scores& scores_;

@@ -67,6 +67,35 @@ class Scores {
 
   bool weighted() const { return weighted_; }
 
+  // What the topology alone says of an outside vertex, and the same after it has lost one of x stubs.
+  Tail tail(Stubs x, Stubs k, const Outside& outside) const { return tails_(x, k, outside.outgoing, outside.total); }
+  static Tail tail_with_one_less(const Tail& tail, Stubs x, Stubs k, const Outside& outside) {
+    const double ratio = static_cast<double>(x) * static_cast<double>(outside.total - outside.outgoing - k + x) /
+                         (static_cast<double>(outside.outgoing - x + 1) * static_cast<double>(k - x + 1));
+    return {std::min(tail.above + tail.at, 1.0), std::min(tail.at * ratio, 1.0)};
+  }
+
+  // Keys order vertices as mid scores do, without the logarithm of weighted scores.
+  double key(const Tail& tail, const Links& links, const Outside& outside) const {
+    const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
+    if (!weighted_) return std::min(r, 1.0);
+    return std::min(1.0, r * border_factor(outside.vertices, outside.border)) * weight_tail(links.z, links.x);
+  }
+
+  // The key of a vertex with this score.
+  double key_of(double score) const {
+    if (!weighted_ || score >= 1) return score;
+    double product = score / (2 - std::log(score));  // too small; Newton's steps on a concave function climb
+    for (int step = 0; step < 8; ++step) product += (score - product_tail(product)) / -std::log(product);
+    return product;
+  }
+
+  // Whether the mid score is certainly above 1/2: fewer links than expected, and not of large weight.
+  bool hopeless(const Links& links, Stubs k, const Outside& outside) const {
+    return below_expectation(links.x, k, outside.outgoing, outside.total) &&
+           (!weighted_ || weight_tail(links.z, links.x) > 0.5);
+  }
+
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
   double at_step(const Links& links, Stubs k, const Outside& outside, double step) const {
     const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
@@ -113,6 +142,11 @@ class Scores {
   static double combine(double r, double w) {
     if (r <= smallest_score || w <= smallest_score) return smallest_score;
     return std::max(product_tail(r * w), smallest_score);
+  }
+
+  // Fewer links than expected: then R(x+1) >= 1/2, as the median of X is not below floor(O k / T).
+  static bool below_expectation(Stubs x, Stubs k, Stubs outgoing, Stubs total) {
+    return static_cast<double>(x + 1) * static_cast<double>(total) <= static_cast<double>(outgoing) * static_cast<double>(k);
   }
 
  private:

@@ -26,7 +26,7 @@
 namespace oslom {
 
 constexpr double smallest_score = 1e-100;
-constexpr double negligible_term = 1e-6;     // relative to the sum so far
+constexpr double negligible_term = 1e-5;     // relative to the sum so far
 constexpr double negligible_leader = 1e-40;  // a tail that starts below this is zero
 
 struct Tail {
@@ -84,23 +84,22 @@ class TailFormulas {
            (static_cast<double>(x) * static_cast<double>(T - O - k + x));
   }
 
+  // h(x) + h(x+1) + ..., from term = h(x). Beyond x = min(k,O) the ratio is zero.
   static double sum_upwards(Stubs x, Stubs k, Stubs O, Stubs T, double term) {
+    double a = static_cast<double>(O - x), b = static_cast<double>(k - x);
+    double c = static_cast<double>(x + 1), d = static_cast<double>(T - O - k + x + 1);
     double sum = term;
-    while (term > negligible_term * sum && x < k && x < O) sum += term *= hypergeometric_ratio(++x, k, O, T);
+    for (; term > negligible_term * sum; a -= 1, b -= 1, c += 1, d += 1) sum += term *= a * b / (c * d);
     return sum;
   }
 
+  // h(x) + h(x-1) + ... + h(0), from term = h(x).
   static double sum_downwards(Stubs x, Stubs k, Stubs O, Stubs T, double term) {
+    double a = static_cast<double>(O - x + 1), b = static_cast<double>(k - x + 1);
+    double c = static_cast<double>(x), d = static_cast<double>(T - O - k + x);
     double sum = term;
-    while (term > negligible_term * sum && x > 0 && T - O - k + x > 0)
-      sum += term /= hypergeometric_ratio(x--, k, O, T);
+    for (; term > negligible_term * sum; a += 1, b += 1, c -= 1, d -= 1) sum += term *= c * d / (a * b);
     return sum;
-  }
-
-  // p(x) / p(x-1)
-  static double exact_ratio(Stubs x, Stubs k, Stubs O, Stubs h0) {
-    return static_cast<double>(k - x + 1) * static_cast<double>(O - x + 1) /
-           (2 * static_cast<double>(x) * static_cast<double>(x + h0));
   }
 
   double log_exact(Stubs x, Stubs k, Stubs O, Stubs h0) const {
@@ -120,15 +119,21 @@ class TailFormulas {
 
   // p(from)+...+p(to), divided by p(from)
   static double series_up(Stubs from, Stubs to, Stubs k, Stubs O, Stubs h0) {
+    double a = static_cast<double>(k - from), b = static_cast<double>(O - from);
+    double c = 2 * static_cast<double>(from + 1), d = static_cast<double>(from + 1 + h0);
     double sum = 1, term = 1;
-    for (Stubs x = from + 1; x <= to && term > negligible_term * sum; ++x) sum += term *= exact_ratio(x, k, O, h0);
+    for (Stubs left = to - from; left > 0 && term > negligible_term * sum; --left, a -= 1, b -= 1, c += 2, d += 1)
+      sum += term *= a * b / (c * d);
     return sum;
   }
 
   // p(to)+...+p(from-1), divided by p(from)
   static double series_down(Stubs from, Stubs to, Stubs k, Stubs O, Stubs h0) {
+    double a = static_cast<double>(k - from + 1), b = static_cast<double>(O - from + 1);
+    double c = 2 * static_cast<double>(from), d = static_cast<double>(from + h0);
     double sum = 0, term = 1;
-    for (Stubs x = from; x > to && term > negligible_term * sum; --x) sum += term /= exact_ratio(x, k, O, h0);
+    for (Stubs left = from - to; left > 0 && term > negligible_term * sum; --left, a += 1, b += 1, c -= 2, d -= 1)
+      sum += term *= c * d / (a * b);
     return sum;
   }
 

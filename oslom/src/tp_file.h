@@ -41,7 +41,7 @@ inline std::string scores_text(Study& study, const Modules& modules, const Ids& 
     text += module_header(i, modules[i]);
     study.set.build(modules[i].members);
     for (Slot slot : study.set.members())
-      text += std::to_string(ids[study.set.vertex(slot)]) + " " + six_digits(study.set.member_score(slot)) + "\n";
+      text += std::to_string(ids[study.set.vertex(slot)]) + " " + six_digits(study.set.exact_member_score(slot)) + "\n";
   }
   return text;
 }

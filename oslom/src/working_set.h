@@ -2,12 +2,16 @@
 //
 // Every vertex met (member, or outsider with a link to a member) has a slot; members of the group
 // the set was built from have slots 0..built_size()-1. A slot holds the vertex's links to the group
-// and a cached mid score: as a member in member_score, as a border vertex in border_score.
-// Moving a vertex rescores its neighbours only. All other cached scores go stale; they order the
-// vertices and decide nothing.
+// and a key that grows with its mid score: in member_key or in border_key. Keys put vertices in an
+// order and decide nothing; whatever is decided is decided by exact scores.
 //
-// Approach: slots are flat arrays; save() and restore() copy them. Border scores of slots that are
-// not in the border are not_in_border, so a scan of one array finds the best border vertices.
+// Approach: slots are flat arrays; save() and restore() copy them. Keys of slots that are not in the
+// border are not_in_border, so a scan of one array finds the best border vertices. Moving a vertex
+// renews the keys of its neighbours only; the others go stale. Three things make renewing cheap:
+//   - the tail of a neighbour that lost one stub follows from its last tail by one ratio, as long as
+//     the group has hardly changed since that was computed (the same "epoch");
+//   - a border vertex whose key was large can only get a larger one by losing links: left alone;
+//   - a border vertex with fewer links than expected has a large score: not computed.
 // Moves keep x, z, K, I and B up to date; matches_recount() computes them afresh (asserted in debug
 // builds after every move).
 #ifndef OSLOM_WORKING_SET_H
@@ -29,7 +33,7 @@ using Slot = std::int32_t;
 
 // The few slots with the smallest (or largest) scores, best first; filled by a scan.
 struct Few {
-  static constexpr int capacity = 6;
+  static constexpr int capacity = 5;
   explicit Few(int at_most) : most(at_most) {}
 
   // Among equal scores the first seen stays ahead.
@@ -53,7 +57,7 @@ class WorkingSet {
   WorkingSet(const Graph& graph, const Scores& scores)
       : graph_(graph), scores_(scores), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
 
-  // The snapshot of a group: exact mid scores for all members and border vertices.
+  // The snapshot of a group: keys are fresh.
   void build(const Members& group) {
     clear();
     for (Vertex v : group) state_.members.push_back(add_slot(v));
@@ -83,9 +87,11 @@ class WorkingSet {
   std::uint64_t fingerprint() const { return state_.fingerprint; }
   const std::vector<Slot>& members() const { return state_.members; }
   Vertex vertex(Slot slot) const { return vertex_[slot]; }
-  double member_score(Slot slot) const { return state_.member_score[slot]; }
-  double border_score(Slot slot) const { return state_.border_score[slot]; }
-  const double* border_scores() const { return state_.border_score.data(); }
+  double exact_member_score(Slot slot) const {
+    return scores_.member_mid(state_.links[slot], degree_[slot], outside());
+  }
+  double border_key(Slot slot) const { return state_.border_key[slot]; }
+  const double* border_keys() const { return state_.border_key.data(); }
 
   Outside outside() const {
     return {state_.degree_sum - state_.inside, graph_.total_stubs() - state_.degree_sum, graph_.num_vertices() - size(), state_.border};
@@ -100,22 +106,17 @@ class WorkingSet {
     return scores_.at_step(state_.links[slot], degree_[slot], outside(), random.uniform());
   }
 
-  // The members with the largest cached scores (as negative numbers in Few::score).
+  // The members with the largest keys (as negative numbers in Few::score).
   Few worst_members(int most) const {
     Few few(most);
-    for (Slot slot : state_.members) few.offer_small(slot, -state_.member_score[slot]);
+    for (Slot slot : state_.members) few.offer_small(slot, -state_.member_key[slot]);
     return few;
   }
-  // The border vertices with the smallest cached scores above `from`.
-  Few best_border(double from, int most) const {
+  // The border vertices with the smallest keys.
+  Few best_border(int most) const {
     Few few(most);
-    double bound = 1;
-    for (Slot slot = 0; slot < num_slots(); ++slot) {
-      const double score = state_.border_score[slot];
-      if (!((score > from) & (score <= bound))) continue;
-      few.offer_small(slot, score);
-      if (few.count == most) bound = few.score[most - 1];
-    }
+    for (Slot slot = 0; slot < num_slots(); ++slot)
+      if (state_.border_key[slot] != not_in_border) few.offer_small(slot, state_.border_key[slot]);
     return few;
   }
 
@@ -124,11 +125,12 @@ class WorkingSet {
     state_.degree_sum += degree_[slot];
     state_.inside += 2 * state_.links[slot].x;
     if (state_.links[slot].x > 0) --state_.border;
-    state_.border_score[slot] = not_in_border;
+    state_.border_key[slot] = not_in_border;
     state_.members.push_back(slot);
     state_.is_member[slot] = 1;
     add_links(slot);
-    rescore_around(slot);
+    renew(slot, outside());
+    renew_around(slot);
     assert(matches_recount());
   }
 
@@ -151,7 +153,8 @@ class WorkingSet {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), orphans_.clear();
     state_.links.clear(), state_.is_member.clear(), state_.members.clear();
-    state_.member_score.clear(), state_.border_score.clear();
+    state_.member_key.clear(), state_.border_key.clear();
+    state_.tail.clear(), state_.tail_epoch.clear();
     state_.degree_sum = state_.inside = state_.border = 0;
     state_.fingerprint = 0;
   }
@@ -163,8 +166,10 @@ class WorkingSet {
     degree_.push_back(graph_.degree(v));
     state_.links.push_back({});
     state_.is_member.push_back(0);
-    state_.member_score.push_back(0);
-    state_.border_score.push_back(not_in_border);
+    state_.tail.push_back({0, 0});
+    state_.tail_epoch.push_back(0);
+    state_.member_key.push_back(0);
+    state_.border_key.push_back(not_in_border);
     return slot;
   }
 
@@ -193,23 +198,58 @@ class WorkingSet {
   }
 
   void score_all() {
+    start_epoch(outside());
     const Outside now = outside();
-    for (Slot slot = 0; slot < num_slots(); ++slot) rescore(slot, now);
+    for (Slot slot = 0; slot < num_slots(); ++slot) renew(slot, now);
   }
 
-  void rescore(Slot slot, const Outside& outside) {
+  void start_epoch(const Outside& now) {
+    state_.epoch = ++last_epoch_;
+    state_.epoch_outside = now;
+  }
+
+  static bool drifted(Stubs value, Stubs reference) {
+    return std::fabs(static_cast<double>(value - reference)) > epoch_drift * static_cast<double>(reference);
+  }
+
+  void update_epoch(const Outside& now) {
+    const Outside& then = state_.epoch_outside;
+    if (drifted(now.outgoing, then.outgoing) || drifted(now.total, then.total)) start_epoch(now);
+  }
+
+  void renew(Slot slot, const Outside& outside) {
+    if (state_.is_member[slot]) renew_member(slot, outside.without(degree_[slot], state_.links[slot].x));
+    else renew_border(slot, outside);
+  }
+
+  void renew_member(Slot slot, const Outside& outside) {
+    compute_tail(slot, outside);
+    state_.member_key[slot] = scores_.key(state_.tail[slot], state_.links[slot], outside);
+  }
+
+  void renew_border(Slot slot, const Outside& outside) {
     const Links& links = state_.links[slot];
-    if (state_.is_member[slot]) state_.member_score[slot] = scores_.member_mid(links, degree_[slot], outside);
-    else state_.border_score[slot] = links.x > 0 ? scores_.mid(links, degree_[slot], outside) : not_in_border;
+    if (links.x == 0) {
+      state_.border_key[slot] = not_in_border;
+    } else if (scores_.hopeless(links, degree_[slot], outside)) {
+      state_.tail_epoch[slot] = 0;
+      state_.border_key[slot] = 1;
+    } else {
+      compute_tail(slot, outside);
+      state_.border_key[slot] = scores_.key(state_.tail[slot], links, outside);
+    }
   }
 
-  // The moved vertex and its neighbours.
-  void rescore_around(Slot slot) {
+  void compute_tail(Slot slot, const Outside& outside) {
+    state_.tail[slot] = scores_.tail(state_.links[slot].x, degree_[slot], outside);
+    state_.tail_epoch[slot] = state_.epoch;
+  }
+
+  void renew_around(Slot slot) {
     const Outside now = outside();
-    rescore(slot, now);
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link)
-      rescore(slot_of_[graph_.target(link)], now);
+      renew(slot_of_[graph_.target(link)], now);
   }
 
   void add_links(Slot slot) {
@@ -230,32 +270,58 @@ class WorkingSet {
     state_.members.erase(std::find(state_.members.begin(), state_.members.end(), slot));
     state_.is_member[slot] = 0;
     if (state_.links[slot].x > 0) ++state_.border;
-    take_links(slot);
-    rescore_around(slot);
+    const Outside now = outside();
+    update_epoch(now);
+    take_links(slot, now);
+    renew_border(slot, now);
   }
 
-  void take_links(Slot slot) {
+  void take_links(Slot slot, const Outside& outside) {
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Slot neighbour = slot_of_[graph_.target(link)];
       Links& links = state_.links[neighbour];
       links.x -= graph_.multiplicity(link);
       if (graph_.weighted()) links.z -= graph_.normalised_weight(link);
-      if (links.x > 0) continue;
-      links.z = 0;
-      if (state_.is_member[neighbour]) orphans_.push_back(neighbour);
-      else --state_.border;
+      if (links.x == 0) lost_last_link(neighbour);
+      else if (state_.is_member[neighbour] || state_.border_key[neighbour] < settled_key)
+        renew_after_loss(neighbour, graph_.multiplicity(link), outside);
     }
   }
+
+  void lost_last_link(Slot slot) {
+    state_.links[slot].z = 0;
+    state_.tail_epoch[slot] = 0;
+    state_.member_key[slot] = 1;
+    state_.border_key[slot] = not_in_border;
+    if (state_.is_member[slot]) orphans_.push_back(slot);
+    else --state_.border;
+  }
+
+  void renew_after_loss(Slot slot, Stubs lost, const Outside& outside) {
+    if (lost != 1 || state_.tail_epoch[slot] != state_.epoch) return renew(slot, outside);
+    const Links& links = state_.links[slot];
+    const bool member = state_.is_member[slot];
+    const Outside seen = member ? outside.without(degree_[slot], links.x) : outside;
+    state_.tail[slot] = scores_.tail_with_one_less(state_.tail[slot], links.x + 1, degree_[slot], seen);
+    (member ? state_.member_key : state_.border_key)[slot] = scores_.key(state_.tail[slot], links, seen);
+  }
+
+  static constexpr double epoch_drift = 0.1;  // relative change of O or T within an epoch
+  static constexpr double settled_key = 0.5;
 
   // What moves change. All vectors but members have one entry per slot.
   struct State {
     std::vector<Links> links;
     std::vector<char> is_member;
-    std::vector<double> member_score, border_score;
+    std::vector<double> member_key, border_key;
+    std::vector<Tail> tail;
+    std::vector<std::uint64_t> tail_epoch;  // 0: the tail is not valid
     std::vector<Slot> members;
     Stubs degree_sum = 0, inside = 0, border = 0;  // K, I, B
     std::uint64_t fingerprint = 0;
+    std::uint64_t epoch = 0;
+    Outside epoch_outside{0, 0, 0, 0};
   };
 
   const Graph& graph_;
@@ -265,6 +331,7 @@ class WorkingSet {
   std::vector<Stubs> degree_;
   std::vector<Slot> orphans_;
   Slot built_size_ = 0;
+  std::uint64_t last_epoch_ = 0;
   State state_, saved_;
 };
 
@@ -281,7 +348,7 @@ inline bool WorkingSet::matches_recount() const {
       if (graph_.weighted()) z += graph_.normalised_weight(link);
     }
     if (x != state_.links[slot].x || std::fabs(z - state_.links[slot].z) > 1e-9 * (1 + z)) return false;
-    if (!state_.is_member[slot] && (state_.border_score[slot] == not_in_border) != (x == 0)) return false;
+    if (!state_.is_member[slot] && (state_.border_key[slot] == not_in_border) != (x == 0)) return false;
     if (state_.is_member[slot]) degree_sum += degree_[slot], inside += x, ++member_count;
     else if (x > 0) ++border;
   }
