@@ -32,7 +32,7 @@ def class_means(network, split: Split, classes: int, normalisation, batch_size=1
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         one_hot = torch.nn.functional.one_hot(labels, classes).double()  # (batch, classes)
 
-        def add(depth, units):
+        def add(depth, units, one_hot=one_hot):
             seen = units.flatten(2).mean(2) if units.dim() > 2 else units  # (batch, units)
             seen = _raw(seen, normalisation) if depth == 0 else seen
             sums[depth] = sums[depth] + one_hot.T @ seen.double()

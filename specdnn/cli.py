@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from specdnn import activations, checkpoint, pipeline, report, training
+from specdnn import activations, checkpoint, community, pipeline, report, training
 from specdnn.checkpoint import Checkpoint, SavedModels
 from specdnn.structures import Options, SpecDNNError
 
@@ -56,6 +56,8 @@ def run(folder: Folder, argv: list[str]) -> int:
     loaded = load_pretrained(folder, args, verb)
     options = resolve(folder, args, verb, loaded)
     checkpoint.check_writable(options.save_dir)
+    if verb in ("prune", "sweep"):
+        community.program(options.oslom_bin)  # a missing program or compiler is told before hours of training
     saved = saved_models(folder, options.save_dir, options.arch, options.dataset, options.seed)
     if verb == "report":
         return print_report(saved)
@@ -86,9 +88,15 @@ def verb_of(verb: str, job: pipeline.Job, loaded: Checkpoint | None, load) -> No
 
 
 def parser(folder: Folder) -> Parser:
-    p = Parser(prog="main.py", formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False, description=(
-        "Train a network; extract from it the small network that recognises the wanted classes; retrain that. "
-        "Without a verb the whole network is trained."))
+    p = Parser(
+        prog="main.py",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+        description=(
+            "Train a network; extract from it the small network that recognises the wanted classes; retrain that. "
+            "Without a verb the whole network is trained."
+        ),
+    )
     add_verbs(p.add_argument_group("verbs (one of them)").add_mutually_exclusive_group())
     add_common(p.add_argument_group("what and where"), folder)
     add_training(p.add_argument_group("training"))
@@ -101,21 +109,53 @@ def add_verbs(verbs) -> None:
     verbs.add_argument("--evaluate", action="store_true", help="measure any checkpoint given by --pretrained")
     verbs.add_argument("--prune", action="store_true", help="cut --pretrained to the community of the wanted classes")
     verbs.add_argument("--retrain", action="store_true", help="train what --prune saved, given by --pretrained")
-    verbs.add_argument("--sweep", action="store_true", help="train, then prune and retrain every class, then report; goes on where it was broken off")
+    verbs.add_argument(
+        "--sweep",
+        action="store_true",
+        help="train, then prune and retrain every class, then report; goes on where it was broken off",
+    )
     verbs.add_argument("--report", action="store_true", help="print and write the table of the finished classes")
-    verbs.add_argument("--publish", action="store_true", help="copy the finished metrics files to results/ and rebuild the tables from them")
+    verbs.add_argument(
+        "--publish",
+        action="store_true",
+        help="copy the finished metrics files to results/ and rebuild the tables from them",
+    )
 
 
 def add_common(group, folder: Folder) -> None:
-    group.add_argument("--arch", choices=list(folder.architectures), help=f"the network (default: that of --pretrained, else {next(iter(folder.architectures))})")
-    group.add_argument("--dataset", choices=sorted(folder.dataset.NORMALISATION), help=f"(default: that of --pretrained, else {folder.dataset.DEFAULT})")
-    group.add_argument("--data-dir", type=Path, default=Path(os.environ.get("SPECDNN_DATA", folder.path / "data")), help="where the images lie or are downloaded to; SPECDNN_DATA sets it too")
-    group.add_argument("--save-dir", type=Path, default=folder.path / "saved_models", help="checkpoints and metrics files")
+    group.add_argument(
+        "--arch",
+        choices=list(folder.architectures),
+        help=f"the network (default: that of --pretrained, else {next(iter(folder.architectures))})",
+    )
+    group.add_argument(
+        "--dataset",
+        choices=sorted(folder.dataset.NORMALISATION),
+        help=f"(default: that of --pretrained, else {folder.dataset.DEFAULT})",
+    )
+    group.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("SPECDNN_DATA", folder.path / "data")),
+        help="where the images lie or are downloaded to; SPECDNN_DATA sets it too",
+    )
+    group.add_argument(
+        "--save-dir", type=Path, default=folder.path / "saved_models", help="checkpoints and metrics files"
+    )
     group.add_argument("--pretrained", type=Path, metavar="FILE", help="the checkpoint to start from")
-    group.add_argument("--specialize", type=int, nargs="+", metavar="N", help="the wanted classes (default: all of the checkpoint's)")
-    group.add_argument("--split", choices=("test", "validation"), default="test", help="what metrics files are measured on; choices are always made on validation")
+    group.add_argument(
+        "--specialize", type=int, nargs="+", metavar="N", help="the wanted classes (default: all of the checkpoint's)"
+    )
+    group.add_argument(
+        "--split",
+        choices=("test", "validation"),
+        default="test",
+        help="what metrics files are measured on; choices are always made on validation",
+    )
     group.add_argument("--seed", type=int, default=1)
-    group.add_argument("--threads", type=int, default=2, help="processor threads; the same number and seed give the same networks")
+    group.add_argument(
+        "--threads", type=int, default=2, help="processor threads; the same number and seed give the same networks"
+    )
     group.add_argument("--no-cuda", action="store_true", help="stay on the processor even if there is a GPU")
     group.add_argument("--log-interval", type=int, default=1, metavar="N", help="epochs between two lines of metrics")
 
@@ -123,33 +163,74 @@ def add_common(group, folder: Folder) -> None:
 def add_training(group) -> None:
     group.add_argument("--batch-size", type=int, default=128)
     group.add_argument("--test-batch-size", type=int, default=128)
-    group.add_argument("--epochs", type=int, help="of the verb's training: the parent's 20 (also under --sweep), --brief-epochs with --prune, --retrain-epochs with --retrain")
-    group.add_argument("--lr", type=float, help="highest learning rate of the verb's training: the parent's 0.003, 0.003 with --prune, 0.01 with --retrain")
-    group.add_argument("--lr-epochs", type=int, default=0, metavar="N", help="divide the learning rate by 10 every N epochs; 0: one cycle up and down")
+    group.add_argument(
+        "--epochs",
+        type=int,
+        help="of the verb's training: the parent's 20 (with --sweep too), else --brief-epochs or --retrain-epochs",
+    )
+    group.add_argument(
+        "--lr",
+        type=float,
+        help="highest rate of the verb's training: the parent's 0.003, else --brief-lr or --retrain-lr",
+    )
+    group.add_argument(
+        "--lr-epochs",
+        type=int,
+        default=0,
+        metavar="N",
+        help="divide the learning rate by 10 every N epochs; 0: one cycle up and down",
+    )
     group.add_argument("--optimizer", choices=("AdamW", "SGD"), default="AdamW")
     group.add_argument("--momentum", type=float, default=0.9, help="of SGD")
     group.add_argument("--weight-decay", "--wd", type=float, default=1e-4)
-    group.add_argument("--loss", choices=sorted(training.LOSSES), default="bce", help="bce on the logits, mse after the sigmoid, ce over all classes (ten-way training only; one-against-rest stays bce)")
+    group.add_argument(
+        "--loss",
+        choices=sorted(training.LOSSES),
+        default="bce",
+        help="bce on the logits, mse after the sigmoid, ce over all classes (one-against-rest stays bce)",
+    )
     group.add_argument("--retrain-epochs", type=int, default=20)
     group.add_argument("--retrain-lr", type=float, default=0.01)
 
 
 def add_extraction(group) -> None:
     group.add_argument("--algo", choices=ALGORITHMS, default="OSLOM", help="what chooses the units")
-    group.add_argument("--warmup-epochs", type=int, default=2, help="one-against-rest training before the first class graph; may be 0")
+    group.add_argument(
+        "--warmup-epochs", type=int, default=2, help="one-against-rest training before the first class graph; may be 0"
+    )
     group.add_argument("--group-l1", type=float, default=5e-5, help="weight of the unit norms in the warm-up's loss")
     group.add_argument("--rounds", type=int, default=2, help="class graph, community, cut: at most this often")
     group.add_argument("--brief-epochs", type=int, default=2, help="training after every cut; may be 0")
     group.add_argument("--brief-lr", type=float, default=0.003, help="of warm-up and brief training")
     group.add_argument("--keep", type=float, default=0.2, help="share of the connections kept in the class graph")
-    group.add_argument("--strength", choices=sorted(activations.STRENGTHS), default="contrast", help="class activation: class against rest, or class alone")
-    group.add_argument("--rate", type=float, help="budget: share of the weights by the paper rule, above 0 and at most 1 (default: the community as it is)")
+    group.add_argument(
+        "--strength",
+        choices=sorted(activations.STRENGTHS),
+        default="contrast",
+        help="class activation: class against rest, or class alone",
+    )
+    group.add_argument(
+        "--rate",
+        type=float,
+        help="budget: share of the weights by the paper rule, above 0 and at most 1 (default: the community as it is)",
+    )
     group.add_argument("--max-params", type=int, help="budget: true parameters, weights and biases")
-    group.add_argument("--trim", choices=("ties", "norm"), default="norm", help="what the last cut to the budget drops first: weak ties inside the community, or small weight norms")
+    group.add_argument(
+        "--trim",
+        choices=("ties", "norm"),
+        default="norm",
+        help="what the last cut to the budget drops first: weak ties inside the community, or small weight norms",
+    )
 
 
 def add_oslom(group) -> None:
-    group.add_argument("--oslom-bin", type=Path, metavar="FILE", help="another program with the same command line (default: OSLOM_BIN, else oslom/, built on first use)")
+    group.add_argument(
+        "--oslom-bin",
+        type=Path,
+        default=os.environ.get("OSLOM_BIN"),
+        metavar="FILE",
+        help="another program with the same command line (OSLOM_BIN sets it too; else oslom/, built when missing)",
+    )
     group.add_argument("--oslom-runs", type=int, default=1, help="its -r")
     group.add_argument("--oslom-t", type=float, default=0.1, help="its -t, the significance level")
     group.add_argument("--oslom-timeout", type=float, default=600, help="seconds it may take")
@@ -176,8 +257,13 @@ RANGES = {
     "momentum": (lambda v: 0 <= v < 1, "between 0 and 1"),
     "seed": (lambda v: 1 <= v <= 2147483399, "between 1 and 2147483399"),
     **dict.fromkeys(("lr", "brief_lr", "retrain_lr"), (lambda v: 0 < v < float("inf"), "above 0")),
-    **dict.fromkeys(("threads", "batch_size", "test_batch_size", "rounds", "log_interval", "oslom_runs"), (lambda v: v >= 1, "at least 1")),
-    **dict.fromkeys(("epochs", "lr_epochs", "warmup_epochs", "brief_epochs", "retrain_epochs"), (lambda v: v >= 0, "at least 0")),
+    **dict.fromkeys(
+        ("threads", "batch_size", "test_batch_size", "rounds", "log_interval", "oslom_runs"),
+        (lambda v: v >= 1, "at least 1"),
+    ),
+    **dict.fromkeys(
+        ("epochs", "lr_epochs", "warmup_epochs", "brief_epochs", "retrain_epochs"), (lambda v: v >= 0, "at least 0")
+    ),
     **dict.fromkeys(("weight_decay", "group_l1"), (lambda v: 0 <= v < float("inf"), "at least 0")),
 }
 
@@ -197,7 +283,10 @@ def load_pretrained(folder: Folder, args, verb: str) -> Checkpoint | None:
         return None
     loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
     if args.dataset and loaded.dataset and args.dataset != loaded.dataset:
-        raise SpecDNNError(f"{args.pretrained} was trained on {loaded.dataset}, not on {args.dataset}: drop --dataset or name another checkpoint")
+        raise SpecDNNError(
+            f"{args.pretrained} was trained on {loaded.dataset}, not on {args.dataset}: "
+            "drop --dataset or name another checkpoint"
+        )
     return loaded
 
 
@@ -211,9 +300,15 @@ def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Optio
     values["dataset"] = args.dataset or (loaded.dataset if loaded else "") or folder.dataset.DEFAULT
     values["cuda"] = torch.cuda.is_available() and not values.pop("no_cuda")
     values.pop("no_cuda", None)
-    values["classes"] = wanted_classes(specialize, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained)
+    values["classes"] = wanted_classes(
+        specialize, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained
+    )
     values["algo"] = args.algo
-    for stage, (epochs, lr) in {"train": ("epochs", "lr"), "prune": ("brief_epochs", "brief_lr"), "retrain": ("retrain_epochs", "retrain_lr")}.items():
+    for stage, (epochs, lr) in {
+        "train": ("epochs", "lr"),
+        "prune": ("brief_epochs", "brief_lr"),
+        "retrain": ("retrain_epochs", "retrain_lr"),
+    }.items():
         if stage == verb:
             values[epochs] = values[epochs] if args.epochs is None else args.epochs
             values[lr] = values[lr] if args.lr is None else args.lr
@@ -232,7 +327,10 @@ def wanted_classes(specialize, all_classes: int, loaded: Checkpoint | None, path
     if unknown:
         raise SpecDNNError(f"there is no class {unknown[0]}: classes are 0 to {all_classes - 1}")
     if len(own) < all_classes and wanted != own:
-        raise SpecDNNError(f"{path} is specialised to {checkpoint.joined(own)}, not to {checkpoint.joined(wanted)}: drop --specialize or name another checkpoint")
+        raise SpecDNNError(
+            f"{path} is specialised to {checkpoint.joined(own)}, not to {checkpoint.joined(wanted)}: "
+            "drop --specialize or name another checkpoint"
+        )
     return wanted
 
 
@@ -259,7 +357,10 @@ def print_report(saved: SavedModels) -> int:
     found = finished(saved.folder)
     rows = report.cells(found, saved.arch)
     if not rows:
-        raise SpecDNNError(f"nothing to report: no retrained {saved.arch} in {saved.folder}; run --sweep, or --prune and --retrain first")
+        raise SpecDNNError(
+            f"nothing to report: no retrained {saved.arch} in {saved.folder}; "
+            "run --sweep, or --prune and --retrain first"
+        )
     table = report.markdown_table(rows, parents(found, saved.arch))
     checkpoint.write(saved.table("md"), table)
     checkpoint.write(saved.table("csv"), report.csv_table(rows))

@@ -82,7 +82,9 @@ def _module(index: int, header: str, members: str) -> Module:
     except ValueError as error:
         raise OslomError(f"tp file line {index + 1} or {index + 2}: {error}") from None
     if not nodes or nodes[0] < 0 or len(nodes) != int(match[2]) or list(nodes) != sorted(set(nodes)):
-        raise OslomError(f"tp file line {index + 2}: expected {match[2]} ascending node ids, at least one, got {members[:60]!r}")
+        raise OslomError(
+            f"tp file line {index + 2}: expected {match[2]} ascending node ids, at least one, got {members[:60]!r}"
+        )
     if not 0 <= significance <= 1:
         raise OslomError(f"tp file line {index + 1}: bs must be between 0 and 1, got {match[3]}")
     return Module(nodes, significance)

@@ -8,8 +8,19 @@ import numpy as np
 import torch
 from sklearn import metrics
 
-
-PER_CLASS = ("accuracy", "always_no_accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc", "tp", "fp", "fn", "tn")
+PER_CLASS = (
+    "accuracy",
+    "always_no_accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "auroc",
+    "tp",
+    "fp",
+    "fn",
+    "tn",
+)
 
 
 @torch.no_grad()

@@ -59,5 +59,7 @@ def to_networkx(graph: ClassGraph) -> networkx.Graph:
         name = graph.chain.layers[depth].name
         for node, unit in zip(graph.nodes(depth, units), units, strict=True):
             view.add_node(int(node), layer=name, unit=int(unit), relevance=float(graph.relevance[depth][unit]))
-    view.add_weighted_edges_from((int(a), int(b), float(s)) for (a, b), s in zip(graph.edges, graph.strengths, strict=True))
+    view.add_weighted_edges_from(
+        (int(a), int(b), float(s)) for (a, b), s in zip(graph.edges, graph.strengths, strict=True)
+    )
     return view

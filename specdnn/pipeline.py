@@ -81,7 +81,9 @@ def train_parent(job: Job) -> Path:
     parent = CompactNetwork.parent(job.network_type().to(job.data.train.images.device))
     with job.timed("train"):
         accuracy = fit(job, parent, recipe(o, o.epochs, o.lr), "train")
-    return finish(job, "train", path, Checkpoint(o.arch, o.dataset, parent, job.data.normalisation, accuracy, "", o.seed), "")
+    return finish(
+        job, "train", path, Checkpoint(o.arch, o.dataset, parent, job.data.normalisation, accuracy, "", o.seed), ""
+    )
 
 
 def prune(job: Job, origin: Path, loaded: Checkpoint) -> Path:
@@ -93,13 +95,20 @@ def prune(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     compact = wanted_outputs(loaded.compact, o.classes or loaded.classes)
     with job.timed("warm-up"):
         fit(job, compact, recipe(o, o.warmup_epochs, o.brief_lr, o.group_l1), "warm-up")
-    compact, rounds = community_rounds(job, compact, path)
-    community_weights = evaluation.weights(compact.network)
-    compact = trim(job, compact)
-    found = dict(loaded.__dict__, compact=compact, accuracy=validation_score(job, compact), algo=o.algo, seed=o.seed)
-    story = {**(rounds[0] if rounds else {}), "rounds": len(rounds), "community_true_weights": community_weights}
-    story.pop("round", None)
-    return finish(job, "prune", path, Checkpoint(**found), input_hash, story)
+    rounds = community_rounds(job, compact)
+    compact = trim(job, rounds[-1].compact)
+    leave_evidence(path, rounds)
+    made = origin_of(job, loaded, compact=compact, accuracy=validation_score(job, compact), algo=o.algo)
+    communities = {"rounds": len(rounds), "community_true_weights": evaluation.weights(rounds[-1].compact.network)}
+    story = {**rounds[0].figures, **communities}
+    story.pop("validation_score")
+    return finish(job, "prune", path, made, input_hash, story)
+
+
+def origin_of(job: Job, loaded: Checkpoint, **changed) -> Checkpoint:
+    """The checkpoint to save: where it comes from, with what a stage changed."""
+    own = {"dataset": job.options.dataset, "normalisation": job.data.normalisation, "seed": job.options.seed}
+    return dataclasses.replace(loaded, **own, **changed)
 
 
 def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
@@ -112,8 +121,8 @@ def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     compact = wanted_outputs(loaded.compact, o.classes or loaded.classes)
     with job.timed("retrain"):
         accuracy = fit(job, compact, recipe(o, o.retrain_epochs, o.retrain_lr), "retrain")
-    found = dict(loaded.__dict__, compact=compact, accuracy=accuracy, algo=algo, seed=o.seed)
-    return finish(job, "retrain", path, Checkpoint(**found), input_hash)
+    made = origin_of(job, loaded, compact=compact, accuracy=accuracy, algo=algo)
+    return finish(job, "retrain", path, made, input_hash)
 
 
 def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
@@ -182,25 +191,42 @@ def wanted_outputs(compact: CompactNetwork, classes) -> CompactNetwork:
 # ------------------------------------------------------------------------------------------ communities
 
 
-def community_rounds(job: Job, compact: CompactNetwork, path: Path) -> tuple[CompactNetwork, list[dict]]:
+@dataclass(frozen=True)
+class Round:
+    """What one round leaves behind: the compact network after brief training, OSLOM's evidence, the figures."""
+
+    compact: CompactNetwork
+    run: community.OslomRun
+    figures: dict
+
+
+def community_rounds(job: Job, compact: CompactNetwork) -> list[Round]:
     """Graph, OSLOM, class community, cut, brief training; again on the survivor until the budget is met."""
-    o, told_rounds = job.options, []
-    for number in range(1, o.rounds + 1):
-        if o.budgeted and number > 1 and meets_budget(job, compact):
+    rounds: list[Round] = []
+    for number in range(1, job.options.rounds + 1):
+        if rounds and job.options.budgeted and meets_budget(job, compact):
             break
-        with job.timed("oslom"):
-            found = find_community(job, compact, number)
+        found = one_round(job, compact, number)
         if found is None:
-            job.log(f"{told(job, compact.kept.classes)}round {number}: no community spans all layers, the rounds end")
+            job.log(f"{told(job, compact.kept.classes)}round {number}: no community is left, the rounds end")
             break
-        kept, run, facts = found
-        compact = cut(compact, kept)
-        with job.timed("brief training"):
-            fit(job, compact, recipe(o, o.brief_epochs, o.brief_lr), f"round {number}")
-        facts = {"round": number, **facts, "validation_score": validation_score(job, compact)}
-        leave_evidence(path, facts, kept, compact, run)
-        told_rounds.append(facts)
-    return compact, told_rounds
+        rounds.append(found)
+        compact = found.compact
+    return rounds
+
+
+def one_round(job: Job, compact: CompactNetwork, number: int) -> Round | None:
+    """Cut to the class community and train briefly; None if there is no community in a later round."""
+    o = job.options
+    with job.timed("oslom"):
+        found = find_community(job, compact, number)
+    if found is None:
+        return None
+    kept, run, figures = found
+    survivor = cut(compact, kept)
+    with job.timed("brief training"):
+        score = fit(job, survivor, recipe(o, o.brief_epochs, o.brief_lr), f"round {number}")
+    return Round(survivor, run, {**figures, "validation_score": score})
 
 
 def find_community(job: Job, compact: CompactNetwork, number: int):
@@ -208,38 +234,59 @@ def find_community(job: Job, compact: CompactNetwork, number: int):
 
     In round 1 a denser graph and then a larger tolerance are tried before it is an error.
     """
-    o, scores = job.options, unit_scores(job, compact)
-    attempts = [(o.keep, o.oslom_t)]
-    if number == 1:
-        attempts += [(min(1.0, 2 * o.keep), o.oslom_t), (min(1.0, 2 * o.keep), min(1.0, 3 * o.oslom_t))]
-    for keep, tolerance in attempts:
-        seen = class_graph(job, compact, scores, keep)
-        wanted = target_widths(job, compact, [r[list(u)] for r, u in zip(seen.relevance, compact.kept.units)][:-1])
-        run = community.oslom(
-            seen.edges, seen.strengths, binary=o.oslom_bin, seed=o.seed, tolerance=tolerance, runs=o.oslom_runs, timeout=o.oslom_timeout
-        )
-        chosen = selection.class_community(run.cover, seen, wanted or [1] * len(compact.kept.units))
-        if chosen:
-            kept = selection.kept_units(seen, chosen.nodes, compact.kept)
-            facts = {f.name: getattr(chosen, f.name) for f in dataclasses.fields(chosen) if f.name != "nodes"}
-            job.log(f"{told(job, kept.classes)}round {number}: {'-'.join(map(str, kept.widths[:-1]))} of "
-                    f"{'-'.join(map(str, compact.kept.widths[:-1]))} units, bs {chosen.significance:.3g}, "
-                    f"{chosen.joined} joined, {100 * chosen.captured_relevance:.1f} % of the relevance")
-            return kept, run, {**facts, "keep": keep, "oslom_t": tolerance}
-        job.log(f"{told(job, compact.kept.classes)}round {number}: no module spans all layers with keep {keep:g}, -t {tolerance:g}")
+    o, scores, classes = job.options, unit_scores(job, compact), compact.kept.classes
+    dense, tolerant = min(1.0, 2 * o.keep), min(1.0, 3 * o.oslom_t)
+    attempts = [(o.keep, o.oslom_t), (dense, o.oslom_t), (dense, tolerant)]
+    for keep, tolerance in attempts if number == 1 else attempts[:1]:
+        found = try_community(job, compact, scores, keep, tolerance)
+        if found:
+            job.log(f"{told(job, classes)}round {number}: {found_words(compact, *found)}")
+            return found
+        tried = f"--keep {keep:g} and -t {tolerance:g}"
+        job.log(f"{told(job, classes)}round {number}: no significant module spans all layers with {tried}")
     if number > 1:
         return None
     raise SpecDNNError(
-        f"classes {checkpoint.joined(compact.kept.classes)}: OSLOM found no significant module with a unit in every layer; "
+        f"classes {checkpoint.joined(classes)}: OSLOM found no significant module with a unit in every layer; "
         "try a larger --keep or --oslom-t, or --warmup-epochs"
     )
+
+
+def try_community(job: Job, compact: CompactNetwork, scores, keep: float, tolerance: float):
+    """(kept units, OSLOM run, figures) of the class community of one class graph, or None."""
+    o, seen = job.options, class_graph(job, compact, scores, keep)
+    relevance = [r[list(units)] for r, units in zip(seen.relevance, compact.kept.units, strict=True)]
+    wanted = target_widths(job, compact, relevance[:-1]) or [1] * len(relevance)
+    how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
+    run = community.oslom(seen.edges, seen.strengths, tolerance=tolerance, **how)
+    chosen = selection.class_community(run.cover, seen, wanted)
+    if chosen is None:
+        return None
+    figures = {f.name: getattr(chosen, f.name) for f in dataclasses.fields(chosen) if f.name != "nodes"}
+    kept = selection.kept_units(seen, chosen.nodes, compact.kept)
+    return kept, run, {**figures, "keep": keep, "oslom_t": tolerance}
+
+
+def found_words(before: CompactNetwork, kept: KeptUnits, run: community.OslomRun, figures: dict) -> str:
+    """A community in one line."""
+    return (
+        f"{layers(kept.widths)} of {layers(before.kept.widths)} units, bs {figures['significance']:.3g}, "
+        f"{figures['joined']} joined, {100 * figures['captured_relevance']:.1f} % of the relevance"
+    )
+
+
+def layers(widths) -> str:
+    """Widths without the outputs: `88-7-4`."""
+    return "-".join(str(width) for width in widths[:-1])
 
 
 def unit_scores(job: Job, compact: CompactNetwork):
     """(strengths per pair of layers, relevance per layer) of a network for its classes."""
     data = job.data
     with bar(-(-len(data.train) // 1024), "activations") as shown:
-        means = activations.class_means(compact.network, data.train, len(job.all_classes), data.normalisation, tick=shown.update)
+        means = activations.class_means(
+            compact.network, data.train, len(job.all_classes), data.normalisation, tick=shown.update
+        )
     active = activations.STRENGTHS[job.options.strength](means, compact.kept.classes)
     return connections.strengths(connections.mean_weights(compact.network), active)
 
@@ -248,14 +295,16 @@ def class_graph(job: Job, compact: CompactNetwork, scores, keep: float) -> Class
     return graph.class_graph(job.network_type().chain, compact.kept, *scores, keep)
 
 
-def leave_evidence(path: Path, facts: dict, kept: KeptUnits, compact: CompactNetwork, run) -> None:
-    """Edge file, tp file, kept units and score of a round, beside the checkpoint to come."""
-    names = compact.network.chain.names
-    number = facts["round"]
-    checkpoint.write(checkpoint.round_path(path, number, "edges"), run.edges)
-    checkpoint.write(checkpoint.round_path(path, number, "tp"), run.tp)
-    figures = {**facts, "true_weights": evaluation.weights(compact.network), "kept": dict(zip(names, kept.units))}
-    checkpoint.write(checkpoint.round_path(path, number, "json"), checkpoint.json_text(figures))
+def leave_evidence(path: Path, rounds: list[Round]) -> None:
+    """Edge file, tp file, kept units and figures of every round, beside the pruned checkpoint."""
+    checkpoint.remove_rounds(path)
+    for number, one in enumerate(rounds, start=1):
+        names, kept = one.compact.network.chain.names, one.compact.kept
+        figures = {**one.figures, "true_weights": evaluation.weights(one.compact.network)}
+        figures |= {"kept": dict(zip(names, kept.units, strict=True))}
+        checkpoint.write(checkpoint.round_path(path, number, "edges"), one.run.edges)
+        checkpoint.write(checkpoint.round_path(path, number, "tp"), one.run.tp)
+        checkpoint.write(checkpoint.round_path(path, number, "json"), checkpoint.json_text(figures))
 
 
 # ------------------------------------------------------------------------------------------ the budget
@@ -277,7 +326,9 @@ def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] 
         return meets_budget(job, cut(compact, selection.strongest(compact.kept, scores, widths)))
 
     chain = compact.network.chain
-    widths = selection.budget_widths(job.network_type.full_widths[:-1] + (len(compact.kept.classes),), chain.widths, chain.prunable, fits)
+    widths = selection.budget_widths(
+        job.network_type.full_widths[:-1] + (len(compact.kept.classes),), chain.widths, chain.prunable, fits
+    )
     if not fits(widths):
         raise SpecDNNError("the budget is below one unit per layer: give a larger --rate or --max-params")
     return widths
@@ -292,7 +343,7 @@ def trim(job: Job, compact: CompactNetwork) -> CompactNetwork:
             scores = trim_scores(job, compact)
             widths = selection.trim_steps(compact.kept.widths, target_widths(job, compact, scores))[0]
             compact = cut(compact, selection.strongest(compact.kept, scores, widths))
-            fit(job, compact, recipe(o, o.brief_epochs, o.brief_lr), f"trim {step} to {'-'.join(map(str, widths[:-1]))}")
+            fit(job, compact, recipe(o, o.brief_epochs, o.brief_lr), f"trim {step} to {layers(widths)}")
     return compact
 
 
@@ -313,7 +364,9 @@ def skip(job: Job, verb: str, path: Path, input_hash: str) -> bool:
     if found is None or not path.exists():
         return False
     same = found.get("options") == stage_options(job, verb) and found.get("input_hash") == stamp(job, input_hash)
-    job.log(f"{path.name}: " + ("already finished" if same else "made with other options or inputs, so it is made again"))
+    job.log(
+        f"{path.name}: " + ("already finished" if same else "made with other options or inputs, so it is made again")
+    )
     return same
 
 
@@ -372,8 +425,9 @@ def metrics_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> dict:
 def summary(found: dict) -> str:
     accuracy, balanced = evaluation.headline(found)
     return (
-        f"{found['split']} accuracy {100 * accuracy:.2f} %, balanced {100 * balanced:.2f} %, {found['true_weights']} weights, "
-        f"{found['true_parameters']} parameters, paper rule {100 * found['paper_rule_rate']:.3f} %"
+        f"{found['split']} accuracy {100 * accuracy:.2f} %, balanced {100 * balanced:.2f} %, "
+        f"{found['true_weights']} weights, {found['true_parameters']} parameters, "
+        f"paper rule {100 * found['paper_rule_rate']:.3f} %"
     )
 
 

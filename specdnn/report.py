@@ -61,7 +61,9 @@ def shape(row: dict) -> str:
 
 def markdown_table(rows: list[dict], parents: list[dict]) -> str:
     """Per class and, where there is more than one row, the mean; the parents' accuracy above."""
-    lines = [f"Parent {p['arch']}, seed {p['seed']}: {100 * p['accuracy']:.2f} % accuracy on {p['split']}." for p in parents]
+    lines = [
+        f"Parent {p['arch']}, seed {p['seed']}: {100 * p['accuracy']:.2f} % accuracy on {p['split']}." for p in parents
+    ]
     lines += ["", "| class | algo | seed | " + " | ".join(c[0] for c in COLUMNS) + " | kept units |"]
     lines += ["|" + "---|" * (len(COLUMNS) + 4)]
     lines += [_line(row["classes"][0], row["algo"], row["seed"], row, shape(row)) for row in rows]

@@ -140,7 +140,7 @@ class ClassGraph:
         nodes = np.unique(np.asarray(nodes, dtype=np.int64))
         offsets = self.offsets
         cuts = np.searchsorted(nodes, offsets)
-        return [nodes[a:b] - start for a, b, start in zip(cuts, cuts[1:], offsets)]
+        return [nodes[a:b] - start for a, b, start in zip(cuts[:-1], cuts[1:], offsets[:-1], strict=True)]
 
     @property
     def outputs(self) -> np.ndarray:

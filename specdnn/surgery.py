@@ -89,4 +89,3 @@ def masked(parent: CompactNetwork, kept: KeptUnits):
 
     outputs = torch.as_tensor(positions[-1])
     return lambda images: network(images, visit=silence)[:, outputs.to(images.device)]
-
