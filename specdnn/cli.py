@@ -152,7 +152,7 @@ def add_common(group, folder: Folder) -> None:
         default="test",
         help="what metrics files are measured on; choices are always made on validation",
     )
-    group.add_argument("--seed", type=int, default=1)
+    group.add_argument("--seed", type=int, default=1, help="of first weights, order of images, and the OSLOM program")
     group.add_argument(
         "--threads", type=int, default=2, help="processor threads; the same number and seed give the same networks"
     )
@@ -161,8 +161,8 @@ def add_common(group, folder: Folder) -> None:
 
 
 def add_training(group) -> None:
-    group.add_argument("--batch-size", type=int, default=128)
-    group.add_argument("--test-batch-size", type=int, default=128)
+    group.add_argument("--batch-size", type=int, default=128, help="images per step")
+    group.add_argument("--test-batch-size", type=int, default=128, help="images at a time when measuring")
     group.add_argument(
         "--epochs",
         type=int,
@@ -180,17 +180,17 @@ def add_training(group) -> None:
         metavar="N",
         help="divide the learning rate by 10 every N epochs; 0: one cycle up and down",
     )
-    group.add_argument("--optimizer", choices=("AdamW", "SGD"), default="AdamW")
+    group.add_argument("--optimizer", choices=("AdamW", "SGD"), default="AdamW", help="SGD as published")
     group.add_argument("--momentum", type=float, default=0.9, help="of SGD")
-    group.add_argument("--weight-decay", "--wd", type=float, default=1e-4)
+    group.add_argument("--weight-decay", "--wd", type=float, default=1e-4, help="of either optimizer")
     group.add_argument(
         "--loss",
         choices=sorted(training.LOSSES),
         default="bce",
         help="bce on the logits, mse after the sigmoid, ce over all classes (one-against-rest stays bce)",
     )
-    group.add_argument("--retrain-epochs", type=int, default=20)
-    group.add_argument("--retrain-lr", type=float, default=0.01)
+    group.add_argument("--retrain-epochs", type=int, default=20, help="of --retrain")
+    group.add_argument("--retrain-lr", type=float, default=0.01, help="highest rate of --retrain")
 
 
 def add_extraction(group) -> None:
