@@ -253,7 +253,7 @@ RANGES = {
     "rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "max_params": (lambda v: v >= 1, "at least 1"),
     "oslom_t": (lambda v: 0 <= v <= 1, "between 0 and 1"),
-    "oslom_timeout": (lambda v: v > 0, "above 0"),
+    "oslom_timeout": (lambda v: 0 < v <= 1e6, "above 0 and at most 1000000"),
     "momentum": (lambda v: 0 <= v < 1, "between 0 and 1"),
     "seed": (lambda v: 1 <= v <= 2147483399, "between 1 and 2147483399"),
     **dict.fromkeys(("lr", "brief_lr", "retrain_lr"), (lambda v: 0 < v < float("inf"), "above 0")),
@@ -282,6 +282,8 @@ def load_pretrained(folder: Folder, args, verb: str) -> Checkpoint | None:
     if args.pretrained is None:
         return None
     loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
+    if loaded.dataset and loaded.dataset not in folder.dataset.NORMALISATION:
+        raise SpecDNNError(f"{args.pretrained} was trained on {loaded.dataset}, which {folder.path.name}/ does not have")
     if args.dataset and loaded.dataset and args.dataset != loaded.dataset:
         raise SpecDNNError(
             f"{args.pretrained} was trained on {loaded.dataset}, not on {args.dataset}: "
