@@ -143,9 +143,10 @@ def executable(place: Path, text: str) -> Path:
 
 @pytest.fixture
 def listing():
-    """Every path below a folder with its size and its time of change: equal listings, nothing was written."""
+    """Every path below a folder, files with size and time of change: equal listings, nothing was written."""
 
     def of(place: Path):
-        return {path: (s.st_size, s.st_mtime_ns) for path in sorted(place.rglob("*")) if (s := path.lstat())}
+        paths = sorted(place.rglob("*"))
+        return {path: path.is_file() and (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
 
     return of
