@@ -6,6 +6,8 @@ import csv
 import io
 import statistics
 
+from specdnn.structures import SpecDNNError
+
 CELL = ("arch", "class", "algo", "seed", "split")
 MEASURES = (
     *("accuracy", "always_no_accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc"),
@@ -80,14 +82,20 @@ def _line(first, algo, seed, row: dict, kept: str) -> str:
 
 
 def _mean(rows: list[dict]) -> dict:
-    return {name: statistics.fmean(r[name] for r in rows) for _, name, _ in COLUMNS}
+    return {name: _over([r[name] for r in rows], statistics.fmean, 1) for _, name, _ in COLUMNS}
 
 
 def _sd(rows: list[dict]) -> dict:
     """Standard deviation, over the seeds, of the mean over the classes."""
     seeds = sorted({row["seed"] for row in rows})
     means = [_mean([row for row in rows if row["seed"] == seed]) for seed in seeds]
-    return {name: statistics.stdev(mean[name] for mean in means) for _, name, _ in COLUMNS}
+    return {name: _over([mean[name] for mean in means], statistics.stdev, 2) for _, name, _ in COLUMNS}
+
+
+def _over(values: list, statistic, at_least: int) -> float | None:
+    """A statistic of the measures that exist, or None where they are too few."""
+    values = [value for value in values if value is not None]
+    return statistic(values) if len(values) >= at_least else None
 
 
 def provenance(rows: list[dict]) -> str:
@@ -105,10 +113,10 @@ def provenance(rows: list[dict]) -> str:
 def between(text: str, marker: str, content: str) -> str:
     """`text` with what stands between `<!-- marker -->` and `<!-- /marker -->` replaced.
 
-    Raises ValueError if the markers are not there.
+    Raises SpecDNNError if the markers are not there.
     """
     head, start, rest = text.partition(f"<!-- {marker} -->")
     _, end, tail = rest.partition(f"<!-- /{marker} -->")
     if not (start and end):
-        raise ValueError(f"no <!-- {marker} --> … <!-- /{marker} --> section")
+        raise SpecDNNError(f"no <!-- {marker} --> … <!-- /{marker} --> section")
     return f"{head}{start}\n{content}\n{end}{tail}"
