@@ -61,12 +61,24 @@ def mnist(folder):
 # ------------------------------------------------------------------------------------------ main.py
 
 
+@pytest.fixture(scope="session")
+def call(folder):
+    """`main.py` in this process: words (text is split, a path is one word) -> exit code."""
+
+    def run(*words) -> int:
+        parts = [word.split() if isinstance(word, str) else [str(word)] for word in words]
+        argv = ["--threads", "1", *(word for part in parts for word in part)]
+        return cli.main(folder.path, folder.architectures, folder.dataset, argv)
+
+    return run
+
+
 @pytest.fixture
-def main(folder, capsys):
-    """`main.py` in this process: words -> (code, out, err)."""
+def main(call, capsys):
+    """The same -> (code, out, err)."""
 
     def run(*words):
-        code = cli.main(folder.path, folder.architectures, folder.dataset, ["--threads", "1", *map(str, words)])
+        code = call(*words)
         out, err = capsys.readouterr()
         return SimpleNamespace(code=code, out=out, err=err)
 
@@ -74,23 +86,21 @@ def main(folder, capsys):
 
 
 @pytest.fixture(scope="session")
-def parents(folder, tmp_path_factory):
+def parents(folder, call, tmp_path_factory):
     """Checkpoints of both networks, trained on `digits` for an epoch or three: name -> path."""
     saved = tmp_path_factory.mktemp("parents")
     for arch, epochs in (("LeNet_300_100", 3), ("LeNet_5", 1)):
-        words = f"--dataset digits --threads 1 --arch {arch} --epochs {epochs} --save-dir".split()
-        assert cli.main(folder.path, folder.architectures, folder.dataset, [*words, str(saved)]) == 0
+        assert call(f"--dataset digits --arch {arch} --epochs {epochs} --save-dir", saved) == 0
     return {arch: saved / "digits" / f"{arch}.best_origin.pth.tar" for arch in folder.architectures}
 
 
 @pytest.fixture(scope="session")
-def pruned(folder, parents, every_third, tmp_path_factory):
+def pruned(call, parents, every_third, tmp_path_factory):
     """Checkpoints of both networks cut to class 3 by a fake program: name -> path."""
     saved = tmp_path_factory.mktemp("pruned")
     for path in parents.values():
-        words = "--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0 --threads 1".split()
-        words += ["--pretrained", str(path), "--save-dir", str(saved), "--oslom-bin", str(every_third)]
-        assert cli.main(folder.path, folder.architectures, folder.dataset, words) == 0
+        words = ("--pretrained", path, "--save-dir", saved, "--oslom-bin", every_third)
+        assert call("--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0", *words) == 0
     return {arch: saved / "digits" / f"{arch}.specialize.3.OSLOM.pth.tar" for arch in parents}
 
 

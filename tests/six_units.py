@@ -20,7 +20,9 @@ class SixUnits(nn.Module):
     def __init__(self, widths=full_widths, gather=None):
         super().__init__()
         pixels, hidden, outputs = widths
-        self.chain = LayerChain((Layer("input", pixels), Layer("hidden", hidden), Layer("out", outputs, prunable=False)))
+        self.chain = LayerChain(
+            (Layer("input", pixels), Layer("hidden", hidden), Layer("out", outputs, prunable=False))
+        )
         self.gathered = 0
         if gather is not None:
             self.register_buffer("gather", torch.as_tensor(gather, dtype=torch.int64))

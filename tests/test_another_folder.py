@@ -51,7 +51,11 @@ def test_the_whole_way_with_another_network_and_other_data(main, tmp_path):
     for name in ("SixUnits.best_origin", "SixUnits.specialize.0.OSLOM", "SixUnits.specialize.1.best_retrained"):
         assert (tmp_path / f"{name}.pth.tar").is_file()
     found = json.loads((tmp_path / "SixUnits.specialize.1.best_retrained.json").read_text())
-    assert found["dataset"] == "pairs" and found["true_parameters"] <= 5 and list(found["kept"]) == ["input", "hidden", "out"]
+    assert (
+        found["dataset"] == "pairs"
+        and found["true_parameters"] <= 5
+        and list(found["kept"]) == ["input", "hidden", "out"]
+    )
     assert json.loads((tmp_path / "SixUnits.best_origin.json").read_text())["accuracy"] > 0.9
     assert (tmp_path / "SixUnits.md").read_text().count("| OSLOM |") == 2
 

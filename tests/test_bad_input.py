@@ -18,9 +18,10 @@ CRASH = "import sys; print('graph: too many things', file=sys.stderr); sys.exit(
 HANG = "import time; time.sleep(60)"
 NONSENSE = "import os; os.mkdir('graph_oslo_files'); open('graph_oslo_files/tp', 'w').write('well done')"
 NOTHING = "pass"
-STRANGER = "import os; os.mkdir('graph_oslo_files'); open('graph_oslo_files/tp', 'w').write('#module 0 size: 2 bs: 0\\n7 99999 \\n')"
-HOMELESS = "import os; os.mkdir('graph_oslo_files'); open('graph_oslo_files/tp', 'w').write('#module 0 size: 1 bs: 1\\n784 \\n')"
-PRUNE = ("--prune", "--specialize", "3", "--warmup-epochs", "0", "--rounds", "1", "--brief-epochs", "0")
+TP = "import os; os.mkdir('graph_oslo_files'); open('graph_oslo_files/tp', 'w').write({!r})"
+STRANGER = TP.format("#module 0 size: 2 bs: 0\n7 99999 \n")
+HOMELESS = TP.format("#module 0 size: 1 bs: 1\n784 \n")
+PRUNE = "--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0"
 
 
 @pytest.fixture
@@ -32,7 +33,9 @@ def mistake(main, tmp_path, monkeypatch, listing):
         before = listing(tmp_path)
         done = main(*words, "--save-dir", save_dir)
         assert done.code == 2, done
-        assert done.err.startswith("main.py: error: ") and done.err.count("\n") == 1 and done.err.endswith("\n"), done.err
+        assert done.err.startswith("main.py: error: ") and done.err.count("\n") == 1 and done.err.endswith("\n"), (
+            done.err
+        )
         assert "Traceback" not in done.err + done.out
         assert listing(tmp_path) == before
         return done.err
@@ -99,15 +102,17 @@ def test_words_that_make_no_sense(mistake, name):
 
 @pytest.mark.parametrize("verb", ["--prune", "--retrain", "--evaluate"])
 def test_a_checkpoint_that_is_missing_or_a_folder(mistake, tmp_path, verb):
-    assert "no checkpoint missing.pth.tar" in mistake(verb, "--pretrained", "missing.pth.tar")
+    assert "no checkpoint missing.pth.tar" in mistake(verb, "--pretrained missing.pth.tar")
     assert "no checkpoint" in mistake(verb, "--pretrained", tmp_path)
 
 
 @pytest.mark.parametrize("verb", ["--prune", "--retrain", "--evaluate"])
-@pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b[:200], lambda b: b[: len(b) // 2], lambda b: b[:-1], lambda b: b"hello" * 100])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b"", lambda b: b[:200], lambda b: b[: len(b) // 2], lambda b: b[:-1], lambda b: b"hello" * 100]
+)
 def test_a_truncated_checkpoint(mistake, parents, tmp_path, verb, damage):
     (tmp_path / "x.pth.tar").write_bytes(damage(parents["LeNet_300_100"].read_bytes()))
-    assert "x.pth.tar" in mistake(verb, "--pretrained", "x.pth.tar")
+    assert "x.pth.tar" in mistake(verb, "--pretrained x.pth.tar")
 
 
 class Evil:
@@ -118,42 +123,42 @@ class Evil:
 @pytest.mark.parametrize("verb", ["--prune", "--retrain", "--evaluate"])
 def test_a_pickled_object(mistake, tmp_path, verb):
     torch.save(Evil(), tmp_path / "x.pth.tar")
-    assert "cannot be read as a checkpoint" in mistake(verb, "--pretrained", "x.pth.tar")
+    assert "cannot be read as a checkpoint" in mistake(verb, "--pretrained x.pth.tar")
 
 
 def test_a_whole_pickled_network(mistake, tmp_path, folder):
     torch.save(folder.architectures["LeNet_5"](), tmp_path / "x.pth.tar")
-    assert "cannot be read as a checkpoint" in mistake("--evaluate", "--pretrained", "x.pth.tar")
+    assert "cannot be read as a checkpoint" in mistake("--evaluate --pretrained x.pth.tar")
 
 
 def test_a_checkpoint_of_another_network(mistake, parents, pruned, tmp_path):
     for path in (parents["LeNet_5"], pruned["LeNet_5"]):
-        assert "LeNet_5, not a LeNet_300_100" in mistake(*PRUNE, "--arch", "LeNet_300_100", "--pretrained", path)
+        assert "LeNet_5, not a LeNet_300_100" in mistake(PRUNE, "--arch LeNet_300_100 --pretrained", path)
     torch.save({"state_dict": {"fc.weight": torch.zeros(3, 3)}}, tmp_path / "x.pth.tar")
-    assert "x.pth.tar" in mistake("--evaluate", "--pretrained", "x.pth.tar")
+    assert "x.pth.tar" in mistake("--evaluate --pretrained x.pth.tar")
 
 
 def test_a_checkpoint_of_another_data_set(mistake, parents, pruned):
     for path in (parents["LeNet_300_100"], pruned["LeNet_300_100"]):
-        assert "trained on digits, not on KMNIST" in mistake(*PRUNE, "--dataset", "KMNIST", "--pretrained", path)
+        assert "trained on digits, not on KMNIST" in mistake(PRUNE, "--dataset KMNIST --pretrained", path)
 
 
 def test_a_checkpoint_of_a_data_set_that_this_folder_does_not_know(mistake, parents, tmp_path):
     content = torch.load(parents["LeNet_300_100"], weights_only=True)
     torch.save({**content, "dataset": "CIFAR10"}, tmp_path / "x.pth.tar")
-    assert "CIFAR10" in mistake("--evaluate", "--pretrained", "x.pth.tar")
+    assert "CIFAR10" in mistake("--evaluate --pretrained x.pth.tar")
 
 
 def test_classes_other_than_the_checkpoint_s(mistake, pruned):
     for verb in ("--prune", "--retrain", "--evaluate"):
-        told = mistake(verb, "--specialize", "4", "--pretrained", pruned["LeNet_300_100"])
+        told = mistake(verb, "--specialize 4 --pretrained", pruned["LeNet_300_100"])
         assert "specialised to 3, not to 4" in told
-        assert "not to 3-4" in mistake(verb, "--specialize", "3", "4", "--pretrained", pruned["LeNet_300_100"])
-    assert "no class 12" in mistake("--prune", "--specialize", "3", "12", "--pretrained", pruned["LeNet_300_100"])
+        assert "not to 3-4" in mistake(verb, "--specialize 3 4 --pretrained", pruned["LeNet_300_100"])
+    assert "no class 12" in mistake("--prune --specialize 3 12 --pretrained", pruned["LeNet_300_100"])
 
 
 def test_a_budget_below_one_unit_per_layer(mistake, parents, every_third):
-    words = (*PRUNE, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", every_third)
+    words = (PRUNE, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", every_third)
     assert "--max-params" in mistake(*words, "--max-params", "3")
     assert "--rate" in mistake(*words, "--rate", "0.000001")
 
@@ -177,14 +182,18 @@ def test_a_data_folder_without_data(mistake, monkeypatch, tmp_path, place):
 def test_a_save_folder_that_cannot_be_written(mistake, parents, tmp_path, save_dir):
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("nowhere/at/all")
-    for words in (("--dataset", "digits"), ("--dataset", "digits", "--sweep"), (*PRUNE, "--pretrained", parents["LeNet_300_100"])):
+    for words in (
+        ("--dataset digits",),
+        ("--dataset digits --sweep",),
+        (PRUNE, "--pretrained", parents["LeNet_300_100"]),
+    ):
         assert "--save-dir" in mistake(*words, "--epochs", "1", save_dir=save_dir)
 
 
 def test_a_folder_where_a_file_is_to_be_written(main, parents, tmp_path):
     """The name of a result is taken by a folder."""
     (tmp_path / "digits" / "LeNet_300_100.best_origin.pth.tar").mkdir(parents=True)
-    done = main("--dataset", "digits", "--epochs", "0", "--save-dir", tmp_path)
+    done = main("--dataset digits --epochs 0 --save-dir", tmp_path)
     assert done.code == 2 and done.err.count("\n") == 1 and "cannot write" in done.err
     assert [path.name for path in tmp_path.rglob("*")] == ["digits", "LeNet_300_100.best_origin.pth.tar"]
 
@@ -196,13 +205,19 @@ def test_a_missing_compiler(mistake, parents, tmp_path, monkeypatch):
     monkeypatch.setattr(community, "PROGRAM", tmp_path / "oslom_undir")
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    for words in ((*PRUNE, "--pretrained", parents["LeNet_300_100"]), ("--sweep", "--dataset", "digits", "--epochs", "1")):
+    for words in (
+        (PRUNE, "--pretrained", parents["LeNet_300_100"]),
+        ("--sweep --dataset digits --epochs 1",),
+    ):
         assert "C++17 compiler" in mistake(*words)
 
 
 def test_a_program_that_is_not_there(mistake, parents, tmp_path, monkeypatch):
-    for words in ((*PRUNE, "--pretrained", parents["LeNet_300_100"]), ("--sweep", "--dataset", "digits", "--epochs", "1")):
-        assert "no/oslom is not an executable file" in mistake(*words, "--oslom-bin", "no/oslom")
+    for words in (
+        (PRUNE, "--pretrained", parents["LeNet_300_100"]),
+        ("--sweep --dataset digits --epochs 1",),
+    ):
+        assert "no/oslom is not an executable file" in mistake(*words, "--oslom-bin no/oslom")
         monkeypatch.setenv("OSLOM_BIN", "no/oslom")
         assert "no/oslom is not an executable file" in mistake(*words)
         monkeypatch.delenv("OSLOM_BIN")
@@ -210,18 +225,24 @@ def test_a_program_that_is_not_there(mistake, parents, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "program, told",
-    [(CRASH, "exit code: 3.*too many things"), (HANG, "0.5 seconds"), (NONSENSE, "tp file"), (NOTHING, "no readable tp file"), (STRANGER, "node 99999")],
+    [
+        (CRASH, "exit code: 3.*too many things"),
+        (HANG, "0.5 seconds"),
+        (NONSENSE, "tp file"),
+        (NOTHING, "no readable tp file"),
+        (STRANGER, "node 99999"),
+    ],
     ids=["crashes", "hangs", "writes nonsense", "writes nothing", "names a node that is not there"],
 )
 def test_a_program_that_misbehaves(mistake, parents, fake_program, program, told):
-    words = (*PRUNE, "--pretrained", parents["LeNet_300_100"], "--oslom-timeout", "0.5", "--oslom-bin", fake_program(program))
-    sentence = mistake(*words)
+    words = (PRUNE, "--oslom-timeout 0.5 --pretrained", parents["LeNet_300_100"])
+    sentence = mistake(*words, "--oslom-bin", fake_program(program))
     assert re.search(told, sentence), sentence
 
 
 def test_a_program_that_finds_no_community(mistake, parents, fake_program):
     """An error, never another method."""
-    words = (*PRUNE, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", fake_program(HOMELESS))
+    words = (PRUNE, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", fake_program(HOMELESS))
     assert "no significant module" in mistake(*words)
 
 
@@ -233,10 +254,11 @@ nodes = sorted({{int(word) for line in open("graph") for word in line.split()[:2
 if len(nodes) < 900:
     {CRASH}
 os.mkdir("graph_oslo_files")
-open("graph_oslo_files/tp", "w").write(f"#module 0 size: {{len(nodes[::2])}} bs: 0.01\\n{{' '.join(map(str, nodes[::2]))}} \\n")
+half = nodes[::2]
+open("graph_oslo_files/tp", "w").write(f"#module 0 size: {{len(half)}} bs: 0\\n{{' '.join(map(str, half))}} \\n")
 """
-    words = ("--prune", "--specialize", "3", "--warmup-epochs", "0", "--rounds", "2", "--brief-epochs", "0")
-    told = mistake(*words, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", fake_program(program))
+    words = "--prune --specialize 3 --warmup-epochs 0 --rounds 2 --brief-epochs 0"
+    told = mistake(words, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", fake_program(program))
     assert "too many things" in told
 
 
@@ -249,20 +271,27 @@ def test_an_interrupted_step_leaves_nothing(main, parents, pruned, every_third, 
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "logits_of", interrupted)  # after the first epoch
+    start = {"prune": parents["LeNet_300_100"], "retrain": pruned["LeNet_300_100"]}
     words = {
-        "train": ("--dataset", "digits", "--epochs", "1"),
-        "prune": ("--prune", "--specialize", "3", "--rounds", "1", "--warmup-epochs", "0", "--brief-epochs", "1", "--pretrained", parents["LeNet_300_100"], "--oslom-bin", every_third),
-        "retrain": ("--retrain", "--retrain-epochs", "1", "--pretrained", pruned["LeNet_300_100"]),
-    }[stage]  # fmt: skip
-    done = main(*words, "--save-dir", tmp_path / "saved")
+        "train": "--dataset digits --epochs 1",
+        "prune": "--prune --specialize 3 --rounds 1 --warmup-epochs 0 --brief-epochs 1",
+        "retrain": "--retrain --retrain-epochs 1",
+    }[stage]
+    given = ("--pretrained", start[stage], "--oslom-bin", every_third) if stage in start else ()
+    done = main(words, *given, "--save-dir", tmp_path / "saved")
     assert done.code == 130 and done.err.count("\n") == 1 and "Traceback" not in done.err
     assert list(tmp_path.rglob("*")) == []
 
 
 def test_ctrl_c_for_real(folder, tmp_path):
-    words = [sys.executable, "-u", folder.path / "main.py", "--dataset", "digits", "--epochs", "100000", "--threads", "1", "--save-dir", tmp_path / "saved"]
-    listen = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  (a shell's background job ignores it)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen) as process:
+    words = "--dataset digits --epochs 100000 --threads 1 --save-dir"
+    command = [sys.executable, "-u", folder.path / "main.py", *words.split(), tmp_path / "saved"]
+
+    def listen():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the background job of a shell ignores it
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, preexec_fn=listen) as process:
         assert "epoch 1/100000" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)

@@ -53,7 +53,10 @@ def test_several_classes_are_joined():
 def test_other_seeds_data_sets_and_algorithms():
     other = SavedModels(ROOT, "LeNet_300_100", "KMNIST", 2)
     assert other.parent() == ROOT / "KMNIST" / "seed2" / "LeNet_300_100.best_origin.pth.tar"
-    assert other.retrained((4,), "magnitude") == ROOT / "KMNIST" / "seed2" / "LeNet_300_100.specialize.4.magnitude.best_retrained.pth.tar"
+    assert (
+        other.retrained((4,), "magnitude")
+        == ROOT / "KMNIST" / "seed2" / "LeNet_300_100.specialize.4.magnitude.best_retrained.pth.tar"
+    )
     assert other.retrained(None, "magnitude").name == "LeNet_300_100.magnitude.best_retrained.pth.tar"
     assert SavedModels(ROOT, "LeNet_5", "", 3).folder == ROOT / "seed3"
     assert SavedModels(ROOT, "LeNet_5", "digits").folder == ROOT / "digits"
@@ -109,7 +112,10 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_after(tmp_path):
 
 def test_a_metrics_file_is_valid_json_with_one_key_a_line(tmp_path):
     path = tmp_path / "x.pth.tar"
-    checkpoint.write_metrics(path, {"f1": 0.5, "auroc": float("nan"), "kept": {"input": (1, 2)}, "rates": [1.0, float("inf")], "path": Path("a")})
+    checkpoint.write_metrics(
+        path,
+        {"f1": 0.5, "auroc": float("nan"), "kept": {"input": (1, 2)}, "rates": [1.0, float("inf")], "path": Path("a")},
+    )
     text = (tmp_path / "x.json").read_text()
     assert json.loads(text) == {"f1": 0.5, "auroc": None, "kept": {"input": [1, 2]}, "rates": [1.0, None], "path": "a"}
     assert "NaN" not in text and len(text.splitlines()) == 7
@@ -133,7 +139,10 @@ def test_a_checkpoint_comes_back_bit_for_bit(network_type, folder, digits, tmp_p
     assert loaded.compact.kept == saved.compact.kept
     for name, tensor in saved.compact.network.state_dict().items():
         assert torch.equal(tensor, loaded.compact.network.state_dict()[name]), name
-    same = [getattr(loaded, field) == getattr(saved, field) for field in ("arch", "dataset", "normalisation", "accuracy", "algo", "seed", "classes")]
+    same = [
+        getattr(loaded, field) == getattr(saved, field)
+        for field in ("arch", "dataset", "normalisation", "accuracy", "algo", "seed", "classes")
+    ]
     assert all(same)
     with torch.no_grad():
         assert torch.equal(loaded.compact.network(digits.test.images), saved.compact.network(digits.test.images))
@@ -157,7 +166,9 @@ def test_a_checkpoint_is_a_dictionary_of_tensors_and_plain_values(network_type, 
     assert content["kept"] == [list(units) for units in saved.compact.kept.units]
     # the published mask: per layer with weights its pruned inputs
     full = network_type.full_widths
-    assert [sorted([*gone, *units]) for gone, units in zip(content["mask"], content["kept"][:-1], strict=True)] == [list(range(w)) for w in full[:-1]]
+    assert [sorted([*gone, *units]) for gone, units in zip(content["mask"], content["kept"][:-1], strict=True)] == [
+        list(range(w)) for w in full[:-1]
+    ]
 
 
 def test_a_double_network_comes_back_no_narrower_than_it_was_built(network_type, folder, tmp_path):
@@ -217,7 +228,9 @@ def test_a_published_mask_is_cut(network_type, folder, digits, tmp_path):
     with torch.no_grad():
         for name, pruned in zip(parent.chain.names[1:], gone(network_type), strict=True):
             parent.get_submodule(name).weight[:, pruned] = 0
-        torch.testing.assert_close(loaded.compact.network(digits.test.images), parent(digits.test.images), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            loaded.compact.network(digits.test.images), parent(digits.test.images), atol=1e-5, rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("kind", [list, set, tuple, torch.tensor])
@@ -250,7 +263,7 @@ def test_the_network_named_by_the_user_must_be_the_one_in_the_file(network_type,
         checkpoint.load(tmp_path / "ours.pth.tar", folder.architectures, other)
 
 
-# ------------------------------------------------------------------------------------------ files that are no checkpoints
+# ------------------------------------------------------------------------------------------ no checkpoints
 
 
 class Evil:
@@ -266,7 +279,10 @@ def test_a_pickled_object_is_refused_and_not_run(folder, tmp_path, monkeypatch):
     assert os.listdir() == ["evil.pth.tar"]
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"weights": 1}, {"state_dict": 3}, {"state_dict": {}}, {"state_dict": {"ip1.weight": torch.zeros(3)}}])
+@pytest.mark.parametrize(
+    "content",
+    [[1, 2], {"weights": 1}, {"state_dict": 3}, {"state_dict": {}}, {"state_dict": {"ip1.weight": torch.zeros(3)}}],
+)
 def test_other_content_is_refused(folder, tmp_path, content):
     with pytest.raises(SpecDNNError):
         loaded_from(content, folder, tmp_path)
@@ -299,8 +315,21 @@ def test_a_truncated_or_damaged_file_is_refused_or_still_a_network(data, folder,
 
 @pytest.mark.parametrize(
     "field, value",
-    [("arch", "VGG"), ("arch", 3), ("widths", [784, 300, 100, 10]), ("widths", [3, 2]), ("widths", "x"), ("gather", None)]
-    + [("gather", [0, 1]), ("gather", [5, 100, 784]), ("kept", [[0], [1], [2], [3]]), ("kept", 3), ("kept", [[5, 100, 783], [0, 299], [51, 50], [3]])]
+    [
+        ("arch", "VGG"),
+        ("arch", 3),
+        ("widths", [784, 300, 100, 10]),
+        ("widths", [3, 2]),
+        ("widths", "x"),
+        ("gather", None),
+    ]
+    + [
+        ("gather", [0, 1]),
+        ("gather", [5, 100, 784]),
+        ("kept", [[0], [1], [2], [3]]),
+        ("kept", 3),
+        ("kept", [[5, 100, 783], [0, 299], [51, 50], [3]]),
+    ]
     + [("normalisation", None), ("state_dict", {}), ("acc", None)],
 )
 def test_a_checkpoint_that_contradicts_itself_is_refused(folder, tmp_path, field, value):

@@ -11,11 +11,18 @@ import pytest
 import torch
 
 from specdnn import activations, checkpoint, cli, community, connections, evaluation, graph, pipeline
-from specdnn.structures import KeptUnits
-from specdnn.surgery import CompactNetwork, cut
+from specdnn.surgery import cut
 
-ONLY_THE_COMMUNITY = ("--prune", "--warmup-epochs", 0, "--rounds", 1, "--brief-epochs", 0)
-QUICK_SWEEP = ("--sweep", "--dataset", "digits", "--epochs", 1, "--retrain-epochs", 1, *ONLY_THE_COMMUNITY[1:])
+ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
+QUICK_SWEEP = """--sweep --dataset digits --epochs 1 --retrain-epochs 1
+    --warmup-epochs 0 --rounds 1 --brief-epochs 0"""
+FLAGS = """--batch-size --test-batch-size --epochs --lr-epochs --lr --momentum --weight-decay --wd --no-cuda --seed
+    --log-interval --arch --pretrained --evaluate --retrain --prune --specialize --algo --dataset --data-dir
+    --warmup-epochs --rounds --brief-epochs --retrain-epochs --keep --strength --rate --max-params --loss --split
+    --threads --oslom-bin --oslom-runs --oslom-t --save-dir --report --sweep"""
+MEASURED = """arch dataset classes algo seed split accuracy always_no_accuracy balanced_accuracy precision recall f1
+    auroc tp fp fn tn kept true_weights true_parameters true_rate paper_rule_rate macs seconds options threads
+    git_commit torch_version python_version output_in_community significance module_sizes captured_relevance joined"""
 TRAINED = ("LeNet_300_100.best_origin.json", "LeNet_300_100.best_origin.pth.tar")
 
 
@@ -51,26 +58,23 @@ def loaded(folder):
 def test_main_py_as_a_program(folder, tmp_path):
     """From another folder, with relative paths: train, evaluate, and a mistake."""
 
-    def run(*words):
-        command = [sys.executable, str(folder.path / "main.py"), "--threads", "1", *words]
+    def run(words):
+        command = [sys.executable, str(folder.path / "main.py"), *words.split(), "--threads", "1"]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 
-    done = run("--dataset", "digits", "--epochs", "1", "--save-dir", "out")
+    done = run("--dataset digits --epochs 1 --save-dir out")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     assert names(tmp_path) == [f"out/digits/{name}" for name in TRAINED]
-    done = run("--evaluate", "--pretrained", "out/digits/LeNet_300_100.best_origin.pth.tar", "--save-dir", "out")
+    done = run("--evaluate --pretrained out/digits/LeNet_300_100.best_origin.pth.tar")
     assert done.returncode == 0 and '"accuracy": 0.' in done.stdout, done.stderr
-    done = run("--arch", "VGG")
+    done = run("--arch VGG")
     assert done.returncode == 2 and done.stderr.startswith("main.py: error: ") and done.stderr.count("\n") == 1
 
 
 def test_help_groups_the_options_and_gives_their_defaults(folder):
     done = subprocess.run([sys.executable, str(folder.path / "main.py"), "--help"], capture_output=True, text=True)
     assert done.returncode == 0
-    for flag in """--batch-size --test-batch-size --epochs --lr-epochs --lr --momentum --weight-decay --wd --no-cuda --seed
-        --log-interval --arch --pretrained --evaluate --retrain --prune --specialize --algo --dataset --data-dir
-        --warmup-epochs --rounds --brief-epochs --retrain-epochs --keep --strength --rate --max-params --loss --split
-        --threads --oslom-bin --oslom-runs --oslom-t --save-dir --report --sweep""".split():
+    for flag in FLAGS.split():
         assert f"{flag} " in done.stdout or f"{flag}," in done.stdout or f"[{flag}]" in done.stdout, flag
     for group in ("training:", "extraction", "the OSLOM program"):
         assert f"\n{group}" in done.stdout, group
@@ -96,7 +100,9 @@ def test_training_leaves_a_checkpoint_and_its_metrics(arch, parents, loaded, dig
     assert found["seed"] == 1 and found["split"] == "test" and found["classes"] == list(range(10))
     said = evaluation.logits_of(network, digits.test.images).argmax(1)
     assert found["accuracy"] == pytest.approx((said == digits.test.labels).double().mean().item())
-    assert found["always_no_accuracy"] == pytest.approx([1 - (digits.test.labels == c).double().mean().item() for c in range(10)])
+    assert found["always_no_accuracy"] == pytest.approx(
+        [1 - (digits.test.labels == c).double().mean().item() for c in range(10)]
+    )
     assert found["true_weights"] == found["paper_rule_weights"] == {"LeNet_300_100": 266_200, "LeNet_5": 430_500}[arch]
     assert found["file_bytes"] == path.stat().st_size
 
@@ -104,12 +110,17 @@ def test_training_leaves_a_checkpoint_and_its_metrics(arch, parents, loaded, dig
 def test_a_metrics_file_tells_what_was_measured_and_how(pruned):
     for path in pruned.values():
         found = metrics(path)
-        for name in """arch dataset classes algo seed split accuracy always_no_accuracy balanced_accuracy precision recall f1
-            auroc tp fp fn tn kept true_weights true_parameters true_rate paper_rule_rate macs seconds options threads
-            git_commit torch_version python_version output_in_community significance module_sizes captured_relevance
-            joined""".split():
+        for name in MEASURED.split():
             assert name in found, name
-        for name in ("accuracy", "balanced_accuracy", "precision", "recall", "true_rate", "paper_rule_rate", "captured_relevance"):
+        for name in (
+            "accuracy",
+            "balanced_accuracy",
+            "precision",
+            "recall",
+            "true_rate",
+            "paper_rule_rate",
+            "captured_relevance",
+        ):
             assert 0 <= found[name] <= 1
         assert found["tp"] + found["fp"] + found["fn"] + found["tn"] == 360
         assert found["algo"] == "OSLOM" and found["classes"] == [3] and found["options"]["keep"] == 0.2
@@ -118,40 +129,45 @@ def test_a_metrics_file_tells_what_was_measured_and_how(pruned):
 def test_evaluating_measures_any_checkpoint_and_writes_nothing(main, parents, pruned, tmp_path, listing):
     for path in (*parents.values(), *pruned.values()):
         before = listing(path.parent)
-        done = main("--evaluate", "--pretrained", path, "--save-dir", tmp_path / "none")
+        done = main("--evaluate --pretrained", path, "--save-dir", tmp_path / "none")
         assert done.code == 0, done.err
         told = json.loads(done.out[: done.out.rindex("}") + 1])
-        assert told["accuracy"] == metrics(path)["accuracy"] and told["balanced_accuracy"] == metrics(path)["balanced_accuracy"]
+        assert (
+            told["accuracy"] == metrics(path)["accuracy"]
+            and told["balanced_accuracy"] == metrics(path)["balanced_accuracy"]
+        )
         assert listing(path.parent) == before and not (tmp_path / "none").exists()
 
 
 def test_evaluating_a_parent_for_one_class_is_one_against_rest(main, parents, tmp_path):
-    done = main("--evaluate", "--specialize", 4, "--pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path)
+    done = main("--evaluate --specialize 4 --pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path)
     told = json.loads(done.out[: done.out.rindex("}") + 1])
     assert told["accuracy"] == metrics(parents["LeNet_300_100"])["one_against_rest_accuracy"][4]
 
 
 def test_the_validation_split_is_measured_on_request(main, parents, tmp_path):
-    done = main("--evaluate", "--specialize", 4, "--split", "validation", "--pretrained", parents["LeNet_300_100"])
+    done = main("--evaluate --specialize 4 --split validation --pretrained", parents["LeNet_300_100"])
     told = json.loads(done.out[: done.out.rindex("}") + 1])
     assert told["split"] == "validation" and told["tp"] + told["fp"] + told["fn"] + told["tn"] == 180
 
 
 def test_a_line_of_metrics_per_epoch(main, tmp_path):
-    done = main("--dataset", "digits", "--epochs", 3, "--save-dir", tmp_path)
+    done = main("--dataset digits --epochs 3 --save-dir", tmp_path)
     assert [f"epoch {k}/3" in done.out for k in (1, 2, 3)] == [True] * 3
-    done = main("--dataset", "digits", "--epochs", 3, "--log-interval", 2, "--seed", 2, "--save-dir", tmp_path)
+    done = main("--dataset digits --epochs 3 --log-interval 2 --seed 2 --save-dir", tmp_path)
     assert [f"epoch {k}/3" in done.out for k in (1, 2, 3)] == [False, True, True]
 
 
 def test_other_seeds_have_a_folder_of_their_own(main, tmp_path):
-    assert main("--dataset", "digits", "--epochs", 0, "--seed", 2, "--save-dir", tmp_path).code == 0
+    assert main("--dataset digits --epochs 0 --seed 2 --save-dir", tmp_path).code == 0
     assert names(tmp_path) == [f"digits/seed2/{name}" for name in TRAINED]
 
 
-@pytest.mark.parametrize("words", ["--loss mse", "--loss ce", "--optimizer SGD --lr 0.1 --lr-epochs 15", "--wd 0.01 --batch-size 64"])
+@pytest.mark.parametrize(
+    "words", ["--loss mse --loss ce --optimizer SGD --lr 0.1 --lr-epochs 15 --wd 0.01 --batch-size 64"]
+)
 def test_the_published_training_options(main, tmp_path, words):
-    assert main("--dataset", "digits", "--epochs", 1, "--save-dir", tmp_path, *words.split()).code == 0
+    assert main("--dataset digits --epochs 1 --save-dir", tmp_path, *words.split()).code == 0
     assert names(tmp_path) == [f"digits/{name}" for name in TRAINED]
 
 
@@ -159,7 +175,7 @@ def test_the_published_training_options(main, tmp_path, words):
 
 
 def test_a_finished_step_is_skipped_and_says_so(main, tmp_path, listing):
-    words = ("--dataset", "digits", "--epochs", 1, "--save-dir", tmp_path)
+    words = ("--dataset digits --epochs 1 --save-dir", tmp_path)
     main(*words)
     before = listing(tmp_path)
     assert "already finished" in main(*words).out
@@ -168,30 +184,30 @@ def test_a_finished_step_is_skipped_and_says_so(main, tmp_path, listing):
 
 @pytest.mark.parametrize("changed", ["--epochs 2", "--lr 0.001", "--split validation", "--loss mse", "--batch-size 64"])
 def test_a_step_with_other_options_is_made_again_and_says_so(main, tmp_path, changed):
-    main("--dataset", "digits", "--epochs", 1, "--save-dir", tmp_path)
+    main("--dataset digits --epochs 1 --save-dir", tmp_path)
     path = tmp_path / "digits" / TRAINED[0]
     before = path.read_text()
-    assert "made again" in main("--dataset", "digits", "--epochs", 1, "--save-dir", tmp_path, *changed.split()).out
+    assert "made again" in main("--dataset digits --epochs 1 --save-dir", tmp_path, *changed.split()).out
     assert path.read_text() != before
 
 
 def test_options_that_do_not_shape_the_result_do_not_redo_it(main, tmp_path):
-    main("--dataset", "digits", "--epochs", 1, "--save-dir", tmp_path)
-    words = "--epochs 1 --log-interval 5 --keep 0.5 --retrain-epochs 3 --oslom-timeout 7 --data-dir elsewhere".split()
-    assert "already finished" in main("--dataset", "digits", "--save-dir", tmp_path, *words).out
+    main("--dataset digits --epochs 1 --save-dir", tmp_path)
+    words = "--epochs 1 --log-interval 5 --keep 0.5 --retrain-epochs 3 --oslom-timeout 7 --data-dir elsewhere"
+    assert "already finished" in main(words, "--dataset digits --save-dir", tmp_path).out
 
 
 def test_another_input_redoes_a_step(main, prune, tmp_path):
-    path, _ = prune(*ONLY_THE_COMMUNITY, "--specialize", 3)
-    words = ("--retrain", "--retrain-epochs", 1, "--pretrained", path, "--save-dir", tmp_path)
+    path, _ = prune(ONLY_THE_COMMUNITY, "--specialize 3")
+    words = ("--retrain --retrain-epochs 1 --pretrained", path, "--save-dir", tmp_path)
     assert "already finished" not in main(*words).out
     assert "already finished" in main(*words).out
-    prune(*ONLY_THE_COMMUNITY, "--specialize", 3, "--strength", "activation", "--keep", 0.01)
+    prune(ONLY_THE_COMMUNITY, "--specialize 3 --strength activation --keep 0.01")
     assert "made again" in main(*words).out
 
 
 def test_a_missing_checkpoint_or_a_damaged_metrics_file_redoes_a_step(main, tmp_path):
-    words = ("--dataset", "digits", "--epochs", 0, "--save-dir", tmp_path)
+    words = ("--dataset digits --epochs 0 --save-dir", tmp_path)
     main(*words)
     (tmp_path / "digits" / TRAINED[1]).unlink()
     assert "already finished" not in main(*words).out
@@ -206,7 +222,7 @@ def test_a_missing_checkpoint_or_a_damaged_metrics_file_redoes_a_step(main, tmp_
 @pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
 def test_the_published_meaning_of_prune(arch, prune, parents, loaded, digits, folder):
     """No warm-up, one round, no training: the community of the pretrained network, its weights as they were."""
-    path, _ = prune(*ONLY_THE_COMMUNITY, "--specialize", 3, arch=arch)
+    path, _ = prune(ONLY_THE_COMMUNITY, "--specialize 3", arch=arch)
     parent, made = loaded(parents[arch]), loaded(path)
     outputs = len(parent.compact.kept.units) - 1
     wanted = cut(parent.compact, parent.compact.kept.replace(outputs, (3,)))
@@ -229,37 +245,41 @@ def test_the_published_meaning_of_prune(arch, prune, parents, loaded, digits, fo
 
 
 def test_every_round_leaves_its_evidence(prune, loaded):
-    path, _ = prune("--prune", "--specialize", 3, "--rounds", 2, "--warmup-epochs", 0, "--brief-epochs", 1)
+    path, _ = prune("--prune --specialize 3 --rounds 2 --warmup-epochs 0 --brief-epochs 1")
     evidence = path.with_name("LeNet_300_100.specialize.3.OSLOM.rounds")
     assert names(evidence) == [f"{k}.{ending}" for k in (1, 2) for ending in ("edges", "json", "tp")]
     first, second = (json.loads((evidence / f"{k}.json").read_text()) for k in (1, 2))
     for k, told in enumerate((first, second), start=1):
         edges, strengths = community.read_edges((evidence / f"{k}.edges").read_text())
         cover = community.read_tp((evidence / f"{k}.tp").read_text())
-        assert {node for m in cover.modules for node in m.nodes} == set(edges.ravel().tolist()) and (strengths > 0).all()
+        assert {node for m in cover.modules for node in m.nodes} == set(edges.ravel().tolist())
+        assert (strengths > 0).all()
         assert 0 <= told["validation_score"] <= 1 and told["true_weights"] > 0
     assert all(set(second["kept"][layer]) <= set(units) for layer, units in first["kept"].items())
     assert second["true_weights"] < first["true_weights"]
     assert [list(units) for units in loaded(path).compact.kept.units] == list(second["kept"].values())
     # the second graph holds no unit that the first round dropped
     later, _ = community.read_edges((evidence / "2.edges").read_text())
-    assert set(later[:, 0].tolist()) <= set(first["kept"]["input"]) | {784 + u for u in first["kept"]["ip1"]} | {1084 + u for u in first["kept"]["ip2"]}
+    assert set(later[:, 0].tolist()) <= set(first["kept"]["input"]) | {784 + u for u in first["kept"]["ip1"]} | {
+        1084 + u for u in first["kept"]["ip2"]
+    }
     assert metrics(path)["rounds"] == 2
 
 
 def test_fewer_rounds_leave_no_evidence_of_the_rounds_before(prune):
-    path, _ = prune("--prune", "--specialize", 3, "--rounds", 2, "--warmup-epochs", 0, "--brief-epochs", 0)
-    path, done = prune(*ONLY_THE_COMMUNITY, "--specialize", 3)
+    path, _ = prune("--prune --specialize 3 --rounds 2 --warmup-epochs 0 --brief-epochs 0")
+    path, done = prune(ONLY_THE_COMMUNITY, "--specialize 3")
     assert "made again" in done.out
     assert names(path.with_name("LeNet_300_100.specialize.3.OSLOM.rounds")) == ["1.edges", "1.json", "1.tp"]
 
 
 def test_several_classes_give_one_network_with_an_output_each(main, prune, loaded, tmp_path, digits):
-    path, _ = prune(*ONLY_THE_COMMUNITY, "--specialize", 7, 0, 3, stem="specialize.0-3-7")
+    path, _ = prune(ONLY_THE_COMMUNITY, "--specialize 7 0 3", stem="specialize.0-3-7")
     found = metrics(path)
     assert found["classes"] == [0, 3, 7] and loaded(path).compact.network.chain.widths[-1] == 3
-    assert len(found["accuracy"]) == len(found["auroc"]) == 3 and found["mean_accuracy"] == pytest.approx(np.mean(found["accuracy"]))
-    done = main("--retrain", "--specialize", 0, 3, 7, "--retrain-epochs", 1, "--pretrained", path, "--save-dir", tmp_path)
+    assert len(found["accuracy"]) == len(found["auroc"]) == 3
+    assert found["mean_accuracy"] == pytest.approx(np.mean(found["accuracy"]))
+    done = main("--retrain --specialize 0 3 7 --retrain-epochs 1 --pretrained", path, "--save-dir", tmp_path)
     assert done.code == 0, done.err
     again = tmp_path / "digits" / "LeNet_300_100.specialize.0-3-7.best_retrained.pth.tar"
     assert metrics(again)["classes"] == [0, 3, 7]
@@ -270,10 +290,10 @@ def test_several_classes_give_one_network_with_an_output_each(main, prune, loade
 
 
 def test_no_class_named_means_all_ten(main, prune, loaded, tmp_path, digits):
-    path, _ = prune(*ONLY_THE_COMMUNITY, stem="prune")
+    path, _ = prune(ONLY_THE_COMMUNITY, stem="prune")
     found = metrics(path)
     assert found["classes"] == list(range(10)) and len(found["balanced_accuracy"]) == 10
-    done = main("--retrain", "--retrain-epochs", 1, "--pretrained", path, "--save-dir", tmp_path)
+    done = main("--retrain --retrain-epochs 1 --pretrained", path, "--save-dir", tmp_path)
     assert done.code == 0, done.err
     again = tmp_path / "digits" / "LeNet_300_100.best_retrained.pth.tar"
     said = evaluation.logits_of(loaded(again).compact.network, digits.test.images).argmax(1)
@@ -284,8 +304,8 @@ def test_no_class_named_means_all_ten(main, prune, loaded, tmp_path, digits):
 @pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
 @pytest.mark.parametrize("trim", ["norm", "ties"])
 def test_the_budget_of_the_paper_rule_is_met(arch, trim, prune, loaded, folder):
-    words = ("--prune", "--specialize", 3, "--warmup-epochs", 0, "--rounds", 1, "--brief-epochs", 0, "--trim", trim)
-    path, _ = prune(*words, "--rate", 0.02, arch=arch)
+    words = ("--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0 --trim", trim)
+    path, _ = prune(*words, "--rate 0.02", arch=arch)
     found, network_type = metrics(path), folder.architectures[arch]
     assert 0.01 < found["paper_rule_rate"] <= 0.02
     widths = loaded(path).compact.kept.widths
@@ -295,35 +315,34 @@ def test_the_budget_of_the_paper_rule_is_met(arch, trim, prune, loaded, folder):
 
 @pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
 def test_the_budget_of_true_parameters_is_met(arch, prune, loaded):
-    words = ("--prune", "--specialize", 3, "--warmup-epochs", 0, "--rounds", 1, "--brief-epochs", 0)
-    path, _ = prune(*words, "--max-params", 900, arch=arch)
+    path, _ = prune(ONLY_THE_COMMUNITY, "--specialize 3 --max-params 900", arch=arch)
     parameters = sum(p.numel() for p in loaded(path).compact.network.parameters())
     assert metrics(path)["true_parameters"] == parameters
     assert 450 < parameters <= 900
 
 
 def test_both_budgets_are_met_together(prune):
-    path, _ = prune(*ONLY_THE_COMMUNITY, "--specialize", 3, "--max-params", 1500, "--rate", 0.5)
+    path, _ = prune(ONLY_THE_COMMUNITY, "--specialize 3 --max-params 1500 --rate 0.5")
     assert metrics(path)["true_parameters"] <= 1500
-    path, _ = prune(*ONLY_THE_COMMUNITY, "--specialize", 3, "--max-params", 100_000, "--rate", 0.01)
+    path, _ = prune(ONLY_THE_COMMUNITY, "--specialize 3 --max-params 100000 --rate 0.01")
     assert metrics(path)["paper_rule_rate"] <= 0.01
 
 
 def test_a_budget_that_the_community_meets_changes_nothing(prune):
-    one, _ = prune(*ONLY_THE_COMMUNITY, "--specialize", 3)
+    one, _ = prune(ONLY_THE_COMMUNITY, "--specialize 3")
     kept = metrics(one)["kept"]
-    two, _ = prune(*ONLY_THE_COMMUNITY, "--specialize", 3, "--rate", 0.9, "--max-params", 200_000)
+    two, _ = prune(ONLY_THE_COMMUNITY, "--specialize 3 --rate 0.9 --max-params 200000")
     assert metrics(two)["kept"] == kept
 
 
 def test_the_rounds_end_when_the_budget_is_met(prune):
-    path, _ = prune("--prune", "--specialize", 3, "--warmup-epochs", 0, "--rounds", 4, "--brief-epochs", 0, "--rate", 0.05)
+    path, _ = prune("--prune --specialize 3 --warmup-epochs 0 --rounds 4 --brief-epochs 0 --rate", 0.05)
     found = metrics(path)
     assert found["paper_rule_rate"] <= 0.05 and found["rounds"] < 4
 
 
 def test_warm_up_trains_one_against_rest_and_is_recorded(prune, parents, loaded):
-    path, done = prune("--prune", "--specialize", 3, "--warmup-epochs", 1, "--rounds", 1, "--brief-epochs", 0)
+    path, done = prune("--prune --specialize 3 --warmup-epochs 1 --rounds 1 --brief-epochs 0")
     assert "warm-up epoch 1/1" in done.out
     found = metrics(path)
     assert found["options"]["warmup_epochs"] == 1 and found["seconds"]["warm-up"] > 0
@@ -347,15 +366,17 @@ with open("graph_oslo_files/tp", "w") as tp:
     else:
         tp.write(f"#module 0 size: 1 bs: 1\\n{nodes[0]} \\n")
 """
-    words = ("--prune", "--specialize", 3, "--warmup-epochs", 0, "--rounds", 3, "--brief-epochs", 0)
-    path, done = prune(*words, oslom=fake_program(told))
+    words = "--prune --specialize 3 --warmup-epochs 0 --rounds 3 --brief-epochs 0"
+    path, done = prune(words, oslom=fake_program(told))
     assert "rounds end" in done.out and metrics(path)["rounds"] == 1
 
 
 def test_an_already_pruned_network_is_pruned_further(main, prune, pruned, loaded, tmp_path, every_third):
     words = ("--pretrained", pruned["LeNet_300_100"], "--save-dir", tmp_path, "--oslom-bin", every_third)
-    assert main(*ONLY_THE_COMMUNITY, *words).code == 0
-    before, after = (loaded(p).compact.kept for p in (pruned["LeNet_300_100"], tmp_path / "digits" / pruned["LeNet_300_100"].name))
+    assert main(ONLY_THE_COMMUNITY, *words).code == 0
+    before, after = (
+        loaded(p).compact.kept for p in (pruned["LeNet_300_100"], tmp_path / "digits" / pruned["LeNet_300_100"].name)
+    )
     assert all(set(few) <= set(many) for few, many in zip(after.units, before.units, strict=True)) and after != before
 
 
@@ -364,7 +385,7 @@ def test_an_already_pruned_network_is_pruned_further(main, prune, pruned, loaded
 
 @pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
 def test_retraining_keeps_the_units_and_changes_the_weights(arch, main, pruned, loaded, tmp_path):
-    done = main("--retrain", "--specialize", 3, "--retrain-epochs", 2, "--pretrained", pruned[arch], "--save-dir", tmp_path)
+    done = main("--retrain --specialize 3 --retrain-epochs 2 --pretrained", pruned[arch], "--save-dir", tmp_path)
     assert done.code == 0, done.err
     path = tmp_path / "digits" / f"{arch}.specialize.3.best_retrained.pth.tar"
     before, after = loaded(pruned[arch]), loaded(path)
@@ -375,27 +396,29 @@ def test_retraining_keeps_the_units_and_changes_the_weights(arch, main, pruned, 
 
 def test_epochs_and_lr_mean_those_of_the_verb(main, pruned, tmp_path):
     words = ("--pretrained", pruned["LeNet_300_100"], "--save-dir", tmp_path)
-    done = main("--retrain", "--epochs", 1, "--lr", 0.002, *words)
+    done = main("--retrain --epochs 1 --lr 0.002", *words)
     assert "retrain epoch 1/1" in done.out
     options = metrics(tmp_path / "digits" / "LeNet_300_100.specialize.3.best_retrained.pth.tar")["options"]
     assert options["retrain_epochs"] == 1 and options["retrain_lr"] == 0.002
 
 
-def test_the_published_format_is_evaluated_pruned_and_retrained(network_type, main, folder, every_third, tmp_path, parents):
+def test_the_published_format_is_evaluated_pruned_and_retrained(
+    network_type, main, folder, every_third, tmp_path, parents
+):
     """A full-size state_dict with a mask and nothing else, trained elsewhere."""
     arch, state = network_type.__name__, torch.load(parents[network_type.__name__], weights_only=True)["state_dict"]
     mask = [[], [0, 1, 2], [5], [6, 7]] if arch == "LeNet_5" else [[0, 1, 28], [3, 4], [9]]
     torch.save({"state_dict": state, "mask": mask}, tmp_path / "published.pth.tar")
-    words = ("--pretrained", tmp_path / "published.pth.tar", "--dataset", "digits", "--save-dir", tmp_path / "out")
+    words = ("--pretrained", tmp_path / "published.pth.tar", "--dataset digits --save-dir", tmp_path / "out")
     assert main("--evaluate", *words).code == 0
-    done = main(*ONLY_THE_COMMUNITY, "--specialize", 3, "--oslom-bin", every_third, *words)
+    done = main(ONLY_THE_COMMUNITY, "--specialize 3 --oslom-bin", every_third, *words)
     assert done.code == 0, done.err
     path = tmp_path / "out" / "digits" / f"{arch}.specialize.3.OSLOM.pth.tar"
     kept = list(metrics(path)["kept"].values())
     assert not any(set(gone) & set(units) for gone, units in zip(mask, kept, strict=False))
     made = checkpoint.load(path, folder.architectures)
     assert made.dataset == "digits" and made.normalisation == folder.dataset.NORMALISATION["digits"] and made.seed == 1
-    done = main("--retrain", "--specialize", 3, "--retrain-epochs", 1, *words)
+    done = main("--retrain --specialize 3 --retrain-epochs 1", *words)
     assert done.code == 0, done.err
 
 
@@ -403,23 +426,24 @@ def test_the_published_format_is_evaluated_pruned_and_retrained(network_type, ma
 
 
 @pytest.fixture(scope="module")
-def swept(folder, real_program, tmp_path_factory):
+def swept(call, real_program, tmp_path_factory):
     """A sweep over two classes with the real program."""
     place = tmp_path_factory.mktemp("swept")
-    words = [*map(str, QUICK_SWEEP), "--specialize", "0", "3", "--threads", "1", "--save-dir", str(place)]
-    assert cli.main(folder.path, folder.architectures, folder.dataset, words) == 0
+    assert call(QUICK_SWEEP, "--specialize 0 3 --save-dir", place) == 0
     return place
 
 
 def test_a_sweep_leaves_parent_classes_and_table(swept):
     stems = ["best_origin", *(f"specialize.{k}.{what}" for k in (0, 3) for what in ("OSLOM", "best_retrained"))]
     files = [f"LeNet_300_100.{stem}.{ending}" for stem in stems for ending in ("json", "pth.tar")]
-    files += [f"LeNet_300_100.specialize.{k}.OSLOM.rounds/1.{ending}" for k in (0, 3) for ending in ("edges", "json", "tp")]
+    files += [
+        f"LeNet_300_100.specialize.{k}.OSLOM.rounds/1.{ending}" for k in (0, 3) for ending in ("edges", "json", "tp")
+    ]
     assert names(swept / "digits") == sorted([*files, "LeNet_300_100.md", "LeNet_300_100.csv"])
 
 
 def test_the_same_seed_twice_gives_the_same_bytes(main, swept, tmp_path):
-    assert main(*QUICK_SWEEP, "--specialize", 0, 3, "--save-dir", tmp_path).code == 0
+    assert main(QUICK_SWEEP, "--specialize 0 3 --save-dir", tmp_path).code == 0
     ours = [name for name in names(swept) if not name.endswith(".json")]
     assert [name for name in ours if (swept / name).read_bytes() != (tmp_path / name).read_bytes()] == []
     for name in names(swept):
@@ -440,7 +464,16 @@ def test_the_tables_say_what_the_metrics_files_say(swept):
     assert [row["class"] for row in rows] == ["0", "3"]
     for row in rows:
         found = metrics(swept / "digits" / f"LeNet_300_100.specialize.{row['class']}.best_retrained.pth.tar")
-        for name in ("accuracy", "balanced_accuracy", "auroc", "tp", "true_weights", "true_parameters", "paper_rule_rate", "macs"):
+        for name in (
+            "accuracy",
+            "balanced_accuracy",
+            "auroc",
+            "tp",
+            "true_weights",
+            "true_parameters",
+            "paper_rule_rate",
+            "macs",
+        ):
             assert float(row[name]) == pytest.approx(found[name], rel=1e-5), name
         assert row["kept"] == "-".join(str(len(units)) for units in list(found["kept"].values())[:-1])
     text = (swept / "digits" / "LeNet_300_100.md").read_text()
@@ -449,7 +482,7 @@ def test_the_tables_say_what_the_metrics_files_say(swept):
 
 def test_a_sweep_that_is_finished_does_nothing_again(main, swept, listing):
     before = listing(swept / "digits")
-    done = main(*QUICK_SWEEP, "--specialize", 0, 3, "--save-dir", swept)
+    done = main(QUICK_SWEEP, "--specialize 0 3 --save-dir", swept)
     assert done.code == 0 and done.out.count("already finished") == 5 and "epoch" not in done.out
     changed = {path.suffix for path, seen in listing(swept / "digits").items() if before[path] != seen}
     assert changed <= {".md", ".csv"}
@@ -459,13 +492,13 @@ def test_a_report_writes_the_same_table_again(main, swept):
     table = swept / "digits" / "LeNet_300_100.md"
     before = table.read_bytes()
     table.unlink()
-    done = main("--report", "--dataset", "digits", "--save-dir", swept)
+    done = main("--report --dataset digits --save-dir", swept)
     assert done.code == 0 and table.read_bytes() == before
     assert before.decode() in done.out
 
 
 def test_a_sweep_broken_off_goes_on(main, monkeypatch, every_third, tmp_path, listing):
-    words = (*QUICK_SWEEP, "--specialize", 0, 3, 5, "--oslom-bin", every_third, "--save-dir")
+    words = (QUICK_SWEEP, "--specialize 0 3 5 --oslom-bin", every_third, "--save-dir")
     assert main(*words, tmp_path / "whole").code == 0
     original, calls = pipeline.retrain, []
 
@@ -493,11 +526,12 @@ def test_a_sweep_broken_off_goes_on(main, monkeypatch, every_third, tmp_path, li
 
 def test_paths_are_relative_to_the_current_folder(main, monkeypatch, tmp_path, every_third):
     monkeypatch.chdir(tmp_path)
-    assert main("--dataset", "digits", "--epochs", 0, "--save-dir", "here").code == 0
+    assert main("--dataset digits --epochs 0 --save-dir here").code == 0
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
     origin = "../here/digits/LeNet_300_100.best_origin.pth.tar"
-    done = main(*ONLY_THE_COMMUNITY, "--specialize", 3, "--pretrained", origin, "--save-dir", "../there", "--oslom-bin", every_third)
+    words = (ONLY_THE_COMMUNITY, "--specialize 3 --save-dir ../there --pretrained", origin)
+    done = main(*words, "--oslom-bin", every_third)
     assert done.code == 0, done.err
     assert (tmp_path / "there" / "digits" / "LeNet_300_100.specialize.3.OSLOM.pth.tar").is_file()
 
@@ -521,7 +555,10 @@ def test_publishing_needs_the_metrics_files_only(folder, swept, capsys, tmp_path
     readme.write_text("before\n<!-- results of MNIST -->\nold\n<!-- /results of MNIST -->\nafter\n")
     place.mkdir()
     shutil.copytree(swept / "digits", saved)
-    publish = lambda *words: cli.main(place, folder.architectures, folder.dataset, ["--publish", "--save-dir", *map(str, words)])  # noqa: E731
+
+    def publish(save_dir):
+        return cli.main(place, folder.architectures, folder.dataset, ["--publish", "--save-dir", str(save_dir)])
+
     assert publish(saved) == 0
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text

@@ -113,13 +113,16 @@ def test_a_run_gives_the_cover_and_its_evidence(fake_program):
 
 def test_the_program_runs_in_a_folder_of_its_own_with_the_published_options(fake_program, tmp_path, monkeypatch):
     noted = tmp_path / "noted"
-    program = fake_program(f"import os, sys; open({str(noted)!r}, 'w').write(repr((os.getcwd(), os.listdir(), sys.argv[1:])));" + SAY_TP.format(GOOD_TP))
+    program = fake_program(
+        f"import os, sys; open({str(noted)!r}, 'w').write(repr((os.getcwd(), os.listdir(), sys.argv[1:])));"
+        + SAY_TP.format(GOOD_TP)
+    )
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     run(program, seed=7, tolerance=0.25, runs=3)
     place, files, words = eval(noted.read_text())
     assert files == ["graph"]
-    assert words == "-f graph -w -r 3 -hr 0 -singlet -seed 7 -t 0.25".split()
+    assert words == ["-f", "graph", "-w", "-r", "3", "-hr", "0", "-singlet", "-seed", "7", "-t", "0.25"]
     assert not os.path.exists(place) and os.listdir() == []
 
 
@@ -154,7 +157,9 @@ def test_bytes_that_are_no_text_on_stderr(fake_program):
         run(fake_program("import sys; sys.stderr.buffer.write(bytes([255, 254, 10])); sys.exit(1)"))
 
 
-@pytest.mark.parametrize("text", ["pass", "import os; os.mkdir('graph_oslo_files')", "import os; os.makedirs('graph_oslo_files/tp')"])
+@pytest.mark.parametrize(
+    "text", ["pass", "import os; os.mkdir('graph_oslo_files')", "import os; os.makedirs('graph_oslo_files/tp')"]
+)
 def test_a_program_that_ends_well_without_a_tp_file(fake_program, text):
     with pytest.raises(OslomError, match="no readable tp file") as error:
         run(fake_program(text))
@@ -239,7 +244,7 @@ def test_a_missing_compiler_is_told_with_the_ways_out(tmp_path, monkeypatch):
 def test_a_program_that_is_missing_is_built(tmp_path, monkeypatch):
     source, program = tmp_path / "oslom", tmp_path / "oslom" / "oslom_undir"
     source.mkdir()
-    (source / "Makefile").write_text(f"all:\n\tprintf '#!/bin/sh\\n' > oslom_undir\n\tchmod +x oslom_undir\n")
+    (source / "Makefile").write_text("all:\n\tprintf '#!/bin/sh\\n' > oslom_undir\n\tchmod +x oslom_undir\n")
     monkeypatch.setattr(community, "SOURCE", source)
     monkeypatch.setattr(community, "PROGRAM", program)
     assert community.program() == program and os.access(program, os.X_OK)
@@ -271,7 +276,10 @@ def test_the_real_program_finds_planted_groups(real_program):
 
 
 def test_the_real_program_answers_the_same_for_the_same_seed(real_program):
-    assert community.oslom(*planted(), binary=real_program, seed=5).tp == community.oslom(*planted(), binary=real_program, seed=5).tp
+    assert (
+        community.oslom(*planted(), binary=real_program, seed=5).tp
+        == community.oslom(*planted(), binary=real_program, seed=5).tp
+    )
 
 
 def test_the_real_program_accounts_for_every_node(real_program):

@@ -53,7 +53,9 @@ def test_a_silent_layer_has_no_strength_and_no_relevance():
 
 
 def test_a_unit_that_the_class_does_not_activate_has_no_relevance():
-    strengths, relevance = connections.strengths(connections.mean_weights(for_class_0()), [CONTRAST[0], np.array([1.0, 0])])
+    strengths, relevance = connections.strengths(
+        connections.mean_weights(for_class_0()), [CONTRAST[0], np.array([1.0, 0])]
+    )
     np.testing.assert_allclose(relevance[1], [2, 0])
     assert strengths[0][:, 1].tolist() == [0, 0]
 
@@ -68,7 +70,8 @@ def test_a_convolution_counts_with_the_mean_of_its_kernel(folder):
     torch.manual_seed(0)
     network = folder.architectures["LeNet_5"]()
     into_conv1, into_features, into_ip1, into_outputs = connections.mean_weights(network)
-    assert [m.shape for m in (into_conv1, into_features, into_ip1, into_outputs)] == [(1, 20), (20, 800), (800, 500), (500, 10)]
+    shapes = [m.shape for m in (into_conv1, into_features, into_ip1, into_outputs)]
+    assert shapes == [(1, 20), (20, 800), (800, 500), (500, 10)]
     kernel = network.conv2.weight[7, 3].abs().mean().item()
     np.testing.assert_allclose(into_features[3, 7 * 16 : 8 * 16], kernel, rtol=1e-6)
     assert into_ip1[799, 2] == pytest.approx(abs(network.ip1.weight[2, 799].item()))

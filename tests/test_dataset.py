@@ -139,11 +139,21 @@ def test_files_that_are_there_are_not_downloaded(folder, tmp_path, no_network, n
 
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST", "KMNIST"])
 @pytest.mark.parametrize("place", ["there", "not/yet/there"])
-def test_missing_files_are_named_with_the_ways_out_and_nothing_is_left_behind(folder, tmp_path, no_network, name, place):
+def test_missing_files_are_named_with_the_ways_out_and_nothing_is_left_behind(
+    folder, tmp_path, no_network, name, place
+):
     (tmp_path / "there").mkdir()
     with pytest.raises(SpecDNNError) as error:
         folder.dataset.load(name, tmp_path / place, CPU)
-    for word in (name, str(tmp_path / place / name / "raw"), "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte", "--data-dir", "--dataset digits", "SPECDNN_DATA"):
+    for word in (
+        name,
+        str(tmp_path / place / name / "raw"),
+        "train-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+        "--data-dir",
+        "--dataset digits",
+        "SPECDNN_DATA",
+    ):
         assert word in str(error.value)
     assert "\n" not in str(error.value)
     assert no_network and sorted(tmp_path.rglob("*")) == [tmp_path / "there"]
@@ -160,7 +170,15 @@ def test_only_the_missing_files_are_named_and_the_others_stay(folder, tmp_path, 
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda b: b[: len(b) // 2], lambda b: b[:10], lambda b: b"", lambda b: b"\0" * len(b), gzip.compress, lambda b: b + b"\0", lambda b: b"<html>not found</html>"],
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b[:10],
+        lambda b: b"",
+        lambda b: b"\0" * len(b),
+        gzip.compress,
+        lambda b: b + b"\0",
+        lambda b: b"<html>not found</html>",
+    ],
     ids=["truncated", "head only", "empty", "zeros", "still packed", "too long", "a web page"],
 )
 @pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])

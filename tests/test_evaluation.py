@@ -14,7 +14,9 @@ from sklearn import metrics
 from specdnn import evaluation
 from specdnn.surgery import CompactNetwork, cut
 
-answers = st.lists(st.tuples(st.integers(0, 1), st.sampled_from([-2.5, -1.0, 0.0, 0.25, 1.0, 3.0])), min_size=1, max_size=60)
+answers = st.lists(
+    st.tuples(st.integers(0, 1), st.sampled_from([-2.5, -1.0, 0.0, 0.25, 1.0, 3.0])), min_size=1, max_size=60
+)
 
 
 def columns(pairs):
@@ -41,7 +43,9 @@ def test_metrics_of_eight_images_worked_by_hand():
 @given(answers)
 def test_metrics_against_a_dull_count(pairs):
     found = evaluation.one_class(*columns(pairs))
-    tp, fp, fn, tn = (sum(1 for t, z in pairs if (t, z > 0) == kind) for kind in ((1, True), (0, True), (1, False), (0, False)))
+    tp, fp, fn, tn = (
+        sum(1 for t, z in pairs if (t, z > 0) == kind) for kind in ((1, True), (0, True), (1, False), (0, False))
+    )
     assert [found[name] for name in ("tp", "fp", "fn", "tn")] == [tp, fp, fn, tn]
     assert found["accuracy"] == pytest.approx((tp + tn) / len(pairs))
     assert found["always_no_accuracy"] == pytest.approx((tn + fp) / len(pairs))
@@ -167,7 +171,10 @@ def test_three_features_in_three_channels_need_three_kernels(folder):
 
 @pytest.mark.parametrize(
     "arch, weights, parameters, macs",
-    [("LeNet_300_100", 266_200, 266_610, 266_200), ("LeNet_5", 430_500, 431_080, 500 * 24 * 24 + 25_000 * 8 * 8 + 405_000)],
+    [
+        ("LeNet_300_100", 266_200, 266_610, 266_200),
+        ("LeNet_5", 430_500, 431_080, 500 * 24 * 24 + 25_000 * 8 * 8 + 405_000),
+    ],
 )
 def test_the_parents(folder, arch, weights, parameters, macs):
     network_type = folder.architectures[arch]

@@ -43,7 +43,12 @@ def test_one_row_has_no_mean():
 
 def test_several_seeds_have_their_spread():
     """Means over the classes 98.5 and 99.5, so the standard deviation is sqrt(1/2)."""
-    rows = [found(0, 1, accuracy=0.98), found(1, 1, accuracy=0.99), found(0, 2, accuracy=0.99), found(1, 2, accuracy=1.0)]
+    rows = [
+        found(0, 1, accuracy=0.98),
+        found(1, 1, accuracy=0.99),
+        found(0, 2, accuracy=0.99),
+        found(1, 2, accuracy=1.0),
+    ]
     assert lines(rows)[-1].startswith("| sd over seeds |  |  | 0.71 |")
 
 

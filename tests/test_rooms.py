@@ -107,7 +107,11 @@ def test_only_surgery_writes_or_slices_parameters():
                 last = ast.unparse(node.value).rpartition(".")[2]
                 assert last not in ("weight", "bias", "data"), f"{name}: {ast.unparse(node)}"
             if isinstance(node, ast.Assign):
-                ends = {ast.unparse(target).rpartition(".")[2] for target in node.targets if isinstance(target, ast.Attribute)}
+                ends = {
+                    ast.unparse(target).rpartition(".")[2]
+                    for target in node.targets
+                    if isinstance(target, ast.Attribute)
+                }
                 assert not {"weight", "bias", "data", "grad"} & ends, f"{name}: {ast.unparse(node)}"
 
 
@@ -120,7 +124,9 @@ def test_specdnn_names_no_data_set_and_no_layer():
 
 def test_main_py_only_hands_over(folder):
     tree = ast.parse((folder.path / "main.py").read_text())
-    assert not [node for node in ast.walk(tree) if isinstance(node, (ast.For, ast.While, ast.FunctionDef, ast.ClassDef))]
+    assert not [
+        node for node in ast.walk(tree) if isinstance(node, (ast.For, ast.While, ast.FunctionDef, ast.ClassDef))
+    ]
     assert len((folder.path / "main.py").read_text().splitlines()) <= 25
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-QUICK = """--dataset digits --epochs 1 --retrain-epochs 1 --warmup-epochs 0 --rounds 1 --brief-epochs 0 --threads 1""".split()
+QUICK = "--dataset digits --epochs 1 --retrain-epochs 1 --warmup-epochs 0 --rounds 1 --brief-epochs 0 --threads 1"
 SCRIPTS = {"spec.lenet_300_100.sh": "LeNet_300_100", "spec.lenet_5.sh": "LeNet_5"}
 
 
@@ -36,7 +36,7 @@ def test_a_script_is_strict_and_passes_its_words_on(folder, name):
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_trains_prunes_retrains_and_reports_all_ten_classes(run, folder, real_program, tmp_path, name):
     arch, saved = SCRIPTS[name], tmp_path / "out" / "digits"
-    done = run(name, *QUICK, "--save-dir", "out", "--oslom-bin", real_program)
+    done = run(name, *QUICK.split(), "--save-dir", "out", "--oslom-bin", real_program)
     assert done.returncode == 0, done.stderr
     with open(saved / f"{arch}.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -49,7 +49,7 @@ def test_a_script_trains_prunes_retrains_and_reports_all_ten_classes(run, folder
     assert (saved / f"{arch}.md").read_text() in done.stdout
     budget = float(re.search(r"--rate (\S+)", (folder.path / name).read_text())[1])
     assert all(float(row["paper_rule_rate"]) <= budget for row in rows)
-    again = run(name, *QUICK, "--save-dir", "out", "--oslom-bin", real_program)
+    again = run(name, *QUICK.split(), "--save-dir", "out", "--oslom-bin", real_program)
     assert again.returncode == 0 and again.stdout.count("already finished") == 21 and "epoch" not in again.stdout
 
 

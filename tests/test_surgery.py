@@ -173,9 +173,8 @@ def test_parameters_are_those_of_the_widths_and_nothing_else(folder):
     parent = CompactNetwork.parent(folder.architectures["LeNet_300_100"]())
     kept = parent.kept.replace(0, range(60)).replace(1, range(8)).replace(2, range(4)).replace(3, (0,))
     shapes = {name: tuple(p.shape) for name, p in cut(parent, kept).network.named_parameters()}
-    assert shapes == {
-        "ip1.weight": (8, 60), "ip1.bias": (8,), "ip2.weight": (4, 8), "ip2.bias": (4,), "ip3.weight": (1, 4), "ip3.bias": (1,),
-    }  # fmt: skip
+    weights, biases = {"ip1": (8, 60), "ip2": (4, 8), "ip3": (1, 4)}, {"ip1": (8,), "ip2": (4,), "ip3": (1,)}
+    assert shapes == {f"{k}.weight": v for k, v in weights.items()} | {f"{k}.bias": v for k, v in biases.items()}
 
 
 def test_a_unit_that_was_cut_before_cannot_come_back(network_type):
