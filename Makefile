@@ -3,7 +3,9 @@
 
 PYTHON ?= python3
 PY := .venv/bin/python
-QUICK := $(PY) MNIST/main.py --sweep --dataset digits --epochs 20 --rate 0.02
+# An epoch of the embedded data is ten batches, so there are more epochs than on MNIST.
+EPOCHS := --epochs 40 --warmup-epochs 20 --brief-epochs 20 --retrain-epochs 60 --log-interval 20
+QUICK := $(PY) MNIST/main.py --sweep --dataset digits --rate 0.02 $(EPOCHS)
 
 .PHONY: run test setup oslom publish clean
 

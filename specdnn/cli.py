@@ -283,7 +283,9 @@ def load_pretrained(folder: Folder, args, verb: str) -> Checkpoint | None:
         return None
     loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
     if loaded.dataset and loaded.dataset not in folder.dataset.NORMALISATION:
-        raise SpecDNNError(f"{args.pretrained} was trained on {loaded.dataset}, which {folder.path.name}/ does not have")
+        raise SpecDNNError(
+            f"{args.pretrained} was trained on {loaded.dataset}, which {folder.path.name}/ does not have"
+        )
     if args.dataset and loaded.dataset and args.dataset != loaded.dataset:
         raise SpecDNNError(
             f"{args.pretrained} was trained on {loaded.dataset}, not on {args.dataset}: "

@@ -238,12 +238,12 @@ def find_community(job: Job, compact: CompactNetwork, number: int):
     dense, tolerant = min(1.0, 2 * o.keep), min(1.0, 3 * o.oslom_t)
     attempts = [(o.keep, o.oslom_t), (dense, o.oslom_t), (dense, tolerant)]
     for keep, tolerance in attempts if number == 1 else attempts[:1]:
-        found = try_community(job, compact, scores, keep, tolerance)
+        found = try_community(job, compact, scores, keep, tolerance, may_be_narrow=number == 1)
         if found:
             job.log(f"{told(job, classes)}round {number}: {found_words(compact, *found)}")
             return found
         tried = f"--keep {keep:g} and -t {tolerance:g}"
-        job.log(f"{told(job, classes)}round {number}: no significant module spans all layers with {tried}")
+        job.log(f"{told(job, classes)}round {number}: no significant module spans the layers with {tried}")
     if number > 1:
         return None
     raise SpecDNNError(
@@ -252,15 +252,19 @@ def find_community(job: Job, compact: CompactNetwork, number: int):
     )
 
 
-def try_community(job: Job, compact: CompactNetwork, scores, keep: float, tolerance: float):
-    """(kept units, OSLOM run, figures) of the class community of one class graph, or None."""
+def try_community(job: Job, compact: CompactNetwork, scores, keep: float, tolerance: float, may_be_narrow: bool):
+    """(kept units, OSLOM run, figures) of the class community of one class graph, or None.
+
+    A community that is narrower than the budget allows, with all modules joined, counts in round 1 only:
+    later the trim, which keeps the widths in balance, does better than a layer of one or two units.
+    """
     o, seen = job.options, class_graph(job, compact, scores, keep)
     relevance = [r[list(units)] for r, units in zip(seen.relevance, compact.kept.units, strict=True)]
     wanted = target_widths(job, compact, relevance[:-1]) or [1] * len(relevance)
     how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
     run = community.oslom(seen.edges, seen.strengths, tolerance=tolerance, **how)
     chosen = selection.class_community(run.cover, seen, wanted)
-    if chosen is None:
+    if chosen is None or not (may_be_narrow or selection.wide_enough(seen, chosen.nodes, wanted)):
         return None
     figures = {f.name: getattr(chosen, f.name) for f in dataclasses.fields(chosen) if f.name != "nodes"}
     kept = selection.kept_units(seen, chosen.nodes, compact.kept)

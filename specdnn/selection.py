@@ -33,7 +33,7 @@ def class_community(cover: Cover, graph: ClassGraph, wanted_widths) -> ClassComm
     chosen = next((m for m in whole if _holds_output(graph, m.nodes)), whole[0])
     nodes, joined = np.array(chosen.nodes), 0
     for module in (m for m in modules if m is not chosen):
-        if _wide_enough(graph, nodes, wanted_widths):
+        if wide_enough(graph, nodes, wanted_widths):
             break
         nodes, joined = np.union1d(nodes, module.nodes), joined + 1
     return ClassCommunity(
@@ -50,7 +50,8 @@ def _holds_output(graph: ClassGraph, nodes) -> bool:
     return bool(np.isin(graph.outputs, nodes).any())
 
 
-def _wide_enough(graph: ClassGraph, nodes, wanted_widths) -> bool:
+def wide_enough(graph: ClassGraph, nodes, wanted_widths) -> bool:
+    """Whether every prunable layer has at least its wanted number of units among these nodes."""
     units = graph.units(nodes)
     return all(len(units[d]) >= wanted_widths[d] for d in graph.chain.prunable)
 
