@@ -345,7 +345,7 @@ def saved_models(folder: Folder, root: Path, arch: str, dataset: str, seed: int)
 def open_job(folder: Folder, options: Options, saved: SavedModels) -> pipeline.Job:
     device = torch.device("cuda" if options.cuda else "cpu")
     data = folder.dataset.load(options.dataset, options.data_dir, device)
-    return pipeline.Job(options, data, folder.architectures[options.arch], saved, tqdm.write)
+    return pipeline.Job(options, data, folder.architectures[options.arch], saved, tqdm.write, pipeline.hash_of(data))
 
 
 def on_device(loaded: Checkpoint, job: pipeline.Job) -> Checkpoint:

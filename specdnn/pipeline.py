@@ -52,6 +52,7 @@ class Job:
     network_type: type
     saved: SavedModels
     log: Callable[[str], None]
+    data_hash: str
     seconds: dict = field(default_factory=dict)
 
     @property
@@ -381,10 +382,15 @@ def stage_options(job: Job, verb: str) -> dict:
 
 def stamp(job: Job, input_hash: str) -> str:
     """Hash of what a stage starts from: the data and the checkpoint."""
-    digest = hashlib.sha256(input_hash.encode())
-    for split in (job.data.train, job.data.validation, job.data.test):
-        digest.update(split.labels.cpu().numpy().tobytes())
-        digest.update(split.images.double().sum(dim=(1, 2, 3)).cpu().numpy().tobytes())
+    return hashlib.sha256(f"{job.data_hash} {input_hash}".encode()).hexdigest()
+
+
+def hash_of(data: Dataset) -> str:
+    """Hash of all images and labels, to the last bit."""
+    digest = hashlib.sha256()
+    for split in (data.train, data.validation, data.test):
+        digest.update(split.labels.cpu().numpy())
+        digest.update(split.images.cpu().numpy())
     return digest.hexdigest()
 
 
