@@ -143,35 +143,77 @@ class Cleaner {
     return BorderTest(candidates_, study_.probabilities.order.for_border(n), study_.probabilities.order.binomial()).run();
   }
 
-  // Section 4.2: border vertices with an exact score of at most `largest`. Exact scores are computed
-  // for vertices whose key, perhaps stale, says at most twice that. (The specification walks the border
-  // in order of stale scores up to the sixth miss; the two differ near `largest`, where no rank is
-  // significant.)
+  // Section 4.2: the border is walked in order of keys until six exact scores were too large.
+  // An exact score costs less than keeping that order, so whole ranges of keys are looked
+  // at, and what lies behind the sixth miss is dropped afterwards.
   void collect_candidates(Reach reach) {
     const Outside outside = set_.outside();
     set_limits(std::min(100.0 / static_cast<double>(outside.vertices), 0.1));
-    gather(reach == Reach::inside ? set_.built_size() : set_.num_slots());
     candidates_.clear();
-    for (Slot slot : order_) {
-      const ScoreInterval interval = set_.test_score(slot, outside, random_);
-      if (interval.score <= limits_.score) candidates_.push_back({interval.score, interval.half, slot});
+    missed_.clear();
+    gather(-1, limits_.key, reach == Reach::inside ? set_.built_size() : set_.num_slots());
+    offer_gathered(reach, outside);
+    if (missed_.size() > tolerated_misses) return forget_after_misses();
+    if (all_next_missed(reach, outside)) return;
+    double from = limits_.key;
+    for (double to : {limits_.far_key, 1.0}) {
+      if (missed_.size() > tolerated_misses) break;
+      gather(from, to, set_.num_slots());
+      offer_gathered(reach, outside);
+      from = to;
     }
+    if (missed_.size() > tolerated_misses) forget_after_misses();
   }
 
   void set_limits(double largest) {
-    if (limits_.score != largest) limits_ = {largest, study_.scores.key_of(2 * largest)};
+    if (limits_.score == largest) return;
+    limits_ = {largest, study_.scores.key_of(largest), study_.scores.key_of(3 * largest)};
   }
 
-  // Border vertices among the first slots whose key is small.
-  void gather(Slot num_slots) {
+  // Border vertices of the first slots with from < key <= to.
+  void gather(double from, double to, Slot num_slots) {
     order_.resize(static_cast<std::size_t>(num_slots));
-    const double* keys = set_.border_keys();
+    const double* scores = set_.border_keys();
     std::size_t count = 0;
     for (Slot slot = 0; slot < num_slots; ++slot) {
       order_[count] = slot;
-      count += static_cast<std::size_t>(keys[slot] <= limits_.key);
+      count += static_cast<std::size_t>((scores[slot] > from) & (scores[slot] <= to));
     }
     order_.resize(count);
+  }
+
+  void offer_gathered(Reach reach, const Outside& outside) {
+    for (Slot slot : order_)
+      if (!offer(slot, reach, outside)) missed_.push_back(set_.border_key(slot));
+  }
+
+  // Whether the walk ends with the next best vertices by key, as it mostly does.
+  bool all_next_missed(Reach reach, const Outside& outside) {
+    const std::size_t candidates = candidates_.size(), misses = missed_.size();
+    const Few next = set_.best_border(limits_.key, static_cast<int>(tolerated_misses + 1 - misses));
+    for (int i = 0; i < next.count && candidates_.size() == candidates; ++i)
+      if (!offer(next.slot[i], reach, outside)) missed_.push_back(next.score[i]);
+    if (candidates_.size() == candidates) return true;
+    candidates_.resize(candidates);
+    missed_.resize(misses);
+    return false;
+  }
+
+  void forget_after_misses() {
+    const auto last = missed_.begin() + tolerated_misses;
+    std::nth_element(missed_.begin(), last, missed_.end());
+    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& c) { return set_.border_key(c.who) > *last; }),
+                      candidates_.end());
+  }
+
+  // False if the vertex is a miss. Outsiders that are not allowed are judged by their key.
+  bool offer(Slot slot, Reach reach, const Outside& outside) {
+    if (reach == Reach::inside && slot >= set_.built_size()) return set_.border_key(slot) <= limits_.key;
+    const ScoreInterval interval = set_.test_score(slot, outside, random_);
+    if (interval.score > limits_.score) return false;
+    candidates_.push_back({interval.score, interval.half, slot});
+    return true;
   }
 
   void keep_larger(Module& best) const {
@@ -199,7 +241,7 @@ class Cleaner {
   }
 
   Slot best_neighbour() {
-    const Few few = set_.best_border(choices);
+    const Few few = set_.best_border(-1, choices);
     Slot best = -1;
     double smallest = 1;
     for (int i = 0; i < few.count; ++i) {
@@ -209,11 +251,12 @@ class Cleaner {
     return best;
   }
 
+  static constexpr std::size_t tolerated_misses = 5;
   static constexpr int choices = 5;  // the worst member and the best neighbour are drawn among so many
 
-  // The largest score of a candidate, and the key of twice this score.
+  // The largest score of a candidate, its key, and the key of three times this score.
   struct Limits {
-    double score, key;
+    double score, key, far_key;
   };
 
   Study& study_;
@@ -221,8 +264,9 @@ class Cleaner {
   Random& random_;
   std::vector<Candidate> candidates_;
   std::vector<Slot> order_;
+  std::vector<double> missed_;  // keys of vertices whose exact score is too large
   BorderVerdict verdict_{0, 1};
-  Limits limits_{-1, 0};
+  Limits limits_{-1, 0, 0};
   FailedStates failures_;
 };
 

@@ -67,16 +67,9 @@ class Scores {
 
   bool weighted() const { return weighted_; }
 
-  // What the topology alone says of an outside vertex, and the same after it has lost one of x stubs.
-  Tail tail(Stubs x, Stubs k, const Outside& outside) const { return tails_(x, k, outside.outgoing, outside.total); }
-  static Tail tail_with_one_less(const Tail& tail, Stubs x, Stubs k, const Outside& outside) {
-    const double ratio = static_cast<double>(x) * static_cast<double>(outside.total - outside.outgoing - k + x) /
-                         (static_cast<double>(outside.outgoing - x + 1) * static_cast<double>(k - x + 1));
-    return {std::min(tail.above + tail.at, 1.0), std::min(tail.at * ratio, 1.0)};
-  }
-
   // Keys order vertices as mid scores do, without the logarithm of weighted scores.
-  double key(const Tail& tail, const Links& links, const Outside& outside) const {
+  double key(const Links& links, Stubs k, const Outside& outside) const {
+    const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
     const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
     if (!weighted_) return std::min(r, 1.0);
     return std::min(1.0, r * border_factor(outside.vertices, outside.border)) * weight_tail(links.z, links.x);
@@ -88,12 +81,6 @@ class Scores {
     double product = score / (2 - std::log(score));  // too small; Newton's steps on a concave function climb
     for (int step = 0; step < 8; ++step) product += (score - product_tail(product)) / -std::log(product);
     return product;
-  }
-
-  // Whether the mid score is certainly above 1/2: fewer links than expected, and not of large weight.
-  bool hopeless(const Links& links, Stubs k, const Outside& outside) const {
-    return below_expectation(links.x, k, outside.outgoing, outside.total) &&
-           (!weighted_ || weight_tail(links.z, links.x) > 0.5);
   }
 
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.

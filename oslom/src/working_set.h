@@ -7,11 +7,7 @@
 //
 // Approach: slots are flat arrays; save() and restore() copy them. Keys of slots that are not in the
 // border are not_in_border, so a scan of one array finds the best border vertices. Moving a vertex
-// renews the keys of its neighbours only; the others go stale. Three things make renewing cheap:
-//   - the tail of a neighbour that lost one stub follows from its last tail by one ratio, as long as
-//     the group has hardly changed since that was computed (the same "epoch");
-//   - a border vertex whose key was large can only get a larger one by losing links: left alone;
-//   - a border vertex with fewer links than expected has a large score: not computed.
+// renews the keys of its neighbours only; the others go stale.
 // Moves keep x, z, K, I and B up to date; matches_recount() computes them afresh (asserted in debug
 // builds after every move).
 #ifndef OSLOM_WORKING_SET_H
@@ -33,7 +29,7 @@ using Slot = std::int32_t;
 
 // The few slots with the smallest (or largest) scores, best first; filled by a scan.
 struct Few {
-  static constexpr int capacity = 5;
+  static constexpr int capacity = 6;
   explicit Few(int at_most) : most(at_most) {}
 
   // Among equal scores the first seen stays ahead.
@@ -112,11 +108,16 @@ class WorkingSet {
     for (Slot slot : state_.members) few.offer_small(slot, -state_.member_key[slot]);
     return few;
   }
-  // The border vertices with the smallest keys.
-  Few best_border(int most) const {
+  // The border vertices with the smallest keys above `from`.
+  Few best_border(double from, int most) const {
     Few few(most);
-    for (Slot slot = 0; slot < num_slots(); ++slot)
-      if (state_.border_key[slot] != not_in_border) few.offer_small(slot, state_.border_key[slot]);
+    double bound = 1;
+    for (Slot slot = 0; slot < num_slots(); ++slot) {
+      const double score = state_.border_key[slot];
+      if (!((score > from) & (score <= bound))) continue;
+      few.offer_small(slot, score);
+      if (few.count == most) bound = few.score[most - 1];
+    }
     return few;
   }
 
@@ -154,7 +155,6 @@ class WorkingSet {
     vertex_.clear(), degree_.clear(), orphans_.clear();
     state_.links.clear(), state_.is_member.clear(), state_.members.clear();
     state_.member_key.clear(), state_.border_key.clear();
-    state_.tail.clear(), state_.tail_epoch.clear();
     state_.degree_sum = state_.inside = state_.border = 0;
     state_.fingerprint = 0;
   }
@@ -166,8 +166,6 @@ class WorkingSet {
     degree_.push_back(graph_.degree(v));
     state_.links.push_back({});
     state_.is_member.push_back(0);
-    state_.tail.push_back({0, 0});
-    state_.tail_epoch.push_back(0);
     state_.member_key.push_back(0);
     state_.border_key.push_back(not_in_border);
     return slot;
@@ -198,51 +196,15 @@ class WorkingSet {
   }
 
   void score_all() {
-    start_epoch(outside());
     const Outside now = outside();
     for (Slot slot = 0; slot < num_slots(); ++slot) renew(slot, now);
   }
 
-  void start_epoch(const Outside& now) {
-    state_.epoch = ++last_epoch_;
-    state_.epoch_outside = now;
-  }
-
-  static bool drifted(Stubs value, Stubs reference) {
-    return std::fabs(static_cast<double>(value - reference)) > epoch_drift * static_cast<double>(reference);
-  }
-
-  void update_epoch(const Outside& now) {
-    const Outside& then = state_.epoch_outside;
-    if (drifted(now.outgoing, then.outgoing) || drifted(now.total, then.total)) start_epoch(now);
-  }
-
   void renew(Slot slot, const Outside& outside) {
-    if (state_.is_member[slot]) renew_member(slot, outside.without(degree_[slot], state_.links[slot].x));
-    else renew_border(slot, outside);
-  }
-
-  void renew_member(Slot slot, const Outside& outside) {
-    compute_tail(slot, outside);
-    state_.member_key[slot] = scores_.key(state_.tail[slot], state_.links[slot], outside);
-  }
-
-  void renew_border(Slot slot, const Outside& outside) {
     const Links& links = state_.links[slot];
-    if (links.x == 0) {
-      state_.border_key[slot] = not_in_border;
-    } else if (scores_.hopeless(links, degree_[slot], outside)) {
-      state_.tail_epoch[slot] = 0;
-      state_.border_key[slot] = 1;
-    } else {
-      compute_tail(slot, outside);
-      state_.border_key[slot] = scores_.key(state_.tail[slot], links, outside);
-    }
-  }
-
-  void compute_tail(Slot slot, const Outside& outside) {
-    state_.tail[slot] = scores_.tail(state_.links[slot].x, degree_[slot], outside);
-    state_.tail_epoch[slot] = state_.epoch;
+    const Stubs degree = degree_[slot];
+    if (state_.is_member[slot]) state_.member_key[slot] = scores_.key(links, degree, outside.without(degree, links.x));
+    else state_.border_key[slot] = links.x > 0 ? scores_.key(links, degree, outside) : not_in_border;
   }
 
   void renew_around(Slot slot) {
@@ -270,58 +232,33 @@ class WorkingSet {
     state_.members.erase(std::find(state_.members.begin(), state_.members.end(), slot));
     state_.is_member[slot] = 0;
     if (state_.links[slot].x > 0) ++state_.border;
-    const Outside now = outside();
-    update_epoch(now);
-    take_links(slot, now);
-    renew_border(slot, now);
+    take_links(slot);
+    renew(slot, outside());
+    renew_around(slot);
   }
 
-  void take_links(Slot slot, const Outside& outside) {
+  void take_links(Slot slot) {
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Slot neighbour = slot_of_[graph_.target(link)];
       Links& links = state_.links[neighbour];
       links.x -= graph_.multiplicity(link);
       if (graph_.weighted()) links.z -= graph_.normalised_weight(link);
-      if (links.x == 0) lost_last_link(neighbour);
-      else if (state_.is_member[neighbour] || state_.border_key[neighbour] < settled_key)
-        renew_after_loss(neighbour, graph_.multiplicity(link), outside);
+      if (links.x > 0) continue;
+      links.z = 0;
+      if (state_.is_member[neighbour]) orphans_.push_back(neighbour);
+      else --state_.border;
     }
   }
-
-  void lost_last_link(Slot slot) {
-    state_.links[slot].z = 0;
-    state_.tail_epoch[slot] = 0;
-    state_.member_key[slot] = 1;
-    state_.border_key[slot] = not_in_border;
-    if (state_.is_member[slot]) orphans_.push_back(slot);
-    else --state_.border;
-  }
-
-  void renew_after_loss(Slot slot, Stubs lost, const Outside& outside) {
-    if (lost != 1 || state_.tail_epoch[slot] != state_.epoch) return renew(slot, outside);
-    const Links& links = state_.links[slot];
-    const bool member = state_.is_member[slot];
-    const Outside seen = member ? outside.without(degree_[slot], links.x) : outside;
-    state_.tail[slot] = scores_.tail_with_one_less(state_.tail[slot], links.x + 1, degree_[slot], seen);
-    (member ? state_.member_key : state_.border_key)[slot] = scores_.key(state_.tail[slot], links, seen);
-  }
-
-  static constexpr double epoch_drift = 0.1;  // relative change of O or T within an epoch
-  static constexpr double settled_key = 0.5;
 
   // What moves change. All vectors but members have one entry per slot.
   struct State {
     std::vector<Links> links;
     std::vector<char> is_member;
     std::vector<double> member_key, border_key;
-    std::vector<Tail> tail;
-    std::vector<std::uint64_t> tail_epoch;  // 0: the tail is not valid
     std::vector<Slot> members;
     Stubs degree_sum = 0, inside = 0, border = 0;  // K, I, B
     std::uint64_t fingerprint = 0;
-    std::uint64_t epoch = 0;
-    Outside epoch_outside{0, 0, 0, 0};
   };
 
   const Graph& graph_;
@@ -331,7 +268,6 @@ class WorkingSet {
   std::vector<Stubs> degree_;
   std::vector<Slot> orphans_;
   Slot built_size_ = 0;
-  std::uint64_t last_epoch_ = 0;
   State state_, saved_;
 };
 

@@ -1,0 +1,108 @@
+#include <string>
+
+#include "doctest/doctest.h"
+#include "edge_reader.h"
+#include "says.h"
+
+using namespace oslom;
+using doctest::Approx;
+
+namespace {
+
+InputGraph read(const std::string& text, bool weighted = false) { return EdgeReader("g.edges", weighted).read_text(text); }
+
+std::string sentence(const std::string& text, bool weighted = false) {
+  try {
+    read(text, weighted);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("the same tiny graph in every spelling") {
+  for (const char* text : {"1 2\n2 3\n", "1 2\n2 3", "1\t2\n2\t3\n", "1,2\n2;3\n", "1 2\r\n2 3\r\n", "\xEF\xBB\xBF" "1 2\n2 3\n",
+                           "# comment\n1 2\n\n   \n2 3 # another\n", "3 2\n2 1\n1 2\n", "1.0 2e0\n+2 3.000e+00\n", "  # c\n 1  2\n2 3\n"}) {
+    CAPTURE(text);
+    const InputGraph input = read(text);
+    CHECK(input.ids == std::vector<std::int64_t>{1, 2, 3});
+    CHECK(input.graph.num_edges() == 2);
+    CHECK(input.graph.degree(1) == 2);
+    CHECK(input.warnings.empty());
+  }
+}
+
+TEST_CASE("ids of 64 bits") {
+  const InputGraph input = read("9223372036854775807 0\n4294967296 0\n");
+  CHECK(input.ids == std::vector<std::int64_t>{0, 4294967296, 9223372036854775807});
+}
+
+TEST_CASE("columns of the unweighted and the weighted format") {
+  const InputGraph multigraph = read("1 2 3\n2 3 0.4\n");
+  CHECK(multigraph.graph.degree(0) == 3);
+  CHECK(multigraph.graph.degree(2) == 1);
+  REQUIRE(multigraph.warnings.size() == 1);
+  CHECK(says(multigraph.warnings[0], "line 1"));
+  CHECK(read("1 2 1\n2 3 1.0\n").warnings.empty());
+  const InputGraph weighted = read("1 2 2.5\n2 3 0.5 4\n1 3\n", true);
+  CHECK(weighted.graph.strength(0) == Approx(3.5));
+  CHECK(weighted.graph.degree(2) == 5);
+}
+
+TEST_CASE("of repeated edges the first counts; another weight is worth a warning") {
+  const InputGraph input = read("1 2 2.0\n2 1 2.0\n1 2 3.0\n2 3 1\n", true);
+  CHECK(input.graph.num_edges() == 2);
+  CHECK(input.graph.strength(0) == Approx(2));
+  REQUIRE(input.warnings.size() == 1);
+  CHECK(says(input.warnings[0], "g.edges line 3"));
+  CHECK(says(input.warnings[0], "line 1"));
+}
+
+TEST_CASE("self loops create their vertex and no edge") {
+  const InputGraph input = read("1 1\n2 3\n");
+  CHECK(input.ids.size() == 3);
+  CHECK(input.graph.degree(0) == 0);
+}
+
+TEST_CASE("every bad line is named with its number, its value and what would be right") {
+  struct Bad {
+    const char* line;
+    bool weighted;
+    const char *value, *right;
+  };
+  const Bad lines[] = {{"7", false, "\"7\"", "two vertex ids"},
+                       {"-1 2", false, "\"-1\" is negative", "0 to 9223372036854775807"},
+                       {"1.5 2", false, "\"1.5\" is not a whole number", "whole numbers"},
+                       {"1 9223372036854775808", false, "too large", "9223372036854775807"},
+                       {"1e300 2", false, "too large", "whole numbers"},
+                       {"nan 2", false, "\"nan\" is not a number", "whole numbers"},
+                       {"1 inf", false, "\"inf\"", "whole numbers"},
+                       {"a b", false, "\"a\"", "whole numbers"},
+                       {"n12 3", false, "\"n12\"", "whole numbers"},
+                       {"0x10 3", false, "\"0x10\"", "whole numbers"},
+                       {"1 2 x", false, "\"x\"", "finite number"},
+                       {"1 2 nan", true, "\"nan\"", "finite number"},
+                       {"1 2 1e999", true, "\"1e999\"", "finite number"},
+                       {"1 2 0", true, "weight \"0\" is not positive", "larger than 0"},
+                       {"1 2 -0.3", true, "\"-0.3\"", "larger than 0"},
+                       {"1 2 1e-200", true, "1e-200", "between"},
+                       {"1 2 1 1e300", true, "too large", "2^53"},
+                       {"1 2 1 1 z", true, "\"z\"", "finite number"}};
+  for (const Bad& bad : lines) {
+    CAPTURE(bad.line);
+    const std::string message = sentence("1 2\n# comment\n" + std::string(bad.line) + "\n3 4\n", bad.weighted);
+    CHECK(says(message, "g.edges line 3: "));
+    CHECK(says(message, bad.value));
+    CHECK(says(message, bad.right));
+  }
+}
+
+TEST_CASE("a file without an edge, a missing file and a folder are errors") {
+  CHECK(says(sentence(""), "no edge"));
+  CHECK(says(sentence("# nothing\n"), "no edge"));
+  CHECK(says(sentence("1 1\n"), "no edge"));
+  CHECK_THROWS_AS(EdgeReader("/no/such/file", false).read_file(), Error);
+  CHECK_THROWS_AS(EdgeReader(".", false).read_file(), Error);
+}

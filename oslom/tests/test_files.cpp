@@ -1,0 +1,135 @@
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "doctest/doctest.h"
+#include "example_graphs.h"
+#include "options.h"
+#include "output_folder.h"
+#include "says.h"
+#include "tp_file.h"
+
+using namespace oslom;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct TemporaryFolder {
+  TemporaryFolder() {
+    char name[] = "/tmp/oslom test XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~TemporaryFolder() { fs::remove_all(path); }
+  std::string path;
+};
+
+std::string content(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+std::string usage_error(const std::vector<std::string>& arguments) {
+  try {
+    OptionReader(arguments).read();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+}  // namespace
+
+TEST_CASE("the tp format") {
+  const Modules modules{{{0, 2}, 0.000624676123}, {{1}, 1}};
+  CHECK(tp_text(modules, {0, 11, 115}) == "#module 0 size: 2 bs: 0.000624676\n0 115 \n#module 1 size: 1 bs: 1\n11 \n");
+  CHECK(six_digits(5.64676e-05) == "5.64676e-05");
+}
+
+TEST_CASE("statistics of a cover; nothing to average gives 0") {
+  const Graph graph = ring_of_cliques(2, 3);
+  const Modules modules{{range(0, 3), 0.1}, {{2, 3}, 0.1}, {{4}, 1}, {{5}, 1}};
+  CHECK(statistics_text(graph, modules) ==
+        "number of modules: 2\nnumber of covered nodes: 4 fraction of homeless nodes: 0.333333\n"
+        "average number of memberships of covered nodes: 1.25\naverage community size: 2.5\n"
+        "average degree of homeless nodes: 2.5 dev: 0.5\n");
+  CHECK(says(statistics_text(graph, {}), "average community size: 0\n"));
+}
+
+TEST_CASE("scores: one line per member under the header of its module") {
+  Bench bench(ring_of_cliques(3, 5));
+  const std::string text = scores_text(bench.study, {{range(0, 5), 0.01}}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
+  CHECK(std::count(text.begin(), text.end(), '\n') == 6);
+  CHECK(text.compare(0, 29, "#module 0 size: 5 bs: 0.01\n0 ") == 0);
+}
+
+TEST_CASE("the output folder is made, replaced, and left without temporary files") {
+  TemporaryFolder folder;
+  OutputFolder first(folder.path + "/g"), second(folder.path + "/g");
+  first.add("tp", "old");
+  first.add("tp1", "left over from more levels");
+  first.write();
+  second.add("tp", "new");
+  second.check();
+  second.write();
+  CHECK(content(folder.path + "/g_oslo_files/tp") == "new");
+  CHECK(std::distance(fs::directory_iterator(folder.path + "/g_oslo_files"), {}) == 1);
+}
+
+TEST_CASE("a folder with anything else in it is not touched") {
+  for (const char* name : {"thesis.tex", "tpx", "net", "statistics_level_0", "subfolder/"}) {
+    CAPTURE(name);
+    TemporaryFolder folder;
+    const std::string path = folder.path + "/g_oslo_files";
+    fs::create_directory(path);
+    if (std::string(name).back() == '/') fs::create_directory(path + "/" + name);
+    else std::ofstream(path + "/" + name) << "precious";
+    OutputFolder output(folder.path + "/g");
+    output.add("tp", "x");
+    CHECK_THROWS_AS(output.check(), Error);
+    CHECK_THROWS_AS(output.write(), Error);
+    CHECK_FALSE(fs::exists(path + "/tp"));
+  }
+}
+
+TEST_CASE("names of our own files, finished or not") {
+  for (const char* name : {"tp", "tp1", "tp12", "short_tp1", "net3", "tp_without_singletons", "tp_scores", "partitions_level_0", "statistics_level_2.dat", "tp.tmp"})
+    CHECK(OutputFolder::known_name(name));
+  for (const char* name : {"", "tpa", "net", "short_tp", "partitions_level_", "partitions_level_0.dat", "a.tmp", "time_seed.dat"})
+    CHECK_FALSE(OutputFolder::known_name(name));
+}
+
+TEST_CASE("options: defaults, any order, the last one wins") {
+  const Options plain = OptionReader({"-f", "g", "-uw"}).read();
+  CHECK(plain.runs == 10);
+  CHECK(plain.seed == 21111983);
+  CHECK(plain.tolerance == 0.1);
+  CHECK(plain.parts_cover == 0.5);
+  CHECK_FALSE(plain.weighted);
+  CHECK_FALSE(plain.higher_runs_given);
+  const Options rich = OptionReader({"-seed", "5", "-w", "-r", "3", "-uw", "-r", "4", "-w", "-f", "a", "-singlet", "-t", "0.2", "-cp", "1", "-hr", "0"}).read();
+  CHECK(rich.weighted);
+  CHECK(rich.runs == 4);
+  CHECK(rich.seed == 5);
+  CHECK(rich.keep_homeless);
+  CHECK(rich.higher_runs_given);
+  CHECK(OptionReader({"-fast", "-r", "7", "-f", "g", "-w"}).read().runs == 1);
+}
+
+TEST_CASE("options: every mistake is named") {
+  CHECK(says(usage_error({"-f"}), "-f needs a value"));
+  CHECK(says(usage_error({"-uw"}), "-f FILE"));
+  CHECK(says(usage_error({"-f", "g"}), "-w"));
+  CHECK(says(usage_error({"-f", "g", "-w", "-q"}), "\"-q\""));
+  CHECK(says(usage_error({"-f", "g", "-w", "-r", "-1"}), "\"-1\""));
+  CHECK(says(usage_error({"-f", "g", "-w", "-r", "2.5"}), "whole number from 0"));
+  CHECK(says(usage_error({"-f", "g", "-w", "-seed", "0"}), "from 1 to 2147483399"));
+  CHECK(says(usage_error({"-f", "g", "-w", "-t", "1.5"}), "from 0 to 1"));
+  CHECK(says(usage_error({"-f", "g", "-w", "-cp", "half"}), "\"half\""));
+  for (const char* later : {"-hint", "-load", "-infomap", "-copra", "-louvain"})
+    CHECK(says(usage_error({"-f", "g", "-w", later, "1"}), "not supported yet"));
+}

@@ -1,0 +1,150 @@
+#include <algorithm>
+#include <set>
+
+#include "doctest/doctest.h"
+#include "example_graphs.h"
+#include "search.h"
+
+using namespace oslom;
+
+namespace {
+
+LevelResult search(Bench& bench, std::uint64_t seed, std::int64_t runs = 3, bool keep_homeless = true) {
+  return search_level(bench.study, {runs, keep_homeless}, Random(seed).child(Phase::level));
+}
+
+std::size_t modules_of_two_or_more(const Modules& modules) {
+  return static_cast<std::size_t>(std::count_if(modules.begin(), modules.end(), [](const Module& m) { return m.size() > 1; }));
+}
+
+std::set<Members> member_sets(const Modules& modules) {
+  std::set<Members> sets;
+  for (const Module& module : modules) sets.insert(module.members);
+  return sets;
+}
+
+// Two planted groups of ten in a sparse graph of sixty.
+Graph planted(bool weighted) {
+  Random random(14);
+  std::vector<Edge> edges;
+  for (Vertex a = 0; a < 60; ++a)
+    for (Vertex b = a + 1; b < 60; ++b) {
+      const bool together = b < 10 || (a >= 10 && b < 20);
+      if (random.uniform() < (together ? 0.8 : 0.05)) edges.push_back({a, b, 1, together ? 2.0 : 1.0});
+    }
+  return graph_of(60, edges, weighted);
+}
+
+}  // namespace
+
+TEST_CASE("a ring of cliques: every clique, with any seed") {
+  Bench bench(ring_of_cliques(12, 6));
+  std::set<Members> cliques;
+  for (Vertex i = 0; i < 12; ++i) cliques.insert(range(6 * i, 6 * i + 6));
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) CHECK(member_sets(search(bench, seed, 1).final_cover) == cliques);
+}
+
+TEST_CASE("graphs too small or too plain to have a module") {
+  std::vector<Edge> clique, star, path;
+  add_clique(clique, 0, 8);
+  for (Vertex v = 1; v < 10; ++v) star.push_back({0, v, 1, 1.0}), path.push_back({v - 1, v, 1, 1.0});
+  for (bool weighted : {false, true})
+    for (const std::vector<Edge>& edges : {std::vector<Edge>{{0, 1, 1, 1.0}}, std::vector<Edge>{{0, 1, 1, 1.0}, {1, 2, 1, 1.0}, {0, 2, 1, 1.0}}, clique, star, path}) {
+      Vertex size = 0;
+      for (const Edge& edge : edges) size = std::max(size, edge.b + 1);
+      Bench bench(graph_of(size, edges, weighted));
+      const LevelResult result = search(bench, 1);
+      CHECK(modules_of_two_or_more(result.final_cover) == 0);
+      CHECK(result.final_cover.size() == static_cast<std::size_t>(size));
+    }
+}
+
+TEST_CASE("cleaning finds a planted group again from a spoilt one; results of CHECK are subsets") {
+  for (bool weighted : {false, true}) {
+    Bench bench(planted(weighted));
+    Random random(15);
+    Cleaner cleaner(bench.study, random);
+    Members spoilt = range(0, 10);
+    for (Vertex v : {22, 33, 44}) spoilt.push_back(v);
+    const Module checked = cleaner.check(spoilt);
+    CHECK(std::includes(spoilt.begin(), spoilt.end(), checked.members.begin(), checked.members.end()));
+    CHECK(common_members(checked.members, range(0, 10)) >= 9);
+    CHECK(checked.size() <= 11);
+    CHECK(checked.probability < 0.1);
+    CHECK(common_members(cleaner.search(range(0, 8)).members, range(0, 10)) >= 9);
+  }
+}
+
+TEST_CASE("cleaning of nothing, one vertex and the whole graph gives nothing") {
+  Bench bench(planted(false));
+  Random random(16);
+  Cleaner cleaner(bench.study, random);
+  CHECK(cleaner.search({}).empty());
+  CHECK(cleaner.check({5}).empty());
+  CHECK(cleaner.search(range(0, 60)).empty());
+  CHECK(cleaner.inflate(range(0, 60)).empty());
+}
+
+TEST_CASE("the same seed gives the same result, whatever was analysed before") {
+  Bench first(planted(true)), second(planted(true));
+  const LevelResult a = search(first, 7);
+  search(second, 8);
+  const LevelResult b = search(second, 7);
+  REQUIRE(a.final_cover.size() == b.final_cover.size());
+  for (std::size_t i = 0; i < a.final_cover.size(); ++i) {
+    CHECK(a.final_cover[i].members == b.final_cover[i].members);
+    CHECK(a.final_cover[i].probability == b.final_cover[i].probability);
+  }
+}
+
+TEST_CASE("forced homeless vertices end in modules unless nothing connects them; every vertex is listed") {
+  Bench bench(planted(false));
+  const LevelResult forced = search(bench, 3, 3, false), kept = search(bench, 3, 3, true);
+  CHECK(homeless_vertices(forced.final_cover, 60).size() <= homeless_vertices(kept.final_cover, 60).size());
+  CHECK(member_sets(forced.final_cover) == member_sets(kept.without_singletons));
+  for (const Modules* cover : {&forced.final_cover, &kept.final_cover}) CHECK(union_of(member_lists(*cover)) == range(0, 60));
+}
+
+TEST_CASE("tolerance 0 finds nothing, tolerance 1 and no runs do not break") {
+  for (double tolerance : {0.0, 1.0}) {
+    Bench bench(planted(false));
+    const Parameters parameters{tolerance, 0.5};
+    Probabilities probabilities(parameters, bench.log_factorial);
+    Study study(bench.graph, parameters, probabilities);
+    const LevelResult result = search_level(study, {1, true}, Random(1));
+    if (tolerance == 0) CHECK(modules_of_two_or_more(result.final_cover) == 0);
+    CHECK(union_of(member_lists(result.final_cover)) == range(0, 60));
+  }
+  Bench bench(planted(false));
+  CHECK(search(bench, 1, 0).final_cover.size() == 60);
+}
+
+TEST_CASE("the label pass returns a partition into connected parts") {
+  Random random(17);
+  for (bool weighted : {false, true}) {
+    Bench bench(random_graph(80, 200, weighted, random));
+    std::vector<int> count(80, 0);
+    for (const Members& part : LabelPass(bench.graph, bench.study.scores, random.child(Phase::label_pass)).run()) {
+      for (Vertex v : part) ++count[v];
+      const Graph inside = induced_subgraph(bench.graph, part, bench.study.map);
+      CHECK(inside.num_edges() + 1 >= part.size());
+    }
+    CHECK(std::all_of(count.begin(), count.end(), [](int c) { return c == 1; }));
+  }
+}
+
+TEST_CASE("sizes of inflation stay in range and fall off") {
+  Random random(18);
+  InflationSizes sizes(1000, 15000), tiny(1, 0), sparse(10, 4);
+  CHECK(tiny.draw(random) == 0);
+  int small = 0;
+  for (int i = 0; i < 10000; ++i) {
+    const Stubs size = sizes.draw(random);
+    REQUIRE(size >= 1);
+    REQUIRE(size <= 200);
+    small += size <= 45;
+    REQUIRE(sparse.draw(random) <= 5);
+  }
+  CHECK(small > 5500);
+  CHECK(small < 9500);
+}

@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "doctest/doctest.h"
+#include "random.h"
+#include "scores.h"
+#include "tails.h"
+
+using namespace oslom;
+using doctest::Approx;
+
+namespace {
+
+const LogFactorial log_factorial(20000);
+const TailFormulas formulas(log_factorial);
+
+struct Vector {
+  Stubs x, k, O, T;
+  double h, R, R_next;
+};
+
+// The dull twins: sums over the whole support.
+double choose(Stubs n, Stubs k) { return std::lgamma(n + 1.0) - std::lgamma(k + 1.0) - std::lgamma(n - k + 1.0); }
+
+double plain_hypergeometric(Stubs x, Stubs k, Stubs O, Stubs T) {
+  if (x < 0 || x > O || x > k || k - x > T - O) return 0;
+  return std::exp(choose(O, x) + choose(T - O, k - x) - choose(T, k));
+}
+
+double plain_hypergeometric_tail(Stubs x, Stubs k, Stubs O, Stubs T) {
+  double sum = 0;
+  for (Stubs i = x; i <= std::min(k, O); ++i) sum += plain_hypergeometric(i, k, O, T);
+  return sum;
+}
+
+double plain_exact_tail(Stubs x, Stubs k, Stubs O, Stubs T) {
+  const Stubs h0 = (T - 2 * k - O) / 2, low = std::max<Stubs>(0, -h0), high = std::min(k, O);
+  std::vector<double> logs;
+  for (Stubs i = low; i <= high; ++i)
+    logs.push_back(-static_cast<double>(i) * std::log(2.0) - std::lgamma(k - i + 1.0) - std::lgamma(O - i + 1.0) -
+                   std::lgamma(i + h0 + 1.0) - std::lgamma(i + 1.0));
+  const double largest = *std::max_element(logs.begin(), logs.end());
+  double tail = 0, all = 0;
+  for (Stubs i = low; i <= high; ++i) {
+    const double term = std::exp(logs[static_cast<std::size_t>(i - low)] - largest);
+    all += term;
+    if (i >= x) tail += term;
+  }
+  return tail / all;
+}
+
+double plain_right_tail(Stubs x, Stubs k, Stubs O, Stubs T) {
+  if (x > k || x > O) return 0;
+  if (k * k < T) return plain_hypergeometric_tail(x, k, O, T);
+  const Stubs low = std::max<Stubs>(0, -(T - 2 * k - O) / 2);
+  if (x <= low) return 1;
+  const Stubs mode = std::clamp<Stubs>(static_cast<Stubs>(static_cast<double>(O * k) / static_cast<double>(T) + 0.5), low, std::max(low, O));
+  return x < mode ? plain_hypergeometric_tail(x, k, O, T) : plain_exact_tail(x, k, O, T);
+}
+
+}  // namespace
+
+TEST_CASE("log factorials agree with lgamma, in the table and beyond it") {
+  const LogFactorial small(10);
+  for (std::int64_t n : {0, 1, 2, 10, 11, 16, 17, 100, 12345}) {
+    CHECK(small(n) == Approx(std::lgamma(static_cast<double>(n) + 1)).epsilon(1e-12));
+    CHECK(log_factorial(n) == Approx(std::lgamma(static_cast<double>(n) + 1)).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("hypergeometric and exact tails: vectors of the old program") {
+  const Vector vectors[] = {
+      {3, 5, 40, 1000, 5.5124861e-04, 5.6196247e-04, 1.0713853e-05},
+      {5, 10, 60, 2000, 4.5097259e-06, 4.618191e-06, 1.0848258e-07},
+      {8, 15, 100, 15000, 1.8078028e-14, 1.8165199e-14, 8.7171893e-17},
+      {12, 50, 300, 2000, 3.2043565e-02, 6.8565554e-02, 3.2831709e-02},
+      {20, 50, 400, 2000, 5.3245724e-04, 1.0063149e-03, 3.4084502e-04},
+      {10, 40, 150, 1500, 3.2302796e-03, 5.2324332e-03, 1.4794055e-03},
+      {2, 3, 30, 500, 9.8727576e-03, 1.0068812e-02, 1.9605476e-04}};
+  for (const Vector& v : vectors) {
+    CAPTURE(v.x);
+    const Tail tail = formulas(v.x, v.k, v.O, v.T);
+    CHECK(tail.at == Approx(v.h).epsilon(2e-5));
+    CHECK(tail.above == Approx(v.R_next).epsilon(2e-5));
+    CHECK(formulas.right_tail(v.x, v.k, v.O, v.T, formulas.hypergeometric(v.x - 1, v.k, v.O, v.T)) == Approx(v.R).epsilon(2e-5));
+  }
+}
+
+TEST_CASE("tails equal their direct sums") {
+  Random random(1);
+  int exact = 0, below_mode = 0;
+  for (int trial = 0; trial < 3000; ++trial) {
+    const Stubs k = 1 + static_cast<Stubs>(random.below(60)), O = 1 + static_cast<Stubs>(random.below(300));
+    const Stubs T = O + 2 * (k + static_cast<Stubs>(random.below(1500)));  // T - O even
+    const Stubs low = std::max<Stubs>(0, -(T - 2 * k - O) / 2);
+    const Stubs x = low + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min(k, O) - low + 1)));
+    const Tail tail = formulas(x, k, O, T);
+    CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
+    CHECK(tail.at == Approx(plain_hypergeometric(x, k, O, T)).epsilon(1e-8));
+    const double plain = plain_right_tail(x + 1, k, O, T);
+    if (plain > 1e-30) CHECK(tail.above == Approx(plain).epsilon(1e-4));
+    exact += k * k >= T;
+    below_mode += static_cast<double>(x) * static_cast<double>(T) < static_cast<double>(O * k);
+  }
+  CHECK(exact > 300);
+  CHECK(below_mode > 100);
+}
+
+TEST_CASE("a vertex with fewer links than expected has a tail of at least one half") {
+  Random random(2);
+  int met = 0;
+  for (int trial = 0; trial < 20000; ++trial) {
+    const Stubs k = 1 + static_cast<Stubs>(random.below(80)), O = 1 + static_cast<Stubs>(random.below(400));
+    const Stubs T = O + 2 * (k + static_cast<Stubs>(random.below(300)));
+    const Stubs x = static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min(k, O) + 1)));
+    if (!Scores::below_expectation(x, k, O, T)) continue;
+    ++met;
+    CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
+    CHECK(formulas(x, k, O, T).above >= 0.49);
+  }
+  CHECK(met > 1000);
+}
+
+TEST_CASE("remembered tails are the computed ones, whatever was asked before") {
+  TailMemo memo(log_factorial);
+  Random random(3);
+  for (int trial = 0; trial < 100000; ++trial) {
+    const Stubs k = 1 + static_cast<Stubs>(random.below(20)), O = 20 + static_cast<Stubs>(random.below(40));
+    const Stubs T = O + 2 * (k + 300 + static_cast<Stubs>(random.below(10))), x = static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k + 1)));
+    const Tail fresh = formulas(x, k, O, T), kept = memo(x, k, O, T);
+    REQUIRE(kept.above == fresh.above);
+    REQUIRE(kept.at == fresh.at);
+  }
+}
+
+TEST_CASE("huge numbers of stubs neither overflow nor leave the unit interval") {
+  const Stubs big = Stubs{1} << 40;
+  TailMemo memo(log_factorial);
+  for (Stubs x : {Stubs{1}, Stubs{1000}, big / 4}) {
+    const Tail tail = memo(x, big / 2, big, 8 * big);
+    CHECK(tail.above >= 0);
+    CHECK(tail.above <= 1);
+    CHECK(tail.at >= 0);
+    CHECK(tail.at <= 1);
+  }
+}
