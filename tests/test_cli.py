@@ -371,6 +371,24 @@ with open("graph_oslo_files/tp", "w") as tp:
     assert "rounds end" in done.out and metrics(path)["rounds"] == 1
 
 
+def test_a_first_round_without_a_community_tries_a_denser_graph_and_then_a_larger_tolerance(prune, fake_program):
+    told = """
+import os, sys
+edges = len(open("graph").readlines())
+nodes = sorted({int(word) for line in open("graph") for word in line.split()[:2]})
+half, tolerance = nodes[::2], float(sys.argv[sys.argv.index("-t") + 1])
+os.mkdir("graph_oslo_files")
+with open("graph_oslo_files/tp", "w") as tp:
+    if tolerance > 0.25 and edges > 90_000:
+        tp.write(f"#module 0 size: {len(half)} bs: 0.2\\n{' '.join(map(str, half))} \\n")
+    else:
+        tp.write(f"#module 0 size: 1 bs: 1\\n{nodes[0]} \\n")
+"""
+    path, done = prune(ONLY_THE_COMMUNITY, "--specialize 3", oslom=fake_program(told))
+    assert "--keep 0.2 and -t 0.1" in done.out and "--keep 0.4 and -t 0.1" in done.out
+    assert metrics(path)["keep"] == 0.4 and metrics(path)["oslom_t"] == pytest.approx(0.3)
+
+
 def test_an_already_pruned_network_is_pruned_further(main, prune, pruned, loaded, tmp_path, every_third):
     words = ("--pretrained", pruned["LeNet_300_100"], "--save-dir", tmp_path, "--oslom-bin", every_third)
     assert main(ONLY_THE_COMMUNITY, *words).code == 0

@@ -54,6 +54,13 @@ def test_ties_are_settled_by_position():
     assert seen(0.5, even).edges[:2].tolist() == [[0, 2], [0, 3]]
 
 
+def test_many_ties_are_settled_by_position_too():
+    rows, columns, _ = graph.strongest_connections(np.tile([1.0, 2.0], (40, 20)), 0.75)
+    kept = sorted(40 * rows + columns)
+    # all 800 twos and the first 400 ones, which stand at the even positions
+    assert kept == sorted([*range(1, 1600, 2), *range(0, 800, 2)])
+
+
 def test_nodes_number_the_units_of_the_parent():
     """In a later round the network holds fewer units; their ids stay."""
     chain = LayerChain((Layer("input", 5), Layer("hidden", 4), Layer("out", 3, prunable=False)))

@@ -125,6 +125,10 @@ def test_the_strongest_units_stay_and_ties_go_to_the_lower_index():
     scores = [np.array([0.1, 0.5, 0.3]), np.array([1.0, 2.0, 1.0, 1.0])]
     assert selection.strongest(kept, scores, (2, 3, 1)).units == ((5, 9), (0, 1, 4), (3,))
     assert selection.strongest(kept, scores, (3, 4, 1)) == kept
+    many = KeptUnits((tuple(range(200)), (0,)))
+    assert selection.strongest(many, [np.tile([1.0, 2.0], 100)], (150, 1)).units[0] == tuple(
+        sorted([*range(1, 200, 2), *range(0, 100, 2)])
+    )
 
 
 def test_ties_are_the_strengths_to_other_kept_units():
