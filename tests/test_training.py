@@ -175,15 +175,15 @@ def one_weight(start=1.0):
 DULL = Split(torch.ones(1, 1, 1, 1), torch.tensor([1]))
 
 
-def test_sgd_is_gradient_descent_and_divides_the_rate_by_ten():
-    """One image, one weight w: the loss is -log sigmoid(w), its slope sigmoid(w) - 1."""
-    network = one_weight()
-    recipe = Recipe(epochs=3, lr=0.5, optimizer="SGD", momentum=0, weight_decay=0, lr_epochs=1)
-    _, states = run(network, recipe, classes=(1,), data=DULL)
-    weight, rate = 1.0, 0.5
-    for state in states:
-        weight -= rate * (1 / (1 + math.exp(-weight)) - 1)
-        rate /= 10
+def test_sgd_is_gradient_descent_and_divides_the_rate_by_ten_every_so_many_epochs():
+    """Two equal images, one weight w: the loss is -log sigmoid(w), its slope sigmoid(w) - 1; two steps an epoch."""
+    network, twice = one_weight(), Split(torch.ones(2, 1, 1, 1), torch.tensor([1, 1]))
+    recipe = Recipe(4, 0.5, optimizer="SGD", momentum=0, weight_decay=0, lr_epochs=2, batch_size=1)
+    _, states = run(network, recipe, classes=(1,), data=twice)
+    weight = 1.0
+    for rate, state in zip((0.5, 0.5, 0.05, 0.05), states, strict=True):
+        for _ in range(2):
+            weight -= rate * (1 / (1 + math.exp(-weight)) - 1)
         assert state["1.weight"].item() == pytest.approx(weight, rel=1e-5)
 
 
