@@ -87,6 +87,12 @@ def test_joining_ends_when_no_module_is_left():
     assert found.nodes.tolist() == [0, 1, 4, 7, 9] and found.joined == 1
 
 
+def test_wide_enough_looks_at_the_prunable_layers_only():
+    assert selection.wide_enough(GRAPH, [0, 1, 4], (2, 1, 5))
+    assert not selection.wide_enough(GRAPH, [0, 1, 4], (2, 2, 1))
+    assert not selection.wide_enough(GRAPH, [0, 4, 9], (2, 1, 1))
+
+
 def test_an_output_joined_later_is_recorded():
     found = chosen(((3, 4), 0.05), ((7, 9), 0.5), wanted_widths=(1, 2, 1))
     assert found.nodes.tolist() == [3, 4, 7, 9] and found.output_in_community
