@@ -1,0 +1,441 @@
+"""The program oslom_undir from outside: what it finds, what it refuses, what it leaves on disk."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from nmi import communities, overlapping_nmi, read_groups
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARY = ROOT / "oslom" / "bin" / "oslom_undir"
+GRAPHS = Path(__file__).resolve().parent / "graphs"
+
+
+@pytest.fixture(scope="session")
+def oslom():
+    """Runs the program and returns the finished process."""
+    if not BINARY.exists():
+        pytest.fail(f"{BINARY} is not built; run: make -C oslom")
+
+    def run(*arguments, cwd=None):
+        command = [str(BINARY), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+    return run
+
+
+@pytest.fixture
+def graph(tmp_path):
+    """Copies a reference graph into a folder of its own."""
+
+    def copy(name):
+        return Path(shutil.copy(GRAPHS / f"{name}.edges", tmp_path))
+
+    return copy
+
+
+@pytest.fixture
+def edges(tmp_path):
+    """Writes an edge file from text or bytes."""
+
+    def write(content, name="graph.edges"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def folder(path):
+    return Path(f"{path}_oslo_files")
+
+
+def planted(name):
+    return communities(GRAPHS / f"{name}.planted")
+
+
+def found(path):
+    return communities(folder(path) / "tp")
+
+
+def output(path):
+    return {file.name: file.read_bytes() for file in sorted(folder(path).iterdir())}
+
+
+def succeed(process):
+    assert process.returncode == 0, process.stderr
+    return process
+
+
+def refuse(process, *pieces):
+    assert process.returncode == 255
+    assert process.stdout == ""
+    message = process.stderr.strip()
+    assert message.count("\n") == 0, "one sentence, one line"
+    for piece in pieces:
+        assert piece in message
+
+
+CLIQUES = "".join(
+    f"{6 * clique + a} {6 * clique + b}\n" for clique in range(8) for a in range(6) for b in range(a + 1, 6)
+) + "".join(f"{6 * clique} {(6 * clique + 7) % 48}\n" for clique in range(8))
+
+
+# What it finds
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name, size", [("ring", 20), ("cave", 30)])
+def test_clear_communities_are_found_with_any_seed(oslom, graph, name, size, seed):
+    path = graph(name)
+    succeed(oslom("-f", path, "-uw", "-singlet", "-seed", seed))
+    assert len(found(path)) == size
+    assert sorted(map(sorted, read_groups(folder(path) / "tp"))) == sorted(map(sorted, planted(name)))
+
+
+def test_planted_communities_at_mixing_one_half(oslom, graph):
+    path = graph("pp_0.5_1")
+    succeed(oslom("-f", path, "-uw", "-singlet"))
+    assert overlapping_nmi(found(path), planted("pp_0.5_1"), 1000) >= 0.97
+    forced = communities(folder(path) / "tp_without_singletons")
+    assert overlapping_nmi(forced, planted("pp_0.5_1"), 1000) >= 0.97
+
+
+def test_a_random_graph_has_next_to_no_modules(oslom, graph):
+    path = graph("er_2")
+    succeed(oslom("-f", path, "-uw", "-singlet", "-r", 2))
+    assert len(found(path)) <= 2
+
+
+def test_karate_club_sizes_over_seeds(oslom, graph):
+    path = graph("karate")
+    sizes = []
+    for seed in range(1, 21):
+        succeed(oslom("-f", path, "-uw", "-singlet", "-seed", seed))
+        sizes.append(sorted(map(len, found(path))))
+    assert sum(19 in pair for pair in sizes) >= 17
+    assert sum(pair[0] in (14, 15, 16) for pair in sizes) >= 17
+    assert all(len(pair) == 2 for pair in sizes)
+
+
+def test_weighted_planted_communities(oslom, edges):
+    rng = random.Random(1)
+    lines = []
+    for a in range(120):
+        for b in range(a + 1, 120):
+            together = a // 20 == b // 20
+            if rng.random() < (0.5 if together else 0.1):
+                lines.append(f"{a} {b} {rng.expovariate(1) * (5 if together else 1):.6f}\n")
+    path = edges("".join(lines))
+    succeed(oslom("-f", path, "-w", "-singlet"))
+    truth = [set(range(20 * k, 20 * k + 20)) for k in range(6)]
+    assert overlapping_nmi(found(path), truth, 120) > 0.75
+
+
+@pytest.mark.parametrize("text", ["1 2\n", "1 2\n2 3\n1 3\n", "0 1\n0 2\n0 3\n0 4\n0 5\n"])
+@pytest.mark.parametrize("kind", ["-uw", "-w"])
+def test_tiny_graphs_have_no_modules(oslom, edges, text, kind):
+    path = edges(text)
+    succeed(oslom("-f", path, kind))
+    assert found(path) == []
+
+
+# What it writes
+
+
+def test_tp_format_and_other_files(oslom, graph):
+    path = graph("karate")
+    succeed(oslom("-f", path, "-uw", "-singlet", "-r", 2))
+    lines = (folder(path) / "tp").read_text().splitlines()
+    for number, (header, members) in enumerate(zip(lines[::2], lines[1::2])):
+        match = re.fullmatch(r"#module (\d+) size: (\d+) bs: (\S+)", header)
+        ids = [int(token) for token in members.split()]
+        assert members == "".join(f"{vertex} " for vertex in ids)
+        assert (int(match[1]), int(match[2])) == (number, len(ids))
+        assert ids == sorted(ids)
+        assert float(match[3]) == 1 if len(ids) == 1 else 0 <= float(match[3]) <= 1
+    assert set(output(path)) == {
+        "partitions_level_0", "statistics_level_0.dat", "tp", "tp_scores", "tp_without_singletons",
+    }  # fmt: skip
+
+
+def test_every_vertex_is_listed_and_statistics_agree(oslom, graph):
+    path = graph("karate")
+    succeed(oslom("-f", path, "-uw", "-singlet"))
+    groups = read_groups(folder(path) / "tp")
+    modules = [group for group in groups if len(group) > 1]
+    covered = set().union(*modules)
+    assert set().union(*groups) == set(range(34))
+    assert all(len(group) == 1 for group in groups[len(modules):])
+    text = (folder(path) / "statistics_level_0.dat").read_text()
+    assert f"number of modules: {len(modules)}\n" in text
+    assert f"number of covered nodes: {len(covered)} fraction of homeless nodes: {(34 - len(covered)) / 34:g}\n" in text
+
+
+def test_scores_list_every_member_under_its_module(oslom, graph):
+    path = graph("ring")
+    succeed(oslom("-f", path, "-uw", "-r", 1))
+    lines = (folder(path) / "tp_scores").read_text().splitlines()
+    headers = [line for line in lines if line.startswith("#")]
+    assert headers == (folder(path) / "tp").read_text().splitlines()[::2]
+    members = [line.split() for line in lines if not line.startswith("#")]
+    assert sorted(int(vertex) for vertex, _ in members) == list(range(120))
+    assert all(0 < float(score) < 0.01 for _, score in members)
+
+
+def test_partitions_hold_one_cover_per_run(oslom, graph):
+    path = graph("ring")
+    succeed(oslom("-f", path, "-uw", "-r", 3))
+    assert len(read_groups(folder(path) / "partitions_level_0")) == 60
+
+
+# Options
+
+
+def test_without_singlet_no_connected_vertex_stays_homeless(oslom, graph):
+    path = graph("karate")
+    succeed(oslom("-f", path, "-uw"))
+    assert all(len(group) > 1 for group in read_groups(folder(path) / "tp"))
+    assert not (folder(path) / "tp_without_singletons").exists()
+
+
+def test_fast_is_one_run(oslom, graph):
+    path = graph("karate")
+    succeed(oslom("-r", 7, "-f", path, "-fast", "-uw"))
+    fast = output(path)
+    succeed(oslom("-f", path, "-uw", "-r", 1))
+    assert output(path) == fast
+
+
+def test_tolerance_decides_what_is_significant(oslom, graph):
+    path = graph("karate")
+    succeed(oslom("-f", path, "-uw", "-singlet", "-t", "0.0000001"))
+    assert found(path) == []
+    succeed(oslom("-f", path, "-uw", "-singlet", "-t", "0.1"))
+    assert len(found(path)) == 2
+
+
+def test_no_runs_leave_everybody_homeless(oslom, graph):
+    path = graph("karate")
+    succeed(oslom("-f", path, "-uw", "-r", 0))
+    assert [len(group) for group in read_groups(folder(path) / "tp")] == [1] * 34
+
+
+def test_higher_levels_are_announced_only_when_asked_for(oslom, graph):
+    path = graph("ring")
+    assert succeed(oslom("-f", path, "-uw", "-r", 1)).stderr == ""
+    assert succeed(oslom("-f", path, "-uw", "-r", 1, "-hr", 0)).stderr == ""
+    assert "higher levels" in succeed(oslom("-f", path, "-uw", "-r", 1, "-hr", 5)).stderr
+
+
+def test_help_version_and_no_argument(oslom):
+    for flag in ("--help", "--version"):
+        assert "oslom_undir" in succeed(oslom(flag)).stdout
+    nothing = oslom()
+    assert nothing.returncode == 255
+    assert "usage" in nothing.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, piece",
+    [
+        (["-uw"], "-f FILE"),
+        (["-f", "GRAPH"], "-uw"),
+        (["-f", "GRAPH", "-uw", "-r"], "needs a value"),
+        (["-f", "GRAPH", "-uw", "-r", "-1"], '"-1"'),
+        (["-f", "GRAPH", "-uw", "-seed", "0"], "from 1 to"),
+        (["-f", "GRAPH", "-uw", "-t", "2"], "from 0 to 1"),
+        (["-f", "GRAPH", "-uw", "-x"], '"-x"'),
+        *[(["-f", "GRAPH", "-uw", flag, "1"], "not supported yet") for flag in ("-hint", "-load", "-infomap", "-copra", "-louvain")],
+    ],
+)  # fmt: skip
+def test_wrong_options_are_refused(oslom, graph, arguments, piece):
+    path = graph("ring")
+    refuse(oslom(*[path if argument == "GRAPH" else argument for argument in arguments]), piece)
+    assert not folder(path).exists()
+
+
+# Seeds and invariances
+
+
+def test_the_same_seed_gives_the_same_bytes(oslom, graph):
+    path = graph("karate")
+    succeed(oslom("-f", path, "-uw", "-seed", 5, "-singlet"))
+    first = output(path)
+    succeed(oslom("-f", path, "-uw", "-seed", 5, "-singlet"))
+    assert output(path) == first
+
+
+def test_the_default_seed_is_fixed_and_leaves_no_seed_file(oslom, graph, tmp_path):
+    path = graph("karate")
+    succeed(oslom("-f", path.name, "-uw", cwd=tmp_path))
+    first = output(path)
+    succeed(oslom("-f", path.name, "-uw", "-seed", 21111983, cwd=tmp_path))
+    assert output(path) == first
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["karate.edges", "karate.edges_oslo_files"]
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda lines: "\r\n".join(lines).encode(),
+        lambda lines: b"\xef\xbb\xbf" + "\n".join(lines).encode() + b"\n",
+        lambda lines: "\n".join(line.replace(" ", ",") for line in lines).encode(),
+        lambda lines: "\n".join(line.replace(" ", " \t;") for line in lines).encode(),
+        lambda lines: ("# a comment\n\n   \n" + "\n".join(line + " # edge" for line in lines)).encode(),
+        lambda lines: "\n".join(reversed(lines)).encode(),
+        lambda lines: "\n".join(" ".join(reversed(line.split())) for line in lines).encode(),
+        lambda lines: "\n".join(lines + [" ".join(reversed(line.split())) for line in lines]).encode(),
+        lambda lines: "\n".join(" ".join(f"{int(id):.6e}" for id in line.split()) for line in lines).encode(),
+    ],
+    ids=["crlf", "bom", "commas", "semicolons", "comments", "reversed lines", "reversed ends", "both directions", "reals"],
+)
+def test_spelling_does_not_matter(oslom, graph, edges, spell):
+    path = graph("karate")
+    reference = succeed(oslom("-f", path, "-uw"))
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    other = edges(spell(lines))
+    again = succeed(oslom("-f", other, "-uw"))
+    assert again.stderr == ""
+    assert again.stdout.split(":")[0] == reference.stdout.split(":")[0] == "34 vertices, 78 edges"
+    assert output(other) == output(path)
+
+
+def test_relabelled_vertices_give_the_same_communities(oslom, graph, edges):
+    path = graph("ring")
+    new_ids = random.Random(3).sample(range(10**18), 120)
+    lines = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
+    other = edges("".join(f"{new_ids[int(a)]} {new_ids[int(b)]}\n" for a, b in lines))
+    assert "120 vertices, 320 edges" in succeed(oslom("-f", other, "-uw")).stdout
+    expected = [{new_ids[vertex] for vertex in group} for group in planted("ring")]
+    assert sorted(map(sorted, found(other))) == sorted(map(sorted, expected))
+
+
+def test_of_repeated_edges_the_first_counts_with_one_warning(oslom, edges):
+    process = succeed(oslom("-f", edges("1 2 1\n2 3 1\n2 1 5\n3 2 7\n"), "-w"))
+    assert process.stderr.count("\n") == 1
+    assert "line 3" in process.stderr and "line 1" in process.stderr
+    assert "2 edges" in process.stdout
+
+
+def test_a_third_column_in_an_unweighted_graph_is_worth_a_warning(oslom, edges):
+    process = succeed(oslom("-f", edges("1 2 3\n2 3 0.5\n"), "-uw"))
+    assert process.stderr.count("\n") == 1
+    assert "parallel edges" in process.stderr
+
+
+# Input that is refused
+
+
+@pytest.mark.parametrize(
+    "line, kind, value, right",
+    [
+        ("7", "-uw", '"7"', "two vertex ids"),
+        ("-1 2", "-uw", '"-1"', "whole numbers from 0"),
+        ("-2.0 2", "-uw", '"-2.0"', "whole numbers from 0"),
+        ("1.5 2", "-uw", '"1.5"', "whole numbers from 0"),
+        ("1 9223372036854775808", "-uw", "too large", "9223372036854775807"),
+        ("nan 2", "-uw", '"nan"', "whole numbers from 0"),
+        ("1 inf", "-uw", '"inf"', "whole numbers from 0"),
+        ("a b", "-uw", '"a"', "whole numbers from 0"),
+        ("n12 3", "-uw", '"n12"', "whole numbers from 0"),
+        ("1 2 x", "-uw", '"x"', "finite number"),
+        ("1 2 nan", "-w", '"nan"', "finite number"),
+        ("1 2 inf", "-w", '"inf"', "finite number"),
+        ("1 2 1e999", "-w", '"1e999"', "finite number"),
+        ("1 2 0", "-w", '"0"', "larger than 0"),
+        ("1 2 -0.3", "-w", '"-0.3"', "larger than 0"),
+        ("1 2 1 1e300", "-w", '"1e300"', "2^53"),
+    ],
+)
+def test_a_bad_line_is_named(oslom, edges, line, kind, value, right):
+    path = edges(f"1 2\n# comment\n\n{line}\n3 4\n")
+    refuse(oslom("-f", path, kind), "graph.edges line 4", value, right)
+    assert not folder(path).exists()
+
+
+def test_binary_rubbish_is_refused_with_a_printable_message(oslom, edges):
+    process = oslom("-f", edges(b"1 2\n\x00\x01\x1b[31m 3\n"), "-uw")
+    refuse(process, "line 2")
+    assert process.stderr.strip().isprintable()
+
+
+@pytest.mark.parametrize("content", ["", "# only a comment\n", "5 5\n"])
+def test_a_file_without_edges_is_refused(oslom, edges, content):
+    path = edges(content)
+    refuse(oslom("-f", path, "-uw"), "graph.edges", "no edge")
+    assert not folder(path).exists()
+
+
+def test_a_missing_file_and_a_folder_are_refused(oslom, tmp_path):
+    refuse(oslom("-f", tmp_path / "none", "-uw"), "none", "no such file")
+    refuse(oslom("-f", tmp_path, "-uw"), "folder")
+
+
+# The output folder
+
+
+def test_an_old_output_folder_is_replaced_completely(oslom, edges):
+    path = edges(CLIQUES)
+    folder(path).mkdir()
+    for name in ("tp", "tp1", "short_tp1", "net1", "partitions_level_1", "statistics_level_1.dat", "tp.tmp"):
+        (folder(path) / name).write_text("old")
+    succeed(oslom("-f", path, "-uw"))
+    assert sorted(output(path)) == ["partitions_level_0", "statistics_level_0.dat", "tp", "tp_scores"]
+    assert len(found(path)) == 8
+
+
+def test_a_folder_with_other_files_is_left_alone(oslom, edges):
+    path = edges(CLIQUES)
+    folder(path).mkdir()
+    (folder(path) / "thesis.tex").write_text("precious")
+    refuse(oslom("-f", path, "-uw"), str(folder(path)), "thesis.tex")
+    assert output(path) == {"thesis.tex": b"precious"}
+
+
+def test_a_file_in_the_way_is_left_alone(oslom, edges):
+    path = edges(CLIQUES)
+    folder(path).write_text("precious")
+    refuse(oslom("-f", path, "-uw"), "not a folder")
+    assert folder(path).read_text() == "precious"
+
+
+def test_a_bad_input_leaves_an_old_result_alone(oslom, edges):
+    path = edges(CLIQUES)
+    succeed(oslom("-f", path, "-uw"))
+    before = output(path)
+    path.write_text("1 x\n")
+    refuse(oslom("-f", path, "-uw"), "line 1")
+    assert output(path) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission_is_refused_before_the_work(oslom, edges, tmp_path):
+    path = edges(CLIQUES)
+    tmp_path.chmod(0o555)
+    try:
+        refuse(oslom("-f", path, "-uw"), "permission")
+    finally:
+        tmp_path.chmod(0o755)
+
+
+def test_long_names_and_names_with_blanks(oslom, edges):
+    path = edges(CLIQUES, "a name with blanks " + "x" * 180)
+    succeed(oslom("-f", path, "-uw", "-r", 1))
+    assert len(found(path)) == 8
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_nothing_half_written(oslom, graph, number):
+    path = graph("er_2")
+    process = subprocess.Popen([BINARY, "-f", path, "-uw", "-r", "1000"], stdout=subprocess.DEVNULL)
+    time.sleep(0.3)
+    process.send_signal(number)
+    assert process.wait(timeout=10) == -number
+    assert not folder(path).exists()
