@@ -239,6 +239,8 @@ def _read(path: Path) -> dict:
         ) from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise SpecDNNError(f"{path} is not a checkpoint: expected a dictionary with state_dict")
+    if not all(tensor.isfinite().all() for tensor in content["state_dict"].values() if torch.is_tensor(tensor)):
+        raise SpecDNNError(f"{path} holds weights that are not finite: its training diverged")
     return content
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from specdnn.connections import outgoing_norms
 from specdnn.evaluation import logits_of
-from specdnn.structures import Recipe, Split
+from specdnn.structures import Recipe, SpecDNNError, Split
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ def train(
     """Train `network` in place, one-against-rest for `classes`, and leave it in its best epoch.
 
     `validate` scores the validation logits (higher is better); `tick` is called after every batch.
-    Order of the images and nothing else is random, from `recipe.seed`.
+    Order of the images and nothing else is random, from `recipe.seed`. Raises SpecDNNError if the
+    training diverges.
     """
     targets = one_against_rest(data.labels, classes)
     batches = -(-len(data) // recipe.batch_size)
@@ -82,7 +83,10 @@ def train(
             schedule.step()
             total += loss.detach() * len(batch)
             tick()
-        score = validate(logits_of(network, validation.images))
+        logits = logits_of(network, validation.images)
+        if not (total.isfinite() and logits.isfinite().all()):
+            raise SpecDNNError(f"training diverged in epoch {epoch}: give a smaller --lr")
+        score = validate(logits)
         if score > best_score:
             best_score, best_state = score, copy.deepcopy(network.state_dict())
         yield EpochRecord(epoch, float(total) / len(data), score, score == best_score)

@@ -163,6 +163,20 @@ def test_a_budget_below_one_unit_per_layer(mistake, parents, every_third):
     assert "--rate" in mistake(*words, "--rate", "0.000001")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite(mistake, parents, tmp_path, value):
+    content = torch.load(parents["LeNet_300_100"], weights_only=True)
+    content["state_dict"]["ip2.weight"][3, 4] = value
+    torch.save(content, tmp_path / "x.pth.tar")
+    for verb in ("--prune", "--retrain", "--evaluate"):
+        assert "not finite" in mistake(verb, "--pretrained x.pth.tar")
+
+
+def test_training_that_diverges(mistake, pruned):
+    assert "--lr" in mistake("--dataset digits --epochs 2 --optimizer SGD --lr 1e30")
+    assert "--lr" in mistake("--retrain --optimizer SGD --lr 1e30 --pretrained", pruned["LeNet_300_100"])
+
+
 # ------------------------------------------------------------------------------------------ folders
 
 

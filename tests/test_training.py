@@ -10,7 +10,7 @@ from torch import nn
 
 from specdnn import training
 from specdnn.connections import weight_norms
-from specdnn.structures import Recipe, Split
+from specdnn.structures import Recipe, SpecDNNError, Split
 
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
 TARGETS = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
@@ -146,6 +146,11 @@ def test_training_reduces_the_loss(digits, network_type):
     few = Split(digits.train.images[:200], digits.train.labels[:200])
     records, _ = run(network_type(), Recipe(epochs=6, lr=0.003, batch_size=32), classes=range(10), data=few)
     assert records[-1].loss < records[0].loss / 2
+
+
+def test_training_that_diverges_says_so():
+    with pytest.raises(SpecDNNError, match="diverged in epoch 1.*--lr"):
+        run(six_units.network(), Recipe(epochs=3, lr=1e38, optimizer="SGD", batch_size=1, lr_epochs=5))
 
 
 def test_group_l1_shrinks_the_norms_of_units():
