@@ -145,6 +145,18 @@ def test_evaluating_a_parent_for_one_class_is_one_against_rest(main, parents, tm
     assert told["accuracy"] == metrics(parents["LeNet_300_100"])["one_against_rest_accuracy"][4]
 
 
+def test_choices_are_made_on_the_validation_split(parents, pruned, loaded, digits):
+    """What epochs are chosen by: argmax accuracy, or the mean of accuracy and balanced accuracy."""
+    for path in (*parents.values(), *pruned.values()):
+        made = loaded(path)
+        logits = evaluation.logits_of(made.compact.network, digits.validation.images)
+        accuracy, balanced = evaluation.headline(
+            evaluation.all_metrics(logits, digits.validation.labels, made.classes, 10)
+        )
+        expected = accuracy if len(made.classes) == 10 else (accuracy + balanced) / 2
+        assert metrics(path)["validation_score"] == made.accuracy == pytest.approx(expected)
+
+
 def test_the_validation_split_is_measured_on_request(main, parents, tmp_path):
     done = main("--evaluate --specialize 4 --split validation --pretrained", parents["LeNet_300_100"])
     told = json.loads(done.out[: done.out.rindex("}") + 1])
@@ -214,6 +226,20 @@ def test_a_missing_checkpoint_or_a_damaged_metrics_file_redoes_a_step(main, tmp_
     (tmp_path / "digits" / TRAINED[0]).write_text("{")
     assert "already finished" not in main(*words).out
     assert "already finished" in main(*words).out
+
+
+def test_a_step_broken_off_before_its_metrics_is_not_finished(main, monkeypatch, tmp_path):
+    """The metrics file of the step before must not vouch for the new checkpoint."""
+    words = ("--dataset digits --save-dir", tmp_path, "--epochs")
+    main(*words, "0")
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_metrics", interrupted)
+        assert main(*words, "1").code == 130
+    assert "already finished" not in main(*words, "0").out
 
 
 # ------------------------------------------------------------------------------------------ prune
@@ -350,6 +376,16 @@ def test_warm_up_trains_one_against_rest_and_is_recorded(prune, parents, loaded)
     outputs = len(made.kept.units) - 1
     dull = cut(cut(parent, parent.kept.replace(outputs, (3,))), made.kept).network
     assert not torch.equal(dull.ip2.weight, made.network.ip2.weight)
+
+
+def test_group_l1_belongs_to_the_warm_up(prune):
+    words = "--prune --specialize 3 --warmup-epochs 1 --rounds 1 --brief-epochs 1 --group-l1"
+    losses = []
+    for weight in (0, 1):
+        _, done = prune(words, str(weight))
+        losses.append([float(line.split("loss ")[1].split()[0]) for line in done.out.splitlines() if " loss " in line])
+    (warm_up, brief), (heavy_warm_up, heavy_brief) = losses
+    assert heavy_warm_up > warm_up + 100 and heavy_brief < brief + 10
 
 
 def test_a_later_round_without_a_community_ends_the_rounds(prune, fake_program):
