@@ -25,6 +25,21 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str):
         raise SpecDNNError(message)
 
+    def plain_metavars(self) -> Parser:
+        """N for whole numbers, X for others, FILE or DIR as named; never the option's own name again."""
+        for action in self._actions:
+            if action.metavar is None and action.choices is None:
+                action.metavar = {int: "N", float: "X", Path: "DIR"}.get(action.type)
+        return self
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells a default where there is one."""
+
+    def _get_help_string(self, action):
+        silent = action.default is None or action.default is False
+        return action.help if silent else super()._get_help_string(action)
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -90,7 +105,7 @@ def verb_of(verb: str, job: pipeline.Job, loaded: Checkpoint | None, load) -> No
 def parser(folder: Folder) -> Parser:
     p = Parser(
         prog="main.py",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
         description=(
             "Train a network; extract from it the small network that recognises the wanted classes; retrain that. "
@@ -102,7 +117,7 @@ def parser(folder: Folder) -> Parser:
     add_training(p.add_argument_group("training"))
     add_extraction(p.add_argument_group("extraction (--prune, --sweep)"))
     add_oslom(p.add_argument_group("the OSLOM program (--prune, --sweep)"))
-    return p
+    return p.plain_metavars()
 
 
 def add_verbs(verbs) -> None:
