@@ -70,7 +70,8 @@ def run(folder: Folder, argv: list[str]) -> int:
         return publish(folder, args)
     loaded = load_pretrained(folder, args, verb)
     options = resolve(folder, args, verb, loaded)
-    checkpoint.check_writable(options.save_dir)
+    if verb != "evaluate":  # which writes nothing
+        checkpoint.check_writable(options.save_dir)
     if verb in ("prune", "sweep"):
         community.program(options.oslom_bin)  # a missing program or compiler is told before hours of training
     saved = saved_models(folder, options.save_dir, options.arch, options.dataset, options.seed)

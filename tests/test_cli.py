@@ -124,6 +124,7 @@ def test_a_metrics_file_tells_what_was_measured_and_how(pruned):
             assert 0 <= found[name] <= 1
         assert found["tp"] + found["fp"] + found["fn"] + found["tn"] == 360
         assert found["algo"] == "OSLOM" and found["classes"] == [3] and found["options"]["keep"] == 0.2
+        assert {name for name, value in found.items() if isinstance(value, dict)} == {"kept", "options", "seconds"}
 
 
 def test_evaluating_measures_any_checkpoint_and_writes_nothing(main, parents, pruned, tmp_path, listing):
@@ -137,6 +138,12 @@ def test_evaluating_measures_any_checkpoint_and_writes_nothing(main, parents, pr
             and told["balanced_accuracy"] == metrics(path)["balanced_accuracy"]
         )
         assert listing(path.parent) == before and not (tmp_path / "none").exists()
+
+
+def test_evaluating_needs_no_folder_to_write_to(main, parents, tmp_path):
+    (tmp_path / "file").write_text("")
+    words = ("--evaluate --pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path / "file")
+    assert main(*words).code == 0
 
 
 def test_evaluating_a_parent_for_one_class_is_one_against_rest(main, parents, tmp_path):
