@@ -138,6 +138,14 @@ def read_metrics(path: Path) -> dict | None:
     return None
 
 
+def read_text(path: Path) -> str:
+    """A text file; raises SpecDNNError if it cannot be read."""
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise SpecDNNError(f"cannot read {path}: {error.strerror}") from None
+
+
 def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

@@ -351,7 +351,7 @@ def wanted_classes(specialize, all_classes: int, loaded: Checkpoint | None, path
             f"{path} is specialised to {checkpoint.joined(own)}, not to {checkpoint.joined(wanted)}: "
             "drop --specialize or name another checkpoint"
         )
-    return wanted
+    return None if len(wanted) == all_classes else wanted
 
 
 def saved_models(folder: Folder, root: Path, arch: str, dataset: str, seed: int) -> SavedModels:
@@ -400,14 +400,15 @@ def parents(found: list[dict], arch: str) -> list[dict]:
 def publish(folder: Folder, args) -> int:
     """Copy the metrics files to results/runs, build the tables and the README's section from those alone."""
     runs, readme = folder.path / "results" / "runs", folder.path.parent / "README.md"
+    text, marker = checkpoint.read_text(readme), f"results of {folder.path.name}"
+    report.between(text, marker, "")  # a README without the section is told before anything is written
     for source in sorted([*args.save_dir.glob("*.json"), *args.save_dir.glob("seed*/*.json")]):
         seed = f"{source.parent.name}." if source.parent != args.save_dir else ""
         checkpoint.write(runs / f"{seed}{source.name}", source.read_bytes())
     sections = [published_section(folder, arch, finished(runs)) for arch in folder.architectures]
     if not any(sections):
         raise SpecDNNError(f"nothing to publish: no finished runs in {args.save_dir} or {runs}")
-    text = report.between(readme.read_text(), f"results of {folder.path.name}", "\n".join(filter(None, sections)))
-    checkpoint.write(readme, text)
+    checkpoint.write(readme, report.between(text, marker, "\n".join(filter(None, sections))))
     print(f"written: {runs}, the tables beside it, and the results section of {readme}")
     return 0
 

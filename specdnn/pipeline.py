@@ -115,7 +115,7 @@ def origin_of(job: Job, loaded: Checkpoint, **changed) -> Checkpoint:
 def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     """The long retraining of what `prune` saved."""
     o, input_hash = job.options, checkpoint.file_hash(origin)
-    algo = loaded.algo or o.algo
+    algo = loaded.algo or "none"  # a network that nothing was cut from
     path = job.saved.retrained(o.classes, algo)
     if skip(job, "retrain", path, input_hash):
         return path

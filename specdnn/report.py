@@ -118,5 +118,5 @@ def between(text: str, marker: str, content: str) -> str:
     head, start, rest = text.partition(f"<!-- {marker} -->")
     _, end, tail = rest.partition(f"<!-- /{marker} -->")
     if not (start and end):
-        raise SpecDNNError(f"no <!-- {marker} --> … <!-- /{marker} --> section")
+        raise SpecDNNError(f"no <!-- {marker} --> … <!-- /{marker} --> section in the README")
     return f"{head}{start}\n{content}\n{end}{tail}"

@@ -334,6 +334,19 @@ def test_no_class_named_means_all_ten(main, prune, loaded, tmp_path, digits):
     assert len(metrics(again)["one_against_rest_accuracy"]) == 10
 
 
+def test_naming_all_ten_classes_is_naming_none(prune):
+    prune(ONLY_THE_COMMUNITY, "--specialize 9 8 7 6 5 4 3 2 1 0", stem="prune")
+    path, again = prune(ONLY_THE_COMMUNITY, stem="prune")
+    assert metrics(path)["classes"] == list(range(10)) and "already finished" in again.out
+
+
+def test_retraining_a_network_that_nothing_was_cut_from_is_not_called_oslom(main, parents, tmp_path):
+    words = ("--retrain --specialize 3 --retrain-epochs 1 --pretrained", parents["LeNet_300_100"])
+    assert main(*words, "--save-dir", tmp_path).code == 0
+    path = tmp_path / "digits" / "LeNet_300_100.specialize.3.none.best_retrained.pth.tar"
+    assert metrics(path)["algo"] == "none"
+
+
 @pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
 @pytest.mark.parametrize("trim", ["norm", "ties"])
 def test_the_budget_of_the_paper_rule_is_met(arch, trim, prune, loaded, folder):
@@ -646,3 +659,14 @@ def test_publishing_needs_the_metrics_files_only(folder, swept, capsys, tmp_path
     assert "LeNet_300_100.specialize.0.best_retrained.json" in names(place / "results" / "runs")
     assert publish(tmp_path / "nothing here") == 0
     assert (place / "results" / "LeNet_300_100.csv").read_bytes() == table and readme.read_text() == text
+
+
+@pytest.mark.parametrize("readme", [None, "no section"])
+def test_publishing_into_a_readme_without_the_section_writes_nothing(folder, swept, capsys, tmp_path, listing, readme):
+    if readme is not None:
+        (tmp_path / "README.md").write_text(readme)
+    before = listing(tmp_path)
+    words = ["--publish", "--save-dir", str(swept / "digits")]
+    assert cli.main(tmp_path / "Digits", folder.architectures, folder.dataset, words) == 2
+    assert "README" in capsys.readouterr().err
+    assert listing(tmp_path) == before
