@@ -160,7 +160,8 @@ def test_tp_format_and_other_files(oslom, graph):
         assert (int(match[1]), int(match[2])) == (number, len(ids))
         assert ids == sorted(ids)
         assert float(match[3]) == 1 if len(ids) == 1 else 0 <= float(match[3]) <= 1
-    assert set(output(path)) == {
+    levels = {name for name in output(path) if re.fullmatch(r"(tp|short_tp|net)[1-9]|.*_level_[1-9](\.dat)?", name)}
+    assert set(output(path)) - levels == {
         "partitions_level_0", "statistics_level_0.dat", "tp", "tp_scores", "tp_without_singletons",
     }  # fmt: skip
 
@@ -227,11 +228,152 @@ def test_no_runs_leave_everybody_homeless(oslom, graph):
     assert [len(group) for group in read_groups(folder(path) / "tp")] == [1] * 34
 
 
-def test_higher_levels_are_announced_only_when_asked_for(oslom, graph):
+def test_runs_are_silent_when_nobody_watches(oslom, graph):
     path = graph("ring")
     assert succeed(oslom("-f", path, "-uw", "-r", 1)).stderr == ""
-    assert succeed(oslom("-f", path, "-uw", "-r", 1, "-hr", 0)).stderr == ""
-    assert "higher levels" in succeed(oslom("-f", path, "-uw", "-r", 1, "-hr", 5)).stderr
+    quiet = succeed(oslom("-f", path, "-uw", "-r", 1, "-quiet"))
+    assert quiet.stdout == quiet.stderr == ""
+
+
+def test_progress_is_shown_on_a_terminal_only_and_not_with_quiet(graph):
+    path = graph("ring")
+    shown = {}
+    for extra in ((), ("-quiet",)):
+        primary, secondary = os.openpty()
+        command = [BINARY, "-f", path, "-uw", "-r", "2", *extra]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=secondary, check=True, timeout=120)
+        os.close(secondary)
+        try:
+            shown[extra] = os.read(primary, 10000).decode()
+        except OSError:
+            shown[extra] = ""
+        os.close(primary)
+    assert "level 0: run 2 of 2" in shown[()]
+    assert shown[("-quiet",)] == ""
+
+
+@pytest.mark.parametrize("name, kind", [("karate", "-uw"), ("karate", "-w"), ("ring", "-uw"), ("cave", "-uw")])
+def test_the_number_of_threads_changes_no_byte(oslom, graph, name, kind):
+    path = graph(name)
+    common = ("-f", path, kind, "-r", 4, "-hr", 4, "-louvain", 1)
+    succeed(oslom(*common, "-threads", 1))
+    alone = output(path)
+    for threads in (2, 7):
+        succeed(oslom(*common, "-threads", threads))
+        assert output(path) == alone
+
+
+def test_the_output_folder_can_be_chosen(oslom, graph, tmp_path):
+    path = graph("ring")
+    elsewhere = tmp_path / "else where"
+    succeed(oslom("-f", path, "-uw", "-r", 1, "-out", f"{elsewhere}/"))
+    assert not folder(path).exists()
+    assert sorted(map(sorted, read_groups(elsewhere / "tp"))) == sorted(map(sorted, planted("ring")))
+    (elsewhere / "thesis.tex").write_text("precious")
+    refuse(oslom("-f", path, "-uw", "-r", 1, "-out", elsewhere), "thesis.tex")
+
+
+def test_two_runs_in_one_folder_at_once_leave_one_complete_result(graph):
+    path = graph("ring")
+    alone = {}
+    for seed in ("1", "2"):
+        subprocess.run([BINARY, "-f", path, "-uw", "-seed", seed], check=True, stdout=subprocess.DEVNULL, timeout=120)
+        alone[seed] = output(path)
+    assert alone["1"] != alone["2"]
+    for _ in range(3):
+        both = [subprocess.Popen([BINARY, "-f", path, "-uw", "-seed", seed], stdout=subprocess.DEVNULL) for seed in alone]
+        assert [process.wait(timeout=120) for process in both] == [0, 0]
+        assert output(path) in alone.values()
+
+
+# Higher levels
+
+
+def test_levels_of_cliques_in_groups(oslom, edges):
+    """Twelve groups of six cliques of six: tp has the cliques, tp1 unions of cliques, net1 their graph."""
+    rng = random.Random(5)
+    lines = []
+    for a in range(432):
+        for b in range(a + 1, 432):
+            p = 1 if a // 6 == b // 6 else 0.08 if a // 36 == b // 36 else 0.0015
+            if rng.random() < p:
+                lines.append(f"{a} {b}\n")
+    path = edges("".join(lines))
+    succeed(oslom("-f", path, "-uw", "-r", 2, "-hr", 5, "-singlet"))
+    names = set(output(path))
+    assert {"tp", "tp1", "short_tp1", "net1", "net2", "partitions_level_1", "statistics_level_1.dat"} <= names
+    below, above = read_groups(folder(path) / "tp"), read_groups(folder(path) / "tp1")
+    short = read_groups(folder(path) / "short_tp1")
+    assert [set().union(*(below[module] for module in group)) for group in short] == [set(group) for group in above]
+    groups = [set(range(36 * i, 36 * i + 36)) for i in range(12)]
+    assert sum(set(group) in groups for group in above) >= 9
+    statistics = (folder(path) / "statistics_level_1.dat").read_text()
+    assert statistics.startswith(f"number of modules: {sum(len(group) > 1 for group in above)}\n")
+    assert statistics.count("\n") == 4
+    net = [line.split("\t") for line in (folder(path) / "net1").read_text().splitlines()]
+    assert all(len(line) == 3 and int(line[0]) < int(line[1]) < len(below) for line in net)
+    again = edges((folder(path) / "net1").read_text(), "net1.edges")
+    assert succeed(oslom("-f", again, "-uw", "-r", 1)).returncode == 0
+
+
+def test_without_runs_at_higher_levels_nothing_is_merged(oslom, graph):
+    path = graph("ring")
+    succeed(oslom("-f", path, "-uw", "-r", 1, "-hr", 0))
+    files = output(path)
+    assert "tp1" not in files and "net2" not in files
+    assert files["partitions_level_1"] == files["statistics_level_1.dat"] == b""
+    assert [len(group) for group in read_groups(folder(path) / "short_tp1")] == [1] * 20
+
+
+def test_runs_at_higher_levels_do_not_change_level_0(oslom, graph):
+    path = graph("cave")
+    succeed(oslom("-f", path, "-uw", "-r", 2, "-hr", 0))
+    before = output(path)
+    succeed(oslom("-f", path, "-uw", "-r", 2, "-hr", 3))
+    after = output(path)
+    for name in ("tp", "tp_scores", "partitions_level_0", "statistics_level_0.dat", "net1"):
+        assert after[name] == before[name]
+
+
+# Covers from elsewhere
+
+
+def test_hint_load_and_louvain_add_one_cover_each(oslom, graph, edges, tmp_path):
+    path = graph("ring")
+    succeed(oslom("-f", path, "-uw", "-r", 1))
+    tp = tmp_path / "old.tp"
+    tp.write_bytes((folder(path) / "tp").read_bytes())
+    hint = edges("".join(" ".join(map(str, group)) + "\n" for group in planted("ring")), "hint.txt")
+    for extra, covers in ((("-hint", hint), 1), (("-load", tp), 1), (("-louvain", 2), 2)):
+        succeed(oslom("-f", path, "-uw", "-r", 0, *extra))
+        assert len(read_groups(folder(path) / "partitions_level_0")) == 20 * covers
+        assert sorted(map(sorted, read_groups(folder(path) / "tp"))) == sorted(map(sorted, planted("ring")))
+    succeed(oslom("-f", path, "-uw", "-r", 2, "-hint", hint, "-load", tp, "-louvain", 1))
+    assert len(read_groups(folder(path) / "partitions_level_0")) == 100
+
+
+def test_unknown_ids_in_a_hint_are_skipped_with_a_warning(oslom, graph, edges):
+    path = graph("ring")
+    process = succeed(oslom("-f", path, "-uw", "-r", 1, "-hint", edges("0 1 2 3 4 5\n7777 8888\n", "hint.txt")))
+    assert process.stderr.count("\n") == 1
+    assert "hint.txt line 2" in process.stderr and "7777" in process.stderr
+
+
+@pytest.mark.parametrize(
+    "flag, content, pieces",
+    [
+        ("-hint", None, ["such"]),
+        ("-load", None, ["such"]),
+        ("-hint", "0 1\n2 x\n", ["line 2", '"x"']),
+        ("-load", "0 1\n", ["line 1", "header"]),
+        ("-load", "#module 0 size: 2 bs: much\n0 1\n", ["line 1", '"much"']),
+    ],
+)
+def test_bad_hints_are_refused_before_the_work(oslom, graph, edges, tmp_path, flag, content, pieces):
+    path = graph("ring")
+    other = edges(content, "groups.txt") if content else tmp_path / "groups.txt"
+    refuse(oslom("-f", path, "-uw", flag, other), "groups.txt", *pieces)
+    assert not folder(path).exists()
 
 
 def test_help_version_and_no_argument(oslom):
@@ -252,7 +394,9 @@ def test_help_version_and_no_argument(oslom):
         (["-f", "GRAPH", "-uw", "-seed", "0"], "from 1 to"),
         (["-f", "GRAPH", "-uw", "-t", "2"], "from 0 to 1"),
         (["-f", "GRAPH", "-uw", "-x"], '"-x"'),
-        *[(["-f", "GRAPH", "-uw", flag, "1"], "not supported yet") for flag in ("-hint", "-load", "-infomap", "-copra", "-louvain")],
+        (["-f", "GRAPH", "-uw", "-threads", "0"], "from 1 to"),
+        (["-f", "GRAPH", "-uw", "-infomap", "1"], "not supported"),
+        (["-f", "GRAPH", "-uw", "-copra", "2"], "not supported"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(oslom, graph, arguments, piece):
@@ -384,10 +528,10 @@ def test_a_missing_file_and_a_folder_are_refused(oslom, tmp_path):
 def test_an_old_output_folder_is_replaced_completely(oslom, edges):
     path = edges(CLIQUES)
     folder(path).mkdir()
-    for name in ("tp", "tp1", "short_tp1", "net1", "partitions_level_1", "statistics_level_1.dat", "tp.tmp"):
+    for name in ("tp", "tp8", "short_tp8", "net8", "partitions_level_8", "statistics_level_8.dat", "tp8.tmp"):
         (folder(path) / name).write_text("old")
     succeed(oslom("-f", path, "-uw"))
-    assert sorted(output(path)) == ["partitions_level_0", "statistics_level_0.dat", "tp", "tp_scores"]
+    assert not [name for name in output(path) if "8" in name]
     assert len(found(path)) == 8
 
 

@@ -12,16 +12,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <limits>
-#include <sstream>
 #include <string>
-#include <sys/stat.h>
 #include <vector>
 
-#include "error.h"
 #include "graph.h"
-#include "number_text.h"
+#include "line_reader.h"
 
 namespace oslom {
 
@@ -31,20 +27,17 @@ struct InputGraph {
   std::vector<std::string> warnings;  // sentences
 };
 
-class EdgeReader {
+class EdgeReader : private LineReader {
  public:
-  EdgeReader(std::string name, bool weighted) : name_(std::move(name)), weighted_(weighted) {}
+  EdgeReader(std::string name, bool weighted) : LineReader(std::move(name), "edge file"), weighted_(weighted) {}
 
   InputGraph read_file() { return read_text(file_text()); }
 
   InputGraph read_text(const std::string& text) {
-    std::size_t at = text.compare(0, 3, "\xEF\xBB\xBF") == 0 ? 3 : 0;
-    while (at < text.size()) {
-      const std::size_t end = std::min(text.find('\n', at), text.size());
-      ++line_;
-      read_line(text, at, end);
-      at = end + 1;
-    }
+    for_each_line(text, [this](const std::string& all, std::size_t at, std::size_t end) {
+      split(all, at, end);
+      if (!tokens_.empty()) read_edge();
+    });
     return assemble();
   }
 
@@ -56,32 +49,6 @@ class EdgeReader {
     std::size_t line;
   };
 
-  std::string file_text() const {
-    struct stat info;
-    if (stat(name_.c_str(), &info) != 0) throw Error("cannot open the edge file " + name_ + ": no such file");
-    if (S_ISDIR(info.st_mode)) throw Error("the edge file " + name_ + " is a folder, not a file");
-    std::ifstream file(name_, std::ios::binary);
-    std::ostringstream text;
-    if (file && info.st_size != 0) text << file.rdbuf();
-    if (!file || !text) throw Error("cannot read the edge file " + name_);
-    return text.str();
-  }
-
-  static bool separates(char c) {
-    return c == ' ' || c == '\t' || c == ',' || c == ';' || c == '\r' || c == '\v' || c == '\f';
-  }
-
-  void read_line(const std::string& text, std::size_t at, std::size_t end) {
-    tokens_.clear();
-    while (at < end && text[at] != '#') {
-      const std::size_t start = at;
-      while (at < end && !separates(text[at]) && text[at] != '#') ++at;
-      if (at > start) tokens_.emplace_back(text, start, at - start);
-      else ++at;
-    }
-    if (!tokens_.empty()) read_edge();
-  }
-
   void read_edge() {
     if (tokens_.size() < 2)
       fail("only " + shown(tokens_[0]) + " on the line; an edge needs two vertex ids");
@@ -91,18 +58,6 @@ class EdgeReader {
     const std::size_t multiplicity_column = weighted_ ? 3 : 2;
     if (tokens_.size() > multiplicity_column) edge.multiplicity = multiplicity(tokens_[multiplicity_column]);
     lines_.push_back(edge);
-  }
-
-  std::int64_t vertex_id(const std::string& token) const {
-    std::int64_t id = 0;
-    switch (read_whole(token, id)) {
-      case WholeNumber::good: return id;
-      case WholeNumber::negative: fail_id("vertex id " + shown(token) + " is negative");
-      case WholeNumber::too_large: fail_id("vertex id " + shown(token) + " is too large");
-      case WholeNumber::not_whole: fail_id("vertex id " + shown(token) + " is not a whole number");
-      case WholeNumber::not_a_number: break;
-    }
-    fail_id("vertex id " + shown(token) + " is not a number");
   }
 
   double number(const std::string& token) const {
@@ -191,16 +146,7 @@ class EdgeReader {
     if (total >= 0x1p61) throw Error(name_ + " has too many parallel edges; their sum must stay below 2^60");
   }
 
-  std::string where(std::size_t line) const { return name_ + " line " + std::to_string(line); }
-  [[noreturn]] void fail(const std::string& sentence) const { throw Error(where(line_) + ": " + sentence); }
-  [[noreturn]] void fail_id(const std::string& sentence) const {
-    fail(sentence + "; ids are whole numbers from 0 to 9223372036854775807");
-  }
-
-  std::string name_;
   bool weighted_;
-  std::size_t line_ = 0;
-  std::vector<std::string> tokens_;
   std::vector<Line> lines_;
   std::vector<std::string> warnings_;
   std::size_t repeated_ = 0, differing_ = 0, differing_line_ = 0, differing_first_ = 0;

@@ -4,13 +4,14 @@
 #include <iostream>
 #include <new>
 #include <string>
+#include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "edge_reader.h"
+#include "level_files.h"
 #include "options.h"
-#include "output_folder.h"
-#include "search.h"
-#include "tp_file.h"
+#include "partition_reader.h"
 
 namespace {
 
@@ -18,36 +19,65 @@ using namespace oslom;
 
 constexpr int exit_good = 0, exit_error = 255;
 
-void report(const Graph& graph, const Modules& modules, const std::string& folder) {
-  const Summary summary = summary_of(modules, graph.num_vertices());
-  std::cout << graph.num_vertices() << " vertices, " << graph.num_edges() << " edges: " << summary.modules
-            << " modules, " << summary.homeless.size() << " homeless vertices; written to " << folder << "\n";
+void warn(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) std::cerr << "oslom_undir: warning: " << warning << "\n";
 }
 
-void fill(OutputFolder& folder, Study& study, const LevelResult& result, const Options& options, const Ids& ids) {
-  folder.add("partitions_level_0", covers_text(result.covers, ids));
-  folder.add("statistics_level_0.dat", statistics_text(study.graph, result.final_cover));
-  if (options.keep_homeless) folder.add("tp_without_singletons", tp_text(result.without_singletons, ids));
-  folder.add("tp_scores", scores_text(study, result.final_cover, ids));
-  folder.add("tp", tp_text(result.final_cover, ids));
+void report(const Graph& graph, const std::vector<Level>& levels, const std::string& folder) {
+  const Summary summary = summary_of(levels[0].result.final_cover, graph.num_vertices());
+  std::cout << graph.num_vertices() << " vertices, " << graph.num_edges() << " edges: " << summary.modules
+            << " modules, " << summary.homeless.size() << " homeless vertices";
+  for (std::size_t i = 1; i < levels.size(); ++i)
+    if (levels[i].merged) std::cout << "; level " << i << ": " << summary_of(levels[i].in_input, graph.num_vertices()).modules << " modules";
+  std::cout << "; written to " << folder << "\n";
+}
+
+void show_progress(std::int64_t level, std::int64_t done, std::int64_t runs) {
+  std::cerr << "\rlevel " << level << ": run " << done << " of " << runs << (done == runs ? "\n" : "") << std::flush;
+}
+
+LevelPlan first_level(const Options& options, const Ids& ids) {
+  LevelPlan plan;
+  plan.runs = options.runs;
+  plan.keep_homeless = options.keep_homeless;
+  plan.louvain = options.louvain;
+  if (!options.hint_file.empty()) {
+    PartitionReader reader(options.hint_file, "hint file", ids);
+    plan.hint = reader.read_hint();
+    warn(reader.warnings());
+  }
+  if (!options.load_file.empty()) {
+    PartitionReader reader(options.load_file, "file to load", ids);
+    plan.load = reader.read_tp();
+    warn(reader.warnings());
+  }
+  if (!options.quiet && isatty(STDERR_FILENO)) plan.progress = show_progress;
+  return plan;
+}
+
+int threads_for(const Options& options) {
+  return static_cast<int>(options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency()));
+}
+
+std::string scores_of(const Graph& graph, const Modules& modules, const Parameters& parameters, const LogFactorial& log_factorial, const Ids& ids) {
+  Probabilities probabilities(parameters, log_factorial);
+  Study study(graph, parameters, probabilities);
+  return scores_text(study, modules, ids);
 }
 
 void search(const Options& options) {
   const InputGraph input = EdgeReader(options.edge_file, options.weighted).read_file();
-  for (const std::string& warning : input.warnings) std::cerr << "oslom_undir: warning: " << warning << "\n";
-  OutputFolder folder(options.edge_file);
+  warn(input.warnings);
+  OutputFolder folder(options.output_folder.empty() ? options.edge_file + "_oslo_files" : options.output_folder);
   folder.check();
-  if (options.higher_runs_given && options.higher_runs > 0 && !options.fast)
-    std::cerr << "oslom_undir: higher levels (-hr) are not computed yet.\n";
   const Parameters parameters{options.tolerance, options.parts_cover};
-  const LogFactorial log_factorial(std::max<std::int64_t>(input.graph.total_stubs(), input.graph.num_vertices()) + 1);
-  Probabilities probabilities(parameters, log_factorial);
-  Study study(input.graph, parameters, probabilities);
-  const Random random = Random(static_cast<std::uint64_t>(options.seed)).child(Phase::level, 0);
-  const LevelResult result = search_level(study, {options.runs, options.keep_homeless}, random);
-  fill(folder, study, result, options, input.ids);
+  const HierarchyPlan plan{first_level(options, input.ids), options.higher_runs, threads_for(options)};
+  Hierarchy hierarchy(input.graph, parameters, plan, static_cast<std::uint64_t>(options.seed));
+  const std::vector<Level> levels = hierarchy.search();
+  add_levels(folder, input.graph, levels, input.ids, options.keep_homeless);
+  folder.add("tp_scores", scores_of(input.graph, levels[0].result.final_cover, parameters, hierarchy.log_factorial(), input.ids));
   folder.write();
-  report(input.graph, result.final_cover, folder.path());
+  if (!options.quiet) report(input.graph, levels, folder.path());
 }
 
 int run(const std::vector<std::string>& arguments) {

@@ -11,7 +11,7 @@
 
 namespace oslom {
 
-constexpr const char* version_text = "oslom_undir 0.1.0";
+constexpr const char* version_text = "oslom_undir 0.2.0";
 
 struct Options {
   std::string edge_file;
@@ -19,12 +19,16 @@ struct Options {
   bool weighted_given = false;  // -w or -uw was there
   std::int64_t runs = 10;
   std::int64_t higher_runs = 50;
-  bool higher_runs_given = false;
   std::int64_t seed = 21111983;
   double tolerance = 0.1;
   double parts_cover = 0.5;
   bool keep_homeless = false;
   bool fast = false;
+  std::string hint_file, load_file;
+  std::int64_t louvain = 0;
+  std::int64_t threads = 0;  // 0: all cores
+  std::string output_folder;
+  bool quiet = false;
   bool help = false;
   bool version = false;
 };
@@ -34,20 +38,26 @@ inline const char* help_text() {
       "usage: oslom_undir -f FILE (-uw | -w) [options]\n"
       "\n"
       "Finds statistically significant, possibly overlapping communities of an undirected graph and\n"
-      "writes them to the folder FILE_oslo_files (file tp). The method is OSLOM: Lancichinetti,\n"
+      "writes them to the folder FILE_oslo_files (file tp; tp1, tp2, ... higher levels). The method is OSLOM: Lancichinetti,\n"
       "Radicchi, Ramasco, Fortunato, PLoS ONE 6(4): e18961, 2011.\n"
       "\n"
       "  -f FILE      edge list: two vertex ids per line, then optional columns\n"
       "  -uw          unweighted: a third column is the number of parallel edges\n"
       "  -w           weighted: the third column is the weight, a fourth the number of parallel edges\n"
       "  -r R         number of runs that are pooled (default 10)\n"
-      "  -hr R        number of runs for the higher levels (default 50; not computed yet)\n"
+      "  -hr R        number of runs for each higher level, where modules are grouped (default 50)\n"
       "  -seed S      seed of the random numbers, 1 to 2147483399 (default 21111983)\n"
       "  -t P         tolerance: a group is significant below this probability (default 0.1)\n"
       "  -cp C        parts covering more than this share of a group replace it; larger values give\n"
       "               larger groups (default 0.5)\n"
       "  -singlet     leave homeless vertices alone; forced assignment goes to tp_without_singletons\n"
       "  -fast        one run, whatever -r and -hr say\n"
+      "  -hint FILE   one more cover from groups in a file, one group of ids per line; they are cleaned\n"
+      "  -load FILE   one more cover from a file in tp format, as it is\n"
+      "  -louvain N   N more covers that start from partitions of high modularity (default 0)\n"
+      "  -threads N   number of threads (default: all cores); the output does not depend on it\n"
+      "  -out DIR     output folder (default FILE_oslo_files)\n"
+      "  -quiet       print nothing but warnings and errors\n"
       "  --help       this text\n"
       "  --version    the version\n"
       "\n"
@@ -74,34 +84,45 @@ class OptionReader {
     if (flag == "-f") options_.edge_file = value(flag);
     else if (flag == "-w" || flag == "-uw") options_.weighted = flag == "-w", options_.weighted_given = true;
     else if (flag == "-r") options_.runs = whole(flag, 0);
-    else if (flag == "-hr") options_.higher_runs = whole(flag, 0), options_.higher_runs_given = true;
+    else if (flag == "-hr") options_.higher_runs = whole(flag, 0);
     else if (flag == "-seed") options_.seed = whole(flag, 1);
     else if (flag == "-t") options_.tolerance = share(flag);
     else if (flag == "-cp") options_.parts_cover = share(flag);
     else if (flag == "-singlet") options_.keep_homeless = true;
     else if (flag == "-fast") options_.fast = true;
+    else if (flag == "-hint") options_.hint_file = value(flag);
+    else if (flag == "-load") options_.load_file = value(flag);
+    else if (flag == "-louvain") options_.louvain = whole(flag, 0);
+    else if (flag == "-infomap" || flag == "-copra") refuse_external(flag);
+    else if (flag == "-threads") options_.threads = whole(flag, 1, 4096);
+    else if (flag == "-out") options_.output_folder = value(flag);
+    else if (flag == "-quiet") options_.quiet = true;
     else if (flag == "--help") options_.help = true;
     else if (flag == "--version") options_.version = true;
     else refuse(flag);
   }
 
   [[noreturn]] static void refuse(const std::string& flag) {
-    for (const char* later : {"-hint", "-load", "-infomap", "-copra", "-louvain"})
-      if (flag == later) throw Error(flag + " is not supported yet");
     throw Error("unknown option " + shown(flag) + "; --help lists the options");
   }
 
+  // 0 runs of an external program are no runs at all, as in the original program.
+  void refuse_external(const std::string& flag) {
+    if (whole(flag, 0) > 0)
+      throw Error(flag + " is not supported: no external programs are started; run it yourself and give its groups with -hint FILE");
+  }
+
   const std::string& value(const std::string& flag) {
-    if (at_ + 1 >= arguments_.size()) throw Error(flag + " needs a value");
+    if (at_ + 1 >= arguments_.size() || arguments_[at_ + 1].empty()) throw Error(flag + " needs a value");
     return arguments_[++at_];
   }
 
-  std::int64_t whole(const std::string& flag, std::int64_t smallest) {
+  std::int64_t whole(const std::string& flag, std::int64_t smallest, std::int64_t largest = largest_count) {
     const std::string& text = value(flag);
     std::int64_t number = 0;
-    if (read_whole(text, number) == WholeNumber::good && number >= smallest && number <= largest_count) return number;
+    if (read_whole(text, number) == WholeNumber::good && number >= smallest && number <= largest) return number;
     throw Error(flag + " needs a whole number from " + std::to_string(smallest) + " to " +
-                std::to_string(largest_count) + ", got " + shown(text));
+                std::to_string(largest) + ", got " + shown(text));
   }
 
   double share(const std::string& flag) {

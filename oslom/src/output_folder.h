@@ -1,6 +1,7 @@
-// The folder FILE_oslo_files (section 7.2). An existing folder is replaced only if it holds nothing
-// but files of the names this program writes. Every file is written under a temporary name and then
-// renamed; signals that end the program wait until all files are in place.
+// The output folder (section 7.2), FILE_oslo_files if nothing else is said. An existing folder is
+// replaced only if it holds nothing but files of the names this program writes. All files are written
+// under temporary names and then renamed, so that a full disk leaves the old ones; signals that end
+// the program wait until all files are in place, and other programs of this kind wait for their turn.
 #ifndef OSLOM_OUTPUT_FOLDER_H
 #define OSLOM_OUTPUT_FOLDER_H
 
@@ -8,8 +9,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <string>
+#include <sys/file.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -25,9 +28,9 @@ class SignalsHeldBack {
     sigset_t held;
     sigemptyset(&held);
     for (int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&held, signal);
-    sigprocmask(SIG_BLOCK, &held, &before_);
+    pthread_sigmask(SIG_BLOCK, &held, &before_);
   }
-  ~SignalsHeldBack() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  ~SignalsHeldBack() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
   SignalsHeldBack(const SignalsHeldBack&) = delete;
   SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
 
@@ -35,9 +38,28 @@ class SignalsHeldBack {
   sigset_t before_;
 };
 
+// Holds other programs that write to the same folder back while it lives. File systems without locks
+// do without.
+class FolderLock {
+ public:
+  explicit FolderLock(const std::string& path) : folder_(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    if (folder_ >= 0) flock(folder_, LOCK_EX);
+  }
+  ~FolderLock() {
+    if (folder_ >= 0) close(folder_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int folder_;
+};
+
 class OutputFolder {
  public:
-  explicit OutputFolder(const std::string& edge_file) : path_(edge_file + "_oslo_files") {}
+  explicit OutputFolder(std::string path) : path_(std::move(path)) {
+    while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+  }
 
   const std::string& path() const { return path_; }
 
@@ -52,17 +74,20 @@ class OutputFolder {
     if (access(path_.c_str(), W_OK | X_OK) != 0) throw Error("cannot write to the folder " + path_);
   }
 
+  const std::vector<std::pair<std::string, std::string>>& files() const { return files_; }
   void add(const std::string& name, std::string text) { files_.emplace_back(name, std::move(text)); }
 
   // Replaces the folder's content by the added files.
   void write() const {
-    check();
     const SignalsHeldBack held;
     std::error_code failure;
     std::filesystem::create_directory(path_, failure);
     if (failure) throw Error("cannot make the folder " + path_ + ": " + failure.message());
+    const FolderLock lock(path_);
+    check();
+    for (const auto& file : files_) write_unfinished(file.first, file.second);
     remove_others();
-    for (const auto& file : files_) write_file(path_ + "/" + file.first, file.second);
+    for (const auto& file : files_) finish(file.first);
   }
 
   // tp, tp1, short_tp2, net1, partitions_level_0, statistics_level_0.dat, ... and their temporary names.
@@ -100,6 +125,8 @@ class OutputFolder {
       throw Error("cannot make the folder " + path_ + ": no permission to write there");
   }
 
+  std::string place(const std::string& name) const { return path_ + "/" + name; }
+
   void remove_others() const {
     std::vector<std::filesystem::path> old;
     for (const auto& entry : std::filesystem::directory_iterator(path_))
@@ -107,23 +134,30 @@ class OutputFolder {
     for (const std::filesystem::path& path : old) std::filesystem::remove(path);
   }
 
-  bool to_be_written(const std::string& name) const {
+  bool to_be_written(std::string name) const {
+    strip_end(name, temporary);
     for (const auto& file : files_)
       if (file.first == name) return true;
     return false;
   }
 
-  static void write_file(const std::string& path, const std::string& text) {
-    const std::string unfinished = path + temporary;
-    std::FILE* file = std::fopen(unfinished.c_str(), "wb");
+  void write_unfinished(const std::string& name, const std::string& text) const {
+    const std::string path = place(name) + temporary;
+    std::FILE* file = std::fopen(path.c_str(), "wb");
     bool good = file != nullptr;
     if (file) good = std::fwrite(text.data(), 1, text.size(), file) == text.size();
     if (file && std::fclose(file) != 0) good = false;
-    if (good) good = std::rename(unfinished.c_str(), path.c_str()) == 0;
-    if (good) return;
+    if (!good) give_up(name);
+  }
+
+  void finish(const std::string& name) const {
+    if (std::rename((place(name) + temporary).c_str(), place(name).c_str()) != 0) give_up(name);
+  }
+
+  [[noreturn]] void give_up(const std::string& name) const {
     const std::string reason = std::strerror(errno);
-    std::remove(unfinished.c_str());
-    throw Error("cannot write " + path + ": " + reason);
+    for (const auto& file : files_) std::remove((place(file.first) + temporary).c_str());
+    throw Error("cannot write " + place(name) + ": " + reason);
   }
 
   std::string path_;

@@ -4,22 +4,34 @@
 #define OSLOM_SEARCH_H
 
 #include <cstdint>
+#include <functional>
+#include <mutex>
 #include <vector>
 
 #include "homeless.h"
+#include "louvain.h"
 #include "overlaps.h"
+#include "team.h"
 
 namespace oslom {
+
+// Told after every run: level, runs done, runs in all.
+using Progress = std::function<void(std::int64_t, std::int64_t, std::int64_t)>;
 
 struct LevelPlan {
   std::int64_t runs;
   bool keep_homeless;  // -singlet: homeless vertices join only modules that stay significant
+  std::vector<Members> hint;  // -hint: groups that make one more cover, if there are any
+  Modules load;               // -load: one more cover as it is
+  std::int64_t louvain = 0;   // -louvain: so many more covers from partitions of high modularity
+  Progress progress;          // may be called from any thread, one call at a time
+  std::int64_t level = 0;
 };
 
 struct LevelResult {
   std::vector<Modules> covers;  // of the single runs, those that are not empty
   Modules final_cover;          // with a module of one for every homeless vertex
-  Modules without_singletons;   // keep_homeless only: homeless vertices assigned by force
+  Modules without_singletons;   // level 0 with keep_homeless only: homeless vertices assigned by force
 };
 
 // Parts and wholes, unions (not in the final pooling), overlaps: section 5.5.
@@ -35,11 +47,74 @@ inline void settle_collection(Study& study, Modules& modules, bool with_unions, 
   prune(modules, study.graph.num_vertices());
 }
 
-inline Modules one_cover(Study& study, const Random& random) {
-  Modules modules = minimal_modules(study, raw_collection(study, random), random);
+// From significant groups to a cover.
+inline Modules settled_cover(Study& study, Modules good, const Random& random) {
+  Modules modules = minimal_modules(study, std::move(good), random);
   settle_collection(study, modules, true, random);
   return modules;
 }
+
+inline Modules one_cover(Study& study, const Random& random) {
+  return settled_cover(study, raw_collection(study, random), random);
+}
+
+// A cover from groups that come from elsewhere.
+inline Modules cover_from_groups(Study& study, const std::vector<Members>& groups, const Random& random) {
+  Modules good;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    Random own = random.child(Phase::raw_group, i);
+    Module module = Cleaner(study, own).search_and_check(groups[i]);
+    if (!module.empty()) good.push_back(std::move(module));
+  }
+  return settled_cover(study, std::move(good), random);
+}
+
+inline Modules louvain_cover(Study& study, const Random& random) {
+  return cover_from_groups(study, louvain_partition(study.graph, random.child(Phase::label_pass)), random);
+}
+
+// All covers of a level that are not empty, in the order runs, hint, load, louvain.
+class Covers {
+ public:
+  Covers(Team& team, const LevelPlan& plan, const Random& random) : team_(team), plan_(plan), random_(random) {}
+
+  std::vector<Modules> all() {
+    team_.run(hint_ + 1 + plan_.louvain, [this](std::int64_t index, Study& study) { keep(index, cover(index, study)); });
+    if (!plan_.load.empty()) found_.push_back({hint_, plan_.load});
+    std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.index < b.index; });
+    std::vector<Modules> covers;
+    for (Found& found : found_) covers.push_back(std::move(found.cover));
+    return covers;
+  }
+
+ private:
+  struct Found {
+    std::int64_t index;
+    Modules cover;
+  };
+
+  // Jobs: the runs, the hint, the Louvain covers.
+  Modules cover(std::int64_t index, Study& study) const {
+    const std::uint64_t number = static_cast<std::uint64_t>(index);
+    if (index < hint_) return one_cover(study, random_.child(Phase::run, number));
+    if (index > hint_) return louvain_cover(study, random_.child(Phase::louvain, number - static_cast<std::uint64_t>(hint_) - 1));
+    return plan_.hint.empty() ? Modules{} : cover_from_groups(study, plan_.hint, random_.child(Phase::hint));
+  }
+
+  void keep(std::int64_t index, Modules cover) {
+    const std::lock_guard<std::mutex> lock(guard_);
+    if (!cover.empty()) found_.push_back({index, std::move(cover)});
+    if (index != hint_ && plan_.progress) plan_.progress(plan_.level, ++done_, plan_.runs + plan_.louvain);
+  }
+
+  Team& team_;
+  const LevelPlan& plan_;
+  Random random_;
+  std::int64_t hint_ = plan_.runs;  // index of this job
+  std::int64_t done_ = 0;
+  std::vector<Found> found_;
+  std::mutex guard_;
+};
 
 // The groups of all covers that mean something; several covers are reconciled.
 inline Modules pooled(Study& study, const std::vector<Modules>& covers, const Random& random) {
@@ -52,18 +127,18 @@ inline Modules pooled(Study& study, const std::vector<Modules>& covers, const Ra
   return pool;
 }
 
-inline LevelResult search_level(Study& study, const LevelPlan& plan, const Random& random) {
+inline LevelResult search_level(Team& team, const LevelPlan& plan, const Random& random) {
   LevelResult result;
-  for (std::int64_t run = 0; run < plan.runs; ++run) {
-    Modules cover = one_cover(study, random.child(Phase::run, static_cast<std::uint64_t>(run)));
-    if (!cover.empty()) result.covers.push_back(std::move(cover));
-  }
+  result.covers = Covers(team, plan, random).all();
+  Study& study = team.study();
   result.final_cover = pooled(study, result.covers, random.child(Phase::pool));
   if (plan.keep_homeless) {
     assign_homeless(study, result.final_cover, Admission::cleaned, random.child(Phase::homeless, 0));
-    result.without_singletons = result.final_cover;
-    force_homeless(study, result.without_singletons, random.child(Phase::homeless, 1));
-    add_singletons(result.without_singletons, study.graph.num_vertices());
+    if (plan.level == 0) {
+      result.without_singletons = result.final_cover;
+      force_homeless(study, result.without_singletons, random.child(Phase::homeless, 1));
+      add_singletons(result.without_singletons, study.graph.num_vertices());
+    }
   } else {
     force_homeless(study, result.final_cover, random.child(Phase::homeless, 1));
   }

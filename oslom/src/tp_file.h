@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "collection.h"
+#include "number_text.h"
 
 namespace oslom {
 
@@ -78,16 +79,35 @@ inline Spread degree_spread(const Graph& graph, const Members& vertices) {
   return {mean, std::sqrt(variance)};
 }
 
-inline std::string statistics_text(const Graph& graph, const Modules& modules) {
-  const Summary summary = summary_of(modules, graph.num_vertices());
-  const Spread degrees = degree_spread(graph, summary.homeless);
-  const double homeless = mean_of(summary.homeless.size(), static_cast<std::size_t>(graph.num_vertices()));
+// Of any level, in vertices of the input graph.
+inline std::string cover_statistics_text(const Modules& modules, Vertex num_vertices) {
+  const Summary summary = summary_of(modules, num_vertices);
+  const double homeless = mean_of(summary.homeless.size(), static_cast<std::size_t>(num_vertices));
   return "number of modules: " + std::to_string(summary.modules) + "\n" +
          "number of covered nodes: " + std::to_string(summary.covered) +
          " fraction of homeless nodes: " + six_digits(homeless) + "\n" +
          "average number of memberships of covered nodes: " + six_digits(mean_of(summary.memberships, summary.covered)) + "\n" +
-         "average community size: " + six_digits(mean_of(summary.memberships, summary.modules)) + "\n" +
+         "average community size: " + six_digits(mean_of(summary.memberships, summary.modules)) + "\n";
+}
+
+// Of level 0.
+inline std::string statistics_text(const Graph& graph, const Modules& modules) {
+  const Spread degrees = degree_spread(graph, homeless_vertices(modules, graph.num_vertices()));
+  return cover_statistics_text(modules, graph.num_vertices()) +
          "average degree of homeless nodes: " + six_digits(degrees.mean) + " dev: " + six_digits(degrees.deviation) + "\n";
+}
+
+// Every edge once; vertices of graphs of modules are their numbers.
+inline std::string net_text(const Graph& graph) {
+  std::string text;
+  for (Vertex a = 0; a < graph.num_vertices(); ++a)
+    for (auto link = graph.first_link(a); link < graph.end_link(a); ++link) {
+      if (graph.target(link) < a) continue;
+      text += std::to_string(a) + "\t" + std::to_string(graph.target(link)) + "\t";
+      if (graph.weighted()) text += six_digits(graph.weight(link)) + "\t";
+      text += std::to_string(graph.multiplicity(link)) + (graph.weighted() ? "\t\n" : "\n");
+    }
+  return text;
 }
 
 }  // namespace oslom

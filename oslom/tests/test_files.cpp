@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "doctest/doctest.h"
 #include "example_graphs.h"
@@ -69,7 +70,7 @@ TEST_CASE("scores: one line per member under the header of its module") {
 
 TEST_CASE("the output folder is made, replaced, and left without temporary files") {
   TemporaryFolder folder;
-  OutputFolder first(folder.path + "/g"), second(folder.path + "/g");
+  OutputFolder first(folder.path + "/g_oslo_files"), second(folder.path + "/g_oslo_files/");
   first.add("tp", "old");
   first.add("tp1", "left over from more levels");
   first.write();
@@ -88,7 +89,7 @@ TEST_CASE("a folder with anything else in it is not touched") {
     fs::create_directory(path);
     if (std::string(name).back() == '/') fs::create_directory(path + "/" + name);
     else std::ofstream(path + "/" + name) << "precious";
-    OutputFolder output(folder.path + "/g");
+    OutputFolder output(path);
     output.add("tp", "x");
     CHECK_THROWS_AS(output.check(), Error);
     CHECK_THROWS_AS(output.write(), Error);
@@ -110,13 +111,15 @@ TEST_CASE("options: defaults, any order, the last one wins") {
   CHECK(plain.tolerance == 0.1);
   CHECK(plain.parts_cover == 0.5);
   CHECK_FALSE(plain.weighted);
-  CHECK_FALSE(plain.higher_runs_given);
+  CHECK(plain.higher_runs == 50);
+  CHECK(plain.threads == 0);
+  CHECK_FALSE(plain.quiet);
   const Options rich = OptionReader({"-seed", "5", "-w", "-r", "3", "-uw", "-r", "4", "-w", "-f", "a", "-singlet", "-t", "0.2", "-cp", "1", "-hr", "0"}).read();
   CHECK(rich.weighted);
   CHECK(rich.runs == 4);
   CHECK(rich.seed == 5);
   CHECK(rich.keep_homeless);
-  CHECK(rich.higher_runs_given);
+  CHECK(rich.higher_runs == 0);
   CHECK(OptionReader({"-fast", "-r", "7", "-f", "g", "-w"}).read().runs == 1);
 }
 
@@ -130,6 +133,34 @@ TEST_CASE("options: every mistake is named") {
   CHECK(says(usage_error({"-f", "g", "-w", "-seed", "0"}), "from 1 to 2147483399"));
   CHECK(says(usage_error({"-f", "g", "-w", "-t", "1.5"}), "from 0 to 1"));
   CHECK(says(usage_error({"-f", "g", "-w", "-cp", "half"}), "\"half\""));
-  for (const char* later : {"-hint", "-load", "-infomap", "-copra", "-louvain"})
-    CHECK(says(usage_error({"-f", "g", "-w", later, "1"}), "not supported yet"));
+  CHECK(says(usage_error({"-f", "g", "-w", "-threads", "0"}), "from 1 to 4096"));
+  CHECK(says(usage_error({"-f", "g", "-w", "-out", ""}), "-out needs a value"));
+  for (const char* external : {"-infomap", "-copra"}) {
+    CHECK(says(usage_error({"-f", "g", "-w", external, "1"}), "not supported"));
+    CHECK(usage_error({"-f", "g", "-w", external, "0"}) == "no error");
+  }
+}
+
+TEST_CASE("graphs of modules in net format") {
+  CHECK(net_text(graph_of(3, {{0, 1, 4, 1.0}, {0, 2, 1, 1.0}})) == "0\t1\t4\n0\t2\t1\n");
+  CHECK(net_text(graph_of(3, {{1, 2, 4, 2.25}}, true)) == "1\t2\t2.25\t4\t\n");
+}
+
+TEST_CASE("two writers at once: the folder is one's or the other's, never a mixture") {
+  TemporaryFolder folder;
+  for (int trial = 0; trial < 20; ++trial) {
+    const auto writer = [&](char letter) {
+      OutputFolder output(folder.path + "/both");
+      for (const char* name : {"tp", "tp1", "tp_scores", "net1"}) output.add(name, std::string(100000, letter));
+      if (letter == 'b') output.add("tp2", "b");
+      output.write();
+    };
+    std::thread first(writer, 'a'), second(writer, 'b');
+    first.join();
+    second.join();
+    const std::string winner = content(folder.path + "/both/tp");
+    REQUIRE(winner.size() == 100000);
+    for (const char* name : {"tp1", "tp_scores", "net1"}) REQUIRE(content(folder.path + "/both/" + name) == winner);
+    REQUIRE(fs::exists(folder.path + "/both/tp2") == (winner[0] == 'b'));
+  }
 }

@@ -2,6 +2,7 @@
 #include <set>
 
 #include "doctest/doctest.h"
+#include "error.h"
 #include "example_graphs.h"
 #include "search.h"
 
@@ -9,8 +10,16 @@ using namespace oslom;
 
 namespace {
 
+LevelPlan plan_of(std::int64_t runs, bool keep_homeless) {
+  LevelPlan plan;
+  plan.runs = runs;
+  plan.keep_homeless = keep_homeless;
+  return plan;
+}
+
 LevelResult search(Bench& bench, std::uint64_t seed, std::int64_t runs = 3, bool keep_homeless = true) {
-  return search_level(bench.study, {runs, keep_homeless}, Random(seed).child(Phase::level));
+  Team team(bench.graph, bench.parameters, bench.log_factorial, 1);
+  return search_level(team, plan_of(runs, keep_homeless), Random(seed).child(Phase::level));
 }
 
 std::size_t modules_of_two_or_more(const Modules& modules) {
@@ -97,6 +106,43 @@ TEST_CASE("the same seed gives the same result, whatever was analysed before") {
   }
 }
 
+TEST_CASE("the number of threads changes nothing, and every run is reported once") {
+  Bench bench(planted(true));
+  std::vector<Modules> covers;
+  for (int threads : {1, 2, 5, 40}) {
+    Team team(bench.graph, bench.parameters, bench.log_factorial, threads);
+    LevelPlan plan = plan_of(12, true);
+    plan.louvain = 2;
+    plan.hint = {range(0, 9), range(20, 30)};
+    std::int64_t reported = 0;
+    plan.progress = [&](std::int64_t, std::int64_t done, std::int64_t) { reported += done; };
+    const LevelResult result = search_level(team, plan, Random(4));
+    CHECK(reported == 14 * 15 / 2);
+    if (threads == 1) covers = result.covers;
+    REQUIRE(result.covers.size() == covers.size());
+    for (std::size_t i = 0; i < covers.size(); ++i) CHECK(member_sets(result.covers[i]) == member_sets(covers[i]));
+  }
+}
+
+TEST_CASE("an exception in a job reaches the caller") {
+  Bench bench(planted(false));
+  Team team(bench.graph, bench.parameters, bench.log_factorial, 3);
+  CHECK_THROWS_AS(team.run(50, [](std::int64_t index, Study&) { if (index == 20) throw Error("twenty"); }), Error);
+}
+
+TEST_CASE("a hint alone finds what it hints at; a loaded cover is taken as it is") {
+  Bench bench(planted(false));
+  Team team(bench.graph, bench.parameters, bench.log_factorial, 1);
+  LevelPlan plan = plan_of(0, true);
+  plan.hint = {range(0, 9), range(30, 34)};
+  const LevelResult hinted = search_level(team, plan, Random(5));
+  REQUIRE(modules_of_two_or_more(hinted.final_cover) == 1);
+  CHECK(common_members(hinted.final_cover[0].members, range(0, 10)) >= 9);
+  plan.hint.clear();
+  plan.load = {{range(30, 34), 0.02}};
+  CHECK(search_level(team, plan, Random(5)).covers[0][0].members == range(30, 34));
+}
+
 TEST_CASE("forced homeless vertices end in modules unless nothing connects them; every vertex is listed") {
   Bench bench(planted(false));
   const LevelResult forced = search(bench, 3, 3, false), kept = search(bench, 3, 3, true);
@@ -109,9 +155,8 @@ TEST_CASE("tolerance 0 finds nothing, tolerance 1 and no runs do not break") {
   for (double tolerance : {0.0, 1.0}) {
     Bench bench(planted(false));
     const Parameters parameters{tolerance, 0.5};
-    Probabilities probabilities(parameters, bench.log_factorial);
-    Study study(bench.graph, parameters, probabilities);
-    const LevelResult result = search_level(study, {1, true}, Random(1));
+    Team team(bench.graph, parameters, bench.log_factorial, 1);
+    const LevelResult result = search_level(team, plan_of(1, true), Random(1));
     if (tolerance == 0) CHECK(modules_of_two_or_more(result.final_cover) == 0);
     CHECK(union_of(member_lists(result.final_cover)) == range(0, 60));
   }

@@ -1,0 +1,97 @@
+// Levels (section 6): the modules of one level are the vertices of the next, whose graph is the graph of
+// the modules, until that stops shrinking.
+#ifndef OSLOM_HIERARCHY_H
+#define OSLOM_HIERARCHY_H
+
+#include <memory>
+#include <vector>
+
+#include "search.h"
+
+namespace oslom {
+
+struct HierarchyPlan {
+  LevelPlan first;             // level 0
+  std::int64_t higher_runs;    // of all other levels
+  int threads;
+};
+
+struct Level {
+  std::int64_t number = 0;
+  LevelResult result;                 // in vertices of this level's graph
+  Modules in_input;                   // the final cover in vertices of the input graph
+  bool merged = true;                 // there are fewer or more modules than vertices
+  std::shared_ptr<const Graph> next;  // the graph of the modules
+};
+
+constexpr double shrinks_enough = 0.95;
+
+class Hierarchy {
+ public:
+  Hierarchy(const Graph& graph, const Parameters& parameters, HierarchyPlan plan, std::uint64_t seed)
+      : input_(graph), parameters_(parameters), plan_(std::move(plan)), seed_(seed),
+        log_factorial_(std::max<std::int64_t>(graph.total_stubs(), graph.num_vertices()) + 1) {}
+
+  std::vector<Level> search() {
+    std::vector<Level> levels;
+    std::shared_ptr<const Graph> graph;
+    do {
+      levels.push_back(level_of(graph ? *graph : input_, levels));
+      graph = levels.back().next;
+    } while (goes_on(levels));
+    return levels;
+  }
+
+  const LogFactorial& log_factorial() const { return log_factorial_; }
+
+ private:
+  Level level_of(const Graph& graph, const std::vector<Level>& below) {
+    Level level;
+    level.number = static_cast<std::int64_t>(below.size());
+    Team team(graph, parameters_, log_factorial_, plan_.threads);
+    const Random random = Random(seed_).child(Phase::level, static_cast<std::uint64_t>(level.number));
+    level.result = search_level(team, plan_for(level.number), random);
+    const Modules& found = level.result.final_cover;
+    level.merged = found.size() != static_cast<std::size_t>(graph.num_vertices());
+    level.in_input = below.empty() ? found : in_members_of(below.back().in_input, found);
+    level.next = std::make_shared<const Graph>(module_graph(graph, member_lists(found)));
+    return level;
+  }
+
+  LevelPlan plan_for(std::int64_t level) const {
+    if (level == 0) return plan_.first;
+    LevelPlan plan;
+    plan.runs = plan_.higher_runs;
+    plan.keep_homeless = true;
+    plan.progress = plan_.first.progress;
+    plan.level = level;
+    return plan;
+  }
+
+  // Modules of modules as modules of the vertices in them.
+  static Modules in_members_of(const Modules& below, const Modules& modules) {
+    Modules result;
+    for (const Module& module : modules) {
+      std::vector<const Members*> lists;
+      for (Vertex part : module.members) lists.push_back(&below[part].members);
+      result.push_back({union_of(lists), module.probability});
+    }
+    return result;
+  }
+
+  bool goes_on(const std::vector<Level>& levels) const {
+    const Vertex before = levels.size() == 1 ? input_.num_vertices() : levels[levels.size() - 2].next->num_vertices();
+    const Vertex now = levels.back().next->num_vertices();
+    return now > 2 && now < shrinks_enough * before;
+  }
+
+  const Graph& input_;
+  const Parameters parameters_;
+  HierarchyPlan plan_;
+  std::uint64_t seed_;
+  LogFactorial log_factorial_;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_HIERARCHY_H

@@ -1,0 +1,76 @@
+// Threads for independent jobs. Every thread has a study of the graph of its own, so jobs share
+// nothing but the graph; and whatever a job computes depends on its index alone, not on its thread.
+#ifndef OSLOM_TEAM_H
+#define OSLOM_TEAM_H
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "study.h"
+
+namespace oslom {
+
+class Team {
+ public:
+  Team(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, int threads)
+      : graph_(graph), parameters_(parameters), log_factorial_(log_factorial), benches_(static_cast<std::size_t>(std::max(threads, 1))) {}
+
+  // The study of the calling thread.
+  Study& study() { return bench(0); }
+
+  // job(index, study) for 0..count-1, in any order. Of several exceptions one is passed on.
+  template <typename Job>
+  void run(std::int64_t count, Job job) {
+    std::atomic<std::int64_t> next{0};
+    std::exception_ptr failure;
+    std::mutex guard;
+    const auto work = [&](std::size_t thread) {
+      try {
+        for (std::int64_t index = next++; index < count; index = next++) job(index, bench(thread));
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(guard);
+        failure = std::current_exception();
+        next = count;
+      }
+    };
+    std::vector<std::thread> others;
+    const std::size_t wanted = static_cast<std::size_t>(std::min<std::int64_t>(count, static_cast<std::int64_t>(benches_.size())));
+    try {
+      for (std::size_t thread = 1; thread < wanted; ++thread) others.emplace_back(work, thread);
+    } catch (const std::system_error&) {  // no more threads to be had: those that started do the work
+    }
+    work(0);
+    for (std::thread& other : others) other.join();
+    if (failure) std::rethrow_exception(failure);
+  }
+
+ private:
+  struct Bench {
+    Bench(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial)
+        : probabilities(parameters, log_factorial), study(graph, parameters, probabilities) {}
+    Probabilities probabilities;
+    Study study;
+  };
+
+  Study& bench(std::size_t thread) {
+    std::unique_ptr<Bench>& bench = benches_[thread];
+    if (!bench) bench = std::make_unique<Bench>(graph_, parameters_, log_factorial_);
+    return bench->study;
+  }
+
+  const Graph& graph_;
+  const Parameters& parameters_;
+  const LogFactorial& log_factorial_;
+  std::vector<std::unique_ptr<Bench>> benches_;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_TEAM_H
