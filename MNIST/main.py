@@ -11,6 +11,7 @@ from pathlib import Path
 
 from specdnn.cli import main
 
+# isort: split (specdnn comes first: it sets how torch's threads wait)
 import dataset
 from models import ARCHITECTURES
 
