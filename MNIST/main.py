@@ -9,9 +9,8 @@ The published usage, from this folder:
 import sys
 from pathlib import Path
 
-from specdnn.cli import main
+from specdnn.cli import main  # first: it sets how torch's threads wait
 
-# isort: split (specdnn comes first: it sets how torch's threads wait)
 import dataset
 from models import ARCHITECTURES
 
