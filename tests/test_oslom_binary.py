@@ -1,4 +1,4 @@
-"""The program oslom_undir from outside: what it finds, what it refuses, what it leaves on disk."""
+"""The programs oslom_undir and oslom_dir from outside: what it finds, what it refuses, what it leaves on disk."""
 
 import os
 import random
@@ -583,3 +583,65 @@ def test_an_interrupted_run_leaves_nothing_half_written(oslom, graph, number):
     process.send_signal(number)
     assert process.wait(timeout=10) == -number
     assert not folder(path).exists()
+
+
+# The directed program
+
+
+@pytest.fixture(scope="session")
+def oslom_dir():
+    binary = BINARY.with_name("oslom_dir")
+
+    def run(*arguments):
+        return subprocess.run([str(binary), *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+def turned(name, seed=1):
+    """The edges of a reference graph as arcs in random directions."""
+    rng = random.Random(seed)
+    lines = (GRAPHS / f"{name}.edges").read_text().splitlines()
+    pairs = [line.split()[:2] for line in lines if line and not line.startswith("#")]
+    return [pair if rng.random() < 0.5 else pair[::-1] for pair in pairs]
+
+
+@pytest.mark.parametrize("kind", ["-uw", "-w"])
+def test_arcs_in_random_directions_show_the_planted_communities(oslom_dir, edges, kind):
+    rng = random.Random(2)
+    truth = planted("pp_0.5_1")
+    together = {(a, b) for group in truth for a in group for b in group}
+    lines = []
+    for a, b in turned("pp_0.5_1"):
+        factor = 1.5 if (int(a), int(b)) in together else 1
+        lines.append(f"{a} {b}" + (f" {factor * rng.expovariate(1) + 1e-9}" if kind == "-w" else ""))
+    path = edges("\n".join(lines))
+    process = succeed(oslom_dir("-f", path, kind, "-r", 3, "-hr", 3, "-singlet"))
+    assert process.stderr == ""
+    assert overlapping_nmi(found(path), truth, 1000) >= 0.9
+    net = [line.split("\t") for line in (folder(path) / "net1").read_text().splitlines()]
+    assert all(len(line) == (4 if kind == "-w" else 3) for line in net)
+    assert any(int(line[0]) > int(line[1]) for line in net)
+
+
+def test_directed_output_does_not_depend_on_threads_or_the_order_of_lines(oslom_dir, edges):
+    lines = [" ".join(pair) for pair in turned("cave")]
+    path = edges("\n".join(lines))
+    common = ("-f", path, "-uw", "-r", 3, "-hr", 3, "-louvain", 1)
+    succeed(oslom_dir(*common, "-threads", 1))
+    alone = output(path)
+    path.write_text("\n".join(reversed(lines)))
+    succeed(oslom_dir(*common, "-threads", 3))
+    assert output(path) == alone
+
+
+def test_the_directed_program_names_itself(oslom_dir, tmp_path):
+    assert succeed(oslom_dir("--version")).stdout.startswith("oslom_dir ")
+    assert "a directed graph" in succeed(oslom_dir("--help")).stdout
+    refuse(oslom_dir("-f", tmp_path / "none", "-uw"), "oslom_dir: ", "no such file")
+
+
+def test_arcs_that_are_answered_are_worth_a_warning(oslom_dir, edges):
+    process = succeed(oslom_dir("-f", edges("1 2\n2 1\n2 3\n3 3\n"), "-uw"))
+    assert "3 vertices, 3 arcs" in process.stdout
+    assert "66 % of the arcs" in process.stderr

@@ -74,7 +74,8 @@ class Cleaner {
 
   Module search(const Members& group) { return clean(group, Reach::everywhere); }
   Module check(const Members& group) { return clean(group, Reach::inside); }
-  Module search_and_check(const Members& group) { return check(search(group).members); }
+  // In directed graphs, as in the original program, CHECK of the group as it was: the search is wasted.
+  Module search_and_check(const Members& group) { return check(directed ? group : search(group).members); }
 
   // Searching again while the group stays larger than it was.
   Module iterate(const Members& group) {

@@ -5,7 +5,8 @@
 // semicolons; `#` starts a comment; CRLF and a UTF-8 byte order mark are accepted.
 //   unweighted: third column, if any, is the number of parallel edges (rounded, at least 1)
 //   weighted:   third column is the weight (1 if missing), fourth the number of parallel edges
-// Of repeated pairs (in either order) the first line counts. Self loops only create their vertex.
+// Of repeated pairs (undirected: in either order) the first line counts. Self loops only create their
+// vertex; in directed graphs they are left out altogether.
 // Vertices are numbered by increasing id, so the order of the lines does not matter.
 #ifndef OSLOM_EDGE_READER_H
 #define OSLOM_EDGE_READER_H
@@ -57,7 +58,7 @@ class EdgeReader : private LineReader {
     if (weighted_ && tokens_.size() > 2) edge.weight = weight(tokens_[2]);
     const std::size_t multiplicity_column = weighted_ ? 3 : 2;
     if (tokens_.size() > multiplicity_column) edge.multiplicity = multiplicity(tokens_[multiplicity_column]);
-    lines_.push_back(edge);
+    if (!directed || edge.a != edge.b) lines_.push_back(edge);
   }
 
   double number(const std::string& token) const {
@@ -105,7 +106,7 @@ class EdgeReader : private LineReader {
 
   std::vector<Edge> all_edges(const std::vector<std::int64_t>& ids) {
     for (Line& line : lines_)
-      if (line.a > line.b) std::swap(line.a, line.b);
+      if (!directed && line.a > line.b) std::swap(line.a, line.b);
     std::stable_sort(lines_.begin(), lines_.end(),
                      [](const Line& p, const Line& q) { return p.a != q.a ? p.a < q.a : p.b < q.b; });
     std::vector<Edge> edges;
@@ -116,6 +117,7 @@ class EdgeReader : private LineReader {
       else edges.push_back(edge_of(*(kept = &line), ids));
     }
     warn_repeated();
+    if (directed) warn_reciprocal(edges);
     check_total(edges);
     return edges;
   }
@@ -138,6 +140,19 @@ class EdgeReader : private LineReader {
     warnings_.push_back(where(differing_line_) + ": repeats the edge of line " + std::to_string(differing_first_) +
                         " with another weight; the first line counts (" + std::to_string(repeated_) +
                         " repeated edges, " + std::to_string(differing_) + " with another weight)");
+  }
+
+  // The score takes the two directions as independent; where most arcs are answered they are not.
+  void warn_reciprocal(const std::vector<Edge>& edges) {
+    std::size_t answered = 0;
+    for (const Edge& edge : edges)
+      answered += std::binary_search(edges.begin(), edges.end(), Edge{edge.b, edge.a, 1, 1}, [](const Edge& p, const Edge& q) {
+        return p.a != q.a ? p.a < q.a : p.b < q.b;
+      });
+    if (answered * 5 < edges.size()) return;
+    warnings_.push_back(name_ + ": " + std::to_string(100 * answered / edges.size()) +
+                        " % of the arcs are answered by one back; modules of such graphs are too large and overlap, "
+                        "consider oslom_undir");
   }
 
   void check_total(const std::vector<Edge>& edges) const {

@@ -44,14 +44,14 @@ class HomelessAssignment {
   Outside outside_of(const Module& module) const {
     study_.map.clear();
     for (Vertex v : module.members) study_.map.set(v, 1);
-    Stubs degree_sum = 0, inside = 0;
+    GroupTotals totals;
     for (Vertex v : module.members) {
-      degree_sum += study_.graph.degree(v);
+      Links links;
       for (auto link = study_.graph.first_link(v); link < study_.graph.end_link(v); ++link)
-        if (study_.map.contains(study_.graph.target(link))) inside += study_.graph.multiplicity(link);
+        if (study_.map.contains(study_.graph.target(link))) links += study_.graph.links_of_source(link);
+      totals.count(study_.graph.degree(v), links);
     }
-    const Stubs outsiders = study_.graph.num_vertices() - static_cast<Stubs>(module.size());
-    return {degree_sum - inside, study_.graph.total_stubs() - degree_sum, outsiders, 0};
+    return totals.outside(study_.graph, static_cast<Stubs>(module.size()), 0);
   }
 
   void choose(Vertex v) {
@@ -78,9 +78,7 @@ class HomelessAssignment {
       place_.set(module, static_cast<std::int32_t>(nearby_.size()));
       nearby_.push_back({module, {}});
     }
-    Links& links = nearby_[place_[module]].links;
-    links.x += study_.graph.multiplicity(link);
-    if (study_.graph.weighted()) links.z += study_.graph.normalised_weight(link);
+    nearby_[place_[module]].links += study_.graph.links_of_source(link);
   }
 
   Study& study_;

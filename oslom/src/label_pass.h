@@ -37,7 +37,8 @@ class LabelPass {
 
  private:
   struct ModuleState {
-    Stubs size, degree_sum, outgoing;  // n, K, O
+    Stubs size;  // n
+    GroupTotals totals;
   };
   struct Nearby {
     Vertex label;
@@ -47,7 +48,8 @@ class LabelPass {
   void start() {
     for (Vertex v = 0; v < graph_.num_vertices(); ++v) {
       label_[v] = v;
-      modules_[v] = {1, graph_.degree(v), graph_.degree(v)};
+      modules_[v].size = 1;
+      modules_[v].totals.add(graph_.degree(v), {});
       next_.push_back(v);
     }
   }
@@ -68,7 +70,7 @@ class LabelPass {
   }
 
   bool reconsider(Vertex v) {
-    if (graph_.degree(v) == 0) return false;
+    if (graph_.first_link(v) == graph_.end_link(v)) return false;
     look_around(v);
     const std::size_t best = best_nearby(v);
     if (nearby_[best].label == label_[v]) return false;
@@ -86,9 +88,7 @@ class LabelPass {
         place_.set(label, static_cast<std::int32_t>(nearby_.size()));
         nearby_.push_back({label, {}});
       }
-      Links& links = nearby_[place_[label]].links;
-      links.x += graph_.multiplicity(link);
-      if (graph_.weighted()) links.z += graph_.normalised_weight(link);
+      nearby_[place_[label]].links += graph_.links_of_source(link);
     }
   }
 
@@ -103,32 +103,18 @@ class LabelPass {
     return best;
   }
 
-  // A number that grows with the random score, with the border size only estimated; anything above
-  // `bound` if that is certain to be exceeded.
   double key_of(Vertex v, const Nearby& nearby, double bound) {
-    const bool own = nearby.label == label_[v];
     const ModuleState& module = modules_[nearby.label];
-    const Stubs x = nearby.links.x, k = graph_.degree(v);
-    const Stubs outgoing = own ? module.outgoing + 2 * x - k : module.outgoing;
-    const Stubs total = graph_.total_stubs() - module.degree_sum + (own ? k : 0);
-    const double bonus = own ? own_bonus : 1;
-    const double w = scores_.weighted() ? weight_tail(nearby.links.z, x) : 1;
-    if (0.49 * w > bound && Scores::below_expectation(x, k, outgoing, total)) return 2;
-    const double r = scores_.fresh_r(x, k, outgoing, total, random_.uniform());
-    if (!scores_.weighted()) return r * bonus;
-    const Stubs outsiders = graph_.num_vertices() - module.size + (own ? 1 : 0);
-    const Stubs border = std::min(outsiders, outgoing / x + 1);
-    return std::max(std::min(1.0, r * border_factor(outsiders, border)) * bonus, smallest_score) * w;
+    const Outside group = module.totals.outside(graph_, module.size, 0);
+    return scores_.label_key(nearby.links, graph_.degree(v), group, nearby.label == label_[v], bound, random_);
   }
 
   void move(Vertex v, const Nearby& to) {
-    const Stubs k = graph_.degree(v);
-    const Vertex old = label_[v];
-    const Stubs x_old = place_.contains(old) ? nearby_[place_[old]].links.x : 0;
-    ModuleState& left = modules_[old];
-    left = {left.size - 1, left.degree_sum - k, left.outgoing + 2 * x_old - k};
-    ModuleState& joined = modules_[to.label];
-    joined = {joined.size + 1, joined.degree_sum + k, joined.outgoing + k - 2 * to.links.x};
+    ModuleState &left = modules_[label_[v]], &joined = modules_[to.label];
+    left.totals.remove(graph_.degree(v), place_.contains(label_[v]) ? nearby_[place_[label_[v]]].links : Links{});
+    joined.totals.add(graph_.degree(v), to.links);
+    --left.size;
+    ++joined.size;
     label_[v] = to.label;
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) flag(graph_.target(link));
   }
@@ -163,7 +149,6 @@ class LabelPass {
   }
 
   static constexpr int most_strikes = 10;
-  static constexpr double own_bonus = 0.999;
 
   const Graph& graph_;
   const Scores& scores_;

@@ -22,7 +22,7 @@ class Louvain {
     rows_.resize(static_cast<std::size_t>(graph.num_vertices()));
     for (Vertex v = 0; v < graph.num_vertices(); ++v)
       for (auto link = graph.first_link(v); link < graph.end_link(v); ++link)
-        rows_[v].push_back({graph.target(link), graph.weight(link)});
+        rows_[v].push_back({graph.target(link), graph.weight_both_ways(link)});
     inner_.assign(rows_.size(), 0);
     community_of_.resize(rows_.size());
     std::iota(community_of_.begin(), community_of_.end(), 0);
@@ -44,9 +44,9 @@ class Louvain {
     double total = 0;
     for (Vertex v = 0; v < graph.num_vertices(); ++v)
       for (auto link = graph.first_link(v); link < graph.end_link(v); ++link) {
-        total += graph.weight(link);
-        strength[group_of[v]] += graph.weight(link);
-        if (group_of[v] == group_of[graph.target(link)]) inside[group_of[v]] += graph.weight(link);
+        total += graph.weight_both_ways(link);
+        strength[group_of[v]] += graph.weight_both_ways(link);
+        if (group_of[v] == group_of[graph.target(link)]) inside[group_of[v]] += graph.weight_both_ways(link);
       }
     double sum = 0;
     for (std::size_t group = 0; group < groups.size(); ++group)

@@ -1,4 +1,4 @@
-// oslom_undir: from the command line to the output folder. The only file that uses the standard
+// oslom_undir and oslom_dir: from the command line to the output folder. The only file that uses the standard
 // streams and decides exit codes: 0 done, 255 any error.
 #include <exception>
 #include <iostream>
@@ -20,12 +20,12 @@ using namespace oslom;
 constexpr int exit_good = 0, exit_error = 255;
 
 void warn(const std::vector<std::string>& warnings) {
-  for (const std::string& warning : warnings) std::cerr << "oslom_undir: warning: " << warning << "\n";
+  for (const std::string& warning : warnings) std::cerr << program_name << ": warning: " << warning << "\n";
 }
 
 void report(const Graph& graph, const std::vector<Level>& levels, const std::string& folder) {
   const Summary summary = summary_of(levels[0].result.final_cover, graph.num_vertices());
-  std::cout << graph.num_vertices() << " vertices, " << graph.num_edges() << " edges: " << summary.modules
+  std::cout << graph.num_vertices() << " vertices, " << graph.num_edges() << " " << edges_name << ": " << summary.modules
             << " modules, " << summary.homeless.size() << " homeless vertices";
   for (std::size_t i = 1; i < levels.size(); ++i)
     if (levels[i].merged) std::cout << "; level " << i << ": " << summary_of(levels[i].in_input, graph.num_vertices()).modules << " modules";
@@ -87,7 +87,7 @@ int run(const std::vector<std::string>& arguments) {
   }
   const Options options = OptionReader(arguments).read();
   if (options.help) std::cout << help_text();
-  else if (options.version) std::cout << version_text << "\n";
+  else if (options.version) std::cout << program_name << " " << version_number << "\n";
   else search(options);
   return exit_good;
 }
@@ -98,9 +98,9 @@ int main(int count, char** values) {
   try {
     return run(std::vector<std::string>(values + 1, values + count));
   } catch (const std::bad_alloc&) {
-    std::cerr << "oslom_undir: not enough memory for this graph\n";
+    std::cerr << program_name << ": not enough memory for this graph\n";
   } catch (const std::exception& error) {
-    std::cerr << "oslom_undir: " << error.what() << "\n";
+    std::cerr << program_name << ": " << error.what() << "\n";
   }
   return exit_error;
 }

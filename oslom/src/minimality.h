@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "raw_collection.h"
+#include "subgraph.h"
 
 namespace oslom {
 

@@ -27,7 +27,7 @@ class ModuleGraphBuilder {
       : graph_(graph), groups_(groups), modules_of_(memberships(groups, graph.num_vertices())),
         place_(groups.size()) {}
 
-  // Edges between modules a < b, sorted, with rounded multiplicity and summed weight.
+  // Edges between modules a < b, or from a to b, sorted, with rounded multiplicity and summed weight.
   std::vector<Edge> edges() {
     std::vector<Edge> all;
     for (std::size_t a = 0; a < groups_.size(); ++a) {
@@ -52,10 +52,11 @@ class ModuleGraphBuilder {
     sums_.clear();
     for (Vertex i : *groups_[a])
       for (auto link = graph_.first_link(i); link < graph_.end_link(i); ++link) {
+        if (graph_.multiplicity(link) == 0) continue;
         const std::vector<std::int32_t>& others = modules_of_[graph_.target(link)];
         const double share = 1.0 / (static_cast<double>(modules_of_[i].size()) * static_cast<double>(others.size()));
         for (std::int32_t b : others)
-          if (b > a) add(b, share * static_cast<double>(graph_.multiplicity(link)), share * graph_.weight(link));
+          if (directed ? b != a : b > a) add(b, share * static_cast<double>(graph_.multiplicity(link)), share * graph_.weight(link));
       }
   }
 

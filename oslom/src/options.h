@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "error.h"
+#include "graph.h"
 #include "number_text.h"
 
 namespace oslom {
 
-constexpr const char* version_text = "oslom_undir 0.2.0";
+constexpr const char* version_number = "0.2.0";
 
 struct Options {
   std::string edge_file;
@@ -33,11 +34,10 @@ struct Options {
   bool version = false;
 };
 
-inline const char* help_text() {
-  return
-      "usage: oslom_undir -f FILE (-uw | -w) [options]\n"
+inline std::string help_text() {
+  return std::string("usage: ") + program_name + " -f FILE (-uw | -w) [options]\n"
       "\n"
-      "Finds statistically significant, possibly overlapping communities of an undirected graph and\n"
+      "Finds statistically significant, possibly overlapping communities of " + (directed ? "a directed" : "an undirected") + " graph and\n"
       "writes them to the folder FILE_oslo_files (file tp; tp1, tp2, ... higher levels). The method is OSLOM: Lancichinetti,\n"
       "Radicchi, Ramasco, Fortunato, PLoS ONE 6(4): e18961, 2011.\n"
       "\n"

@@ -21,7 +21,7 @@ struct Parameters {
 
 struct Probabilities {
   Probabilities(const Parameters& parameters, const LogFactorial& log_factorial)
-      : tails(log_factorial), order(parameters.tolerance, log_factorial) {}
+      : tails(log_factorial, !directed), order(parameters.tolerance, log_factorial) {}
   TailMemo tails;
   OrderStatistics order;
 };

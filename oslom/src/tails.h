@@ -5,7 +5,7 @@
 //   hypergeometric  h(x) = C(O,x) C(T-O,k-x) / C(T,k)
 //   exact           p(x) ~ 2^-x / [ (k-x)! (O-x)! (x+h0)! x! ],  h0 = (T-2k-O)/2
 // R(x) = P(X >= x) uses the hypergeometric tail when k*k < T or x lies below the mode, else the
-// exact one. h(x), which spreads a discrete value over an interval, is always hypergeometric.
+// exact one; directed graphs use the hypergeometric only. h(x), which spreads a discrete value over an interval, is always hypergeometric.
 // Every use needs the pair { R(x+1), h(x) }, so that pair is what is computed and remembered.
 //
 // Approach: one exponential for h(x); tails by ratios of successive terms, cut when a term no longer
@@ -20,7 +20,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "graph.h"
+#include "graph_types.h"
 #include "log_factorial.h"
 
 namespace oslom {
@@ -36,7 +36,8 @@ struct Tail {
 
 class TailFormulas {
  public:
-  explicit TailFormulas(const LogFactorial& log_factorial) : lf_(log_factorial) {}
+  // exact: whether the exact formula may be used.
+  explicit TailFormulas(const LogFactorial& log_factorial, bool exact = true) : lf_(log_factorial), exact_(exact) {}
 
   Tail operator()(Stubs x, Stubs k, Stubs O, Stubs T) const {
     const double at = hypergeometric(x, k, O, T);
@@ -52,7 +53,7 @@ class TailFormulas {
   // R(x); before = h(x-1), from which the hypergeometric tail continues.
   double right_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
     if (x > k || x > O) return 0;
-    if (static_cast<double>(k) * static_cast<double>(k) < static_cast<double>(T))
+    if (!exact_ || static_cast<double>(k) * static_cast<double>(k) < static_cast<double>(T))
       return hypergeometric_tail(x, k, O, T, before);
     const Stubs h0 = (T - 2 * k - O) / 2;
     const Stubs low = std::max<Stubs>(0, -h0);
@@ -138,11 +139,12 @@ class TailFormulas {
   }
 
   const LogFactorial& lf_;
+  bool exact_;
 };
 
 class TailMemo {
  public:
-  explicit TailMemo(const LogFactorial& log_factorial) : formulas_(log_factorial), entries_(capacity) {}
+  explicit TailMemo(const LogFactorial& log_factorial, bool exact = true) : formulas_(log_factorial, exact), entries_(capacity) {}
 
   const TailFormulas& formulas() const { return formulas_; }
 

@@ -70,13 +70,19 @@ struct Spread {
   double mean, deviation;
 };
 
-inline Spread degree_spread(const Graph& graph, const Members& vertices) {
-  if (vertices.empty()) return {0, 0};
-  const double count = static_cast<double>(vertices.size());
+inline Spread spread_of(const std::vector<double>& values) {
+  if (values.empty()) return {0, 0};
+  const double count = static_cast<double>(values.size());
   double mean = 0, variance = 0;
-  for (Vertex v : vertices) mean += static_cast<double>(graph.degree(v)) / count;
-  for (Vertex v : vertices) variance += std::pow(static_cast<double>(graph.degree(v)) - mean, 2) / count;
+  for (double value : values) mean += value / count;
+  for (double value : values) variance += std::pow(value - mean, 2) / count;
   return {mean, std::sqrt(variance)};
+}
+
+inline Spread degree_spread(const Graph& graph, const Members& vertices, std::size_t which) {
+  std::vector<double> degrees;
+  for (Vertex v : vertices) degrees.push_back(static_cast<double>(graph.reported_degree(v, which)));
+  return spread_of(degrees);
 }
 
 // Of any level, in vertices of the input graph.
@@ -92,9 +98,14 @@ inline std::string cover_statistics_text(const Modules& modules, Vertex num_vert
 
 // Of level 0.
 inline std::string statistics_text(const Graph& graph, const Modules& modules) {
-  const Spread degrees = degree_spread(graph, homeless_vertices(modules, graph.num_vertices()));
-  return cover_statistics_text(modules, graph.num_vertices()) +
-         "average degree of homeless nodes: " + six_digits(degrees.mean) + " dev: " + six_digits(degrees.deviation) + "\n";
+  const Members homeless = homeless_vertices(modules, graph.num_vertices());
+  std::string text = cover_statistics_text(modules, graph.num_vertices());
+  for (std::size_t which = 0; which < std::size(degree_names); ++which) {
+    const Spread degrees = degree_spread(graph, homeless, which);
+    text += std::string("average ") + degree_names[which] + " of homeless nodes: " + six_digits(degrees.mean) +
+            " dev: " + six_digits(degrees.deviation) + "\n";
+  }
+  return text;
 }
 
 // Every edge once; vertices of graphs of modules are their numbers.
@@ -102,10 +113,10 @@ inline std::string net_text(const Graph& graph) {
   std::string text;
   for (Vertex a = 0; a < graph.num_vertices(); ++a)
     for (auto link = graph.first_link(a); link < graph.end_link(a); ++link) {
-      if (graph.target(link) < a) continue;
+      if (!graph.lists(a, link)) continue;
       text += std::to_string(a) + "\t" + std::to_string(graph.target(link)) + "\t";
       if (graph.weighted()) text += six_digits(graph.weight(link)) + "\t";
-      text += std::to_string(graph.multiplicity(link)) + (graph.weighted() ? "\t\n" : "\n");
+      text += std::to_string(graph.multiplicity(link)) + (graph.weighted() && !directed ? "\t\n" : "\n");
     }
   return text;
 }

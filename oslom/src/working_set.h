@@ -8,7 +8,7 @@
 // Approach: slots are flat arrays; save() and restore() copy them. Keys of slots that are not in the
 // border are not_in_border, so a scan of one array finds the best border vertices. Moving a vertex
 // renews the keys of its neighbours only; the others go stale.
-// Moves keep x, z, K, I and B up to date; matches_recount() computes them afresh (asserted in debug
+// Moves keep links, totals and the border size up to date; matches_recount() computes them afresh (asserted in debug
 // builds after every move).
 #ifndef OSLOM_WORKING_SET_H
 #define OSLOM_WORKING_SET_H
@@ -89,9 +89,7 @@ class WorkingSet {
   double border_key(Slot slot) const { return state_.border_key[slot]; }
   const double* border_keys() const { return state_.border_key.data(); }
 
-  Outside outside() const {
-    return {state_.degree_sum - state_.inside, graph_.total_stubs() - state_.degree_sum, graph_.num_vertices() - size(), state_.border};
-  }
+  Outside outside() const { return state_.totals.outside(graph_, size(), state_.border); }
   ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) const {
     return scores_.test(state_.links[slot], degree_[slot], outside, random);
   }
@@ -123,9 +121,8 @@ class WorkingSet {
 
   void insert(Slot slot) {
     mark(slot);
-    state_.degree_sum += degree_[slot];
-    state_.inside += 2 * state_.links[slot].x;
-    if (state_.links[slot].x > 0) --state_.border;
+    state_.totals.add(degree_[slot], state_.links[slot]);
+    if (state_.links[slot].any()) --state_.border;
     state_.border_key[slot] = not_in_border;
     state_.members.push_back(slot);
     state_.is_member[slot] = 1;
@@ -141,7 +138,7 @@ class WorkingSet {
     while (!orphans_.empty()) {
       const Slot orphan = orphans_.back();
       orphans_.pop_back();
-      if (state_.is_member[orphan] && state_.links[orphan].x == 0 && size() > 1) take_out(orphan);
+      if (state_.is_member[orphan] && !state_.links[orphan].any() && size() > 1) take_out(orphan);
     }
     assert(matches_recount());
   }
@@ -155,7 +152,8 @@ class WorkingSet {
     vertex_.clear(), degree_.clear(), orphans_.clear();
     state_.links.clear(), state_.is_member.clear(), state_.members.clear();
     state_.member_key.clear(), state_.border_key.clear();
-    state_.degree_sum = state_.inside = state_.border = 0;
+    state_.totals = {};
+    state_.border = 0;
     state_.fingerprint = 0;
   }
 
@@ -176,9 +174,8 @@ class WorkingSet {
   void link_neighbours(Slot slot) {
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
-      Links& links = state_.links[slot_for(graph_.target(link))];
-      links.x += graph_.multiplicity(link);
-      if (graph_.weighted()) links.z += graph_.normalised_weight(link);
+      const Slot neighbour = slot_for(graph_.target(link));
+      state_.links[neighbour] += graph_.links_of_target(link);
     }
   }
 
@@ -191,8 +188,7 @@ class WorkingSet {
   void count_member(Slot slot) {
     mark(slot);
     state_.is_member[slot] = 1;
-    state_.degree_sum += degree_[slot];
-    state_.inside += state_.links[slot].x;
+    state_.totals.count(degree_[slot], state_.links[slot]);
   }
 
   void score_all() {
@@ -202,9 +198,9 @@ class WorkingSet {
 
   void renew(Slot slot, const Outside& outside) {
     const Links& links = state_.links[slot];
-    const Stubs degree = degree_[slot];
-    if (state_.is_member[slot]) state_.member_key[slot] = scores_.key(links, degree, outside.without(degree, links.x));
-    else state_.border_key[slot] = links.x > 0 ? scores_.key(links, degree, outside) : not_in_border;
+    const Degree degree = degree_[slot];
+    if (state_.is_member[slot]) state_.member_key[slot] = scores_.key(links, degree, outside.without(degree, links));
+    else state_.border_key[slot] = links.any() ? scores_.key(links, degree, outside) : not_in_border;
   }
 
   void renew_around(Slot slot) {
@@ -219,19 +215,17 @@ class WorkingSet {
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Slot neighbour = slot_for(graph_.target(link));
       Links& links = state_.links[neighbour];
-      if (links.x == 0 && !state_.is_member[neighbour]) ++state_.border;
-      links.x += graph_.multiplicity(link);
-      if (graph_.weighted()) links.z += graph_.normalised_weight(link);
+      if (!links.any() && !state_.is_member[neighbour]) ++state_.border;
+      links += graph_.links_of_target(link);
     }
   }
 
   void take_out(Slot slot) {
     mark(slot);
-    state_.degree_sum -= degree_[slot];
-    state_.inside -= 2 * state_.links[slot].x;
+    state_.totals.remove(degree_[slot], state_.links[slot]);
     state_.members.erase(std::find(state_.members.begin(), state_.members.end(), slot));
     state_.is_member[slot] = 0;
-    if (state_.links[slot].x > 0) ++state_.border;
+    if (state_.links[slot].any()) ++state_.border;
     take_links(slot);
     renew(slot, outside());
     renew_around(slot);
@@ -242,10 +236,9 @@ class WorkingSet {
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Slot neighbour = slot_of_[graph_.target(link)];
       Links& links = state_.links[neighbour];
-      links.x -= graph_.multiplicity(link);
-      if (graph_.weighted()) links.z -= graph_.normalised_weight(link);
-      if (links.x > 0) continue;
-      links.z = 0;
+      links -= graph_.links_of_target(link);
+      if (links.any()) continue;
+      links = {};
       if (state_.is_member[neighbour]) orphans_.push_back(neighbour);
       else --state_.border;
     }
@@ -257,7 +250,8 @@ class WorkingSet {
     std::vector<char> is_member;
     std::vector<double> member_key, border_key;
     std::vector<Slot> members;
-    Stubs degree_sum = 0, inside = 0, border = 0;  // K, I, B
+    GroupTotals totals;  // K, I
+    Stubs border = 0;    // B
     std::uint64_t fingerprint = 0;
   };
 
@@ -265,30 +259,29 @@ class WorkingSet {
   const Scores& scores_;
   StampedMap slot_of_;
   std::vector<Vertex> vertex_;
-  std::vector<Stubs> degree_;
+  std::vector<Degree> degree_;
   std::vector<Slot> orphans_;
   Slot built_size_ = 0;
   State state_, saved_;
 };
 
 inline bool WorkingSet::matches_recount() const {
-  Stubs degree_sum = 0, inside = 0, border = 0, member_count = 0;
+  GroupTotals totals;
+  Stubs border = 0, member_count = 0;
   for (Slot slot = 0; slot < num_slots(); ++slot) {
-    Stubs x = 0;
-    double z = 0;
+    Links links;
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Vertex u = graph_.target(link);
       if (!slot_of_.contains(u) || !state_.is_member[slot_of_[u]]) continue;
-      x += graph_.multiplicity(link);
-      if (graph_.weighted()) z += graph_.normalised_weight(link);
+      links += graph_.links_of_source(link);
     }
-    if (x != state_.links[slot].x || std::fabs(z - state_.links[slot].z) > 1e-9 * (1 + z)) return false;
-    if (!state_.is_member[slot] && (state_.border_key[slot] == not_in_border) != (x == 0)) return false;
-    if (state_.is_member[slot]) degree_sum += degree_[slot], inside += x, ++member_count;
-    else if (x > 0) ++border;
+    if (!nearly_equal(links, state_.links[slot])) return false;
+    if (!state_.is_member[slot] && (state_.border_key[slot] == not_in_border) == links.any()) return false;
+    if (state_.is_member[slot]) totals.count(degree_[slot], links), ++member_count;
+    else if (links.any()) ++border;
   }
-  return degree_sum == state_.degree_sum && inside == state_.inside && border == state_.border && member_count == size();
+  return totals == state_.totals && border == state_.border && member_count == size();
 }
 
 }  // namespace oslom

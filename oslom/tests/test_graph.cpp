@@ -1,6 +1,7 @@
 #include "doctest/doctest.h"
 #include "example_graphs.h"
 #include "module_graph.h"
+#include "subgraph.h"
 
 using namespace oslom;
 using doctest::Approx;

@@ -5,25 +5,19 @@
 // Weighted: r is first conditioned on the vertex being a neighbour of the group, then combined with
 // the probability W that x exponential weights sum to more than z:
 //   score = P(product of two uniforms <= r W) = r W (1 - ln(r W)).
-// Everything that is particular to undirected graphs is in this file and in tails.h: Links (what a
-// vertex shares with a group), Outside (what a group shows to a vertex) and Scores.
-#ifndef OSLOM_SCORES_H
-#define OSLOM_SCORES_H
+// Everything that is particular to undirected graphs is in this folder: Graph, Degree, Links (what a
+// vertex shares with a group), GroupTotals, Outside (what a group shows to a vertex) and Scores.
+#ifndef OSLOM_UNDIRECTED_SCORES_H
+#define OSLOM_UNDIRECTED_SCORES_H
 
 #include <algorithm>
 #include <cmath>
 
 #include "graph.h"
 #include "random.h"
-#include "tails.h"
+#include "weight_tails.h"
 
 namespace oslom {
-
-// The links of one vertex to one group.
-struct Links {
-  Stubs x = 0;   // stubs
-  double z = 0;  // sum of normalised weights, 0 in unweighted graphs
-};
 
 // A group as a vertex outside of it sees it.
 struct Outside {
@@ -32,34 +26,27 @@ struct Outside {
   Stubs vertices;   // Q: number of outside vertices
   Stubs border;     // B: number of them with a link to the group
 
-  // The same after a member of degree k with x stubs inside has been taken out.
-  Outside without(Stubs k, Stubs x) const {
-    return {outgoing + 2 * x - k, total + k, vertices + 1, border + 1};
+  // The same after a member has been taken out.
+  Outside without(Degree k, const Links& links) const {
+    return {outgoing + 2 * links.x - k, total + k, vertices + 1, border + 1};
   }
 };
 
-// A score known up to an interval [score - half, score + half].
-struct ScoreInterval {
-  double score, half;
+// What a group adds up to.
+struct GroupTotals {
+  Stubs degree_sum = 0, inside = 0;  // K, I
+
+  // For every member of a group that is complete, or for members that join or leave one by one.
+  void count(Degree k, const Links& links) { degree_sum += k, inside += links.x; }
+  void add(Degree k, const Links& links) { degree_sum += k, inside += 2 * links.x; }
+  void remove(Degree k, const Links& links) { degree_sum -= k, inside -= 2 * links.x; }
+
+  bool operator==(const GroupTotals& other) const { return degree_sum == other.degree_sum && inside == other.inside; }
+
+  Outside outside(const Graph& graph, Stubs size, Stubs border) const {
+    return {degree_sum - inside, graph.total_stubs() - degree_sum, graph.num_vertices() - size, border};
+  }
 };
-
-// P(sum of x unit exponentials > z): exact to x = 10, Gaussian beyond.
-inline double weight_tail(double z, Stubs x) {
-  if (x <= 0) return 1;
-  if (x > 10) return std::max(smallest_score, 0.5 * std::erfc((z - static_cast<double>(x)) /
-                                                              std::sqrt(2 * static_cast<double>(x))));
-  double sum = 1, term = 1;
-  for (Stubs i = 1; i < x; ++i) sum += term *= z / static_cast<double>(i);
-  return std::max(smallest_score, std::exp(-z) * sum);
-}
-
-// P(product of two uniforms <= p) = W(y,2) with y = -ln p.
-inline double product_tail(double p) { return p * (1 - std::log(p)); }
-
-// Conditioning on being one of B border vertices among Q outside ones, B estimated or counted.
-inline double border_factor(Stubs outsiders, Stubs border) {
-  return static_cast<double>(outsiders + 1) / static_cast<double>(border + 1);
-}
 
 class Scores {
  public:
@@ -68,7 +55,7 @@ class Scores {
   bool weighted() const { return weighted_; }
 
   // Keys order vertices as mid scores do, without the logarithm of weighted scores.
-  double key(const Links& links, Stubs k, const Outside& outside) const {
+  double key(const Links& links, Degree k, const Outside& outside) const {
     const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
     const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
     if (!weighted_) return std::min(r, 1.0);
@@ -84,7 +71,7 @@ class Scores {
   }
 
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
-  double at_step(const Links& links, Stubs k, const Outside& outside, double step) const {
+  double at_step(const Links& links, Degree k, const Outside& outside, double step) const {
     const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
     const double r = std::max(tail.above + step * tail.at, smallest_score);
     if (!weighted_) return std::min(r, 1.0);
@@ -92,20 +79,20 @@ class Scores {
                    weight_tail(links.z, links.x));
   }
 
-  double mid(const Links& links, Stubs k, const Outside& outside) const {
+  double mid(const Links& links, Degree k, const Outside& outside) const {
     return at_step(links, k, outside, 0.5);
   }
 
   // A member is scored as if it were taken out.
-  double member_at_step(const Links& links, Stubs k, const Outside& outside, double step) const {
-    return at_step(links, k, outside.without(k, links.x), step);
+  double member_at_step(const Links& links, Degree k, const Outside& outside, double step) const {
+    return at_step(links, k, outside.without(k, links), step);
   }
-  double member_mid(const Links& links, Stubs k, const Outside& outside) const {
+  double member_mid(const Links& links, Degree k, const Outside& outside) const {
     return member_at_step(links, k, outside, 0.5);
   }
 
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
-  ScoreInterval test(const Links& links, Stubs k, const Outside& outside, Random& random) const {
+  ScoreInterval test(const Links& links, Degree k, const Outside& outside, Random& random) const {
     const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
     const double half = (0.5 + 1e-6 * (random.uniform() - 0.5)) * tail.at;
     const double r = std::max(tail.above + half, smallest_score);
@@ -114,16 +101,27 @@ class Scores {
   }
 
   // For homeless vertices (5.7): the better of topology and weights, topology not conditioned.
-  double homeless(const Links& links, Stubs k, const Outside& outside) const {
+  double homeless(const Links& links, Degree k, const Outside& outside) const {
     const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
     const double r = std::clamp(tail.above + 0.5 * tail.at, smallest_score, 1.0);
     return weighted_ ? std::min(r, weight_tail(links.z, links.x)) : r;
   }
 
-  // For the label pass: one use per state, so nothing is remembered; r and W as in at_step.
-  double fresh_r(Stubs x, Stubs k, Stubs outgoing, Stubs total, double step) const {
-    const Tail tail = tails_.formulas()(x, k, outgoing, total);
-    return std::clamp(tail.above + step * tail.at, smallest_score, 1.0);
+  // For the label pass: a number that grows with the random score of a vertex for another module or
+  // its own, with the border size only estimated; anything above `bound` if that is certain to be
+  // exceeded. One use per state, so nothing is remembered.
+  double label_key(const Links& links, Degree k, const Outside& group, bool own, double bound, Random& random) const {
+    const Stubs x = links.x;
+    const Stubs outgoing = own ? group.outgoing + 2 * x - k : group.outgoing;
+    const Stubs total = group.total + (own ? k : 0);
+    const double bonus = own ? own_bonus : 1;
+    const double w = weighted_ ? weight_tail(links.z, x) : 1;
+    if (0.49 * w > bound && below_expectation(x, k, outgoing, total)) return 2;
+    const double r = fresh_r(x, k, outgoing, total, random.uniform());
+    if (!weighted_) return r * bonus;
+    const Stubs outsiders = group.vertices + (own ? 1 : 0);
+    const Stubs border = std::min(outsiders, outgoing / x + 1);
+    return std::max(std::min(1.0, r * border_factor(outsiders, border)) * bonus, smallest_score) * w;
   }
 
   static double combine(double r, double w) {
@@ -137,8 +135,9 @@ class Scores {
   }
 
  private:
-  static ScoreInterval capped(double score, double half) {
-    return {score, std::min(half, std::min(1 - score, score))};
+  double fresh_r(Stubs x, Stubs k, Stubs outgoing, Stubs total, double step) const {
+    const Tail tail = tails_.formulas()(x, k, outgoing, total);
+    return std::clamp(tail.above + step * tail.at, smallest_score, 1.0);
   }
 
   ScoreInterval weighted_test(double r, double half, const Links& links, const Outside& outside) const {
@@ -158,4 +157,4 @@ class Scores {
 
 }  // namespace oslom
 
-#endif  // OSLOM_SCORES_H
+#endif  // OSLOM_UNDIRECTED_SCORES_H

@@ -8,24 +8,35 @@
 //
 // Requires: no self loops, every edge listed once, a < b, edges sorted by (a,b). Rows are then
 // sorted, so the result of a search does not depend on the order of the lines of a file.
-#ifndef OSLOM_GRAPH_H
-#define OSLOM_GRAPH_H
+#ifndef OSLOM_UNDIRECTED_GRAPH_H
+#define OSLOM_UNDIRECTED_GRAPH_H
 
-#include <cstddef>
-#include <cstdint>
+#include <cmath>
 #include <vector>
+
+#include "graph_types.h"
 
 namespace oslom {
 
-using Vertex = std::int32_t;
-using Stubs = std::int64_t;
-using Members = std::vector<Vertex>;  // a group of vertices, sorted
+constexpr bool directed = false;
+constexpr const char* program_name = "oslom_undir";
+constexpr const char* edges_name = "edges";
+constexpr const char* degree_names[] = {"degree"};
 
-struct Edge {
-  Vertex a, b;
-  Stubs multiplicity;
-  double weight;
+using Degree = Stubs;
+
+// The links of one vertex to another, or to one group.
+struct Links {
+  Stubs x = 0;   // stubs
+  double z = 0;  // sum of normalised weights, 0 in unweighted graphs
+
+  bool any() const { return x > 0; }
+  Links& operator+=(const Links& other) { return x += other.x, z += other.z, *this; }
+  Links& operator-=(const Links& other) { return x -= other.x, z -= other.z, *this; }
 };
+
+// Whether they agree, weights up to rounding.
+inline bool nearly_equal(const Links& a, const Links& b) { return a.x == b.x && std::fabs(a.z - b.z) <= 1e-9 * (1 + a.z); }
 
 class Graph {
  public:
@@ -42,7 +53,8 @@ class Graph {
   Vertex num_vertices() const { return static_cast<Vertex>(degrees_.size()); }
   std::size_t num_edges() const { return targets_.size() / 2; }
   Stubs total_stubs() const { return total_stubs_; }
-  Stubs degree(Vertex v) const { return degrees_[v]; }
+  Degree degree(Vertex v) const { return degrees_[v]; }
+  Stubs reported_degree(Vertex v, std::size_t) const { return degrees_[v]; }  // in statistics, under degree_names
   double strength(Vertex v) const { return weighted_ ? strengths_[v] : static_cast<double>(degrees_[v]); }
 
   // The links of v are first_link(v) .. end_link(v)-1; the other accessors take such an index.
@@ -53,7 +65,13 @@ class Graph {
   double weight(LinkIndex link) const {
     return weighted_ ? weights_[link] : static_cast<double>(multiplicities_[link]);
   }
+  double weight_both_ways(LinkIndex link) const { return weight(link); }
   double normalised_weight(LinkIndex link) const { return normalised_[link]; }  // weighted graphs only
+  // What the row's vertex shares with the target, and the target with the row's vertex.
+  Links links_of_source(LinkIndex link) const { return {multiplicities_[link], weighted_ ? normalised_[link] : 0}; }
+  Links links_of_target(LinkIndex link) const { return links_of_source(link); }
+  // True in one of the two rows of an edge: to go over all edges once.
+  bool lists(Vertex v, LinkIndex link) const { return targets_[link] > v; }
 
  private:
   void count_links(const std::vector<Edge>& edges) {
@@ -108,46 +126,6 @@ class Graph {
   std::vector<double> strengths_;
 };
 
-// Marks on vertices (or modules) that are all cleared at once: a mark counts only if its stamp is
-// the current one. Carries one integer per marked vertex.
-class StampedMap {
- public:
-  explicit StampedMap(std::size_t size) : entries_(size, Entry{0, 0}) {}
-
-  void clear() {
-    if (++stamp_ != 0) return;
-    entries_.assign(entries_.size(), Entry{0, 0});
-    stamp_ = 1;
-  }
-  bool contains(Vertex v) const { return entries_[v].stamp == stamp_; }
-  std::int32_t operator[](Vertex v) const { return entries_[v].value; }
-  void set(Vertex v, std::int32_t value) { entries_[v] = Entry{stamp_, value}; }
-
- private:
-  struct Entry {
-    std::uint32_t stamp;
-    std::int32_t value;
-  };
-  std::uint32_t stamp_ = 1;
-  std::vector<Entry> entries_;
-};
-
-// The graph on `members` with all edges between them; vertex i of it is members[i].
-inline Graph induced_subgraph(const Graph& graph, const Members& members, StampedMap& local) {
-  local.clear();
-  for (std::size_t i = 0; i < members.size(); ++i) local.set(members[i], static_cast<std::int32_t>(i));
-  std::vector<Edge> edges;
-  for (Vertex i = 0; i < static_cast<Vertex>(members.size()); ++i) {
-    const Vertex v = members[i];
-    for (auto link = graph.first_link(v); link < graph.end_link(v); ++link) {
-      const Vertex u = graph.target(link);
-      if (u > v && local.contains(u))
-        edges.push_back({i, local[u], graph.multiplicity(link), graph.weight(link)});
-    }
-  }
-  return Graph(static_cast<Vertex>(members.size()), edges, graph.weighted());
-}
-
 }  // namespace oslom
 
-#endif  // OSLOM_GRAPH_H
+#endif  // OSLOM_UNDIRECTED_GRAPH_H

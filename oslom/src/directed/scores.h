@@ -1,0 +1,166 @@
+// The score of a vertex in a directed graph: how surprising its arcs to and from a group are (section 9
+// of the specification).
+//
+// Arcs from the group and arcs to the group have a tail probability each, hypergeometric:
+//   r_in from (in; k_in, O_out, T_in),  r_out from (out; k_out, O_in, T_out),
+// where O_out arcs leave the group for the T_in in-stubs of the vertices outside, and O_in arrive from
+// their T_out out-stubs. The score is the probability of a product of uniforms as small as r_in r_out
+// or, weighted, as r_in W_in r_out W_out; a vertex without stubs of one direction is judged by the other.
+// The twin of undirected/scores.h: same names, other null model.
+#ifndef OSLOM_DIRECTED_SCORES_H
+#define OSLOM_DIRECTED_SCORES_H
+
+#include <algorithm>
+#include <cmath>
+
+#include "graph.h"
+#include "random.h"
+#include "weight_tails.h"
+
+namespace oslom {
+
+// A group as a vertex outside of it sees it.
+struct Outside {
+  Stubs leaving, total_in;     // O_out, T_in: for the arcs from the group to the vertex
+  Stubs arriving, total_out;   // O_in, T_out: for the arcs from the vertex to the group
+  Stubs vertices;              // Q: number of outside vertices
+  Stubs border;                // B: number of them with an arc to or from the group
+
+  // The same after a member has been taken out.
+  Outside without(const Degree& k, const Links& links) const {
+    const Stubs inside = links.in + links.out;
+    return {leaving + inside - k.out, total_in + k.in, arriving + inside - k.in, total_out + k.out, vertices + 1, border + 1};
+  }
+};
+
+// What a group adds up to.
+struct GroupTotals {
+  Stubs in = 0, out = 0, inside = 0;  // K_in, K_out, I
+
+  // For every member of a group that is complete, or for members that join or leave one by one.
+  void count(const Degree& k, const Links& links) { in += k.in, out += k.out, inside += links.in; }
+  void add(const Degree& k, const Links& links) { in += k.in, out += k.out, inside += links.in + links.out; }
+  void remove(const Degree& k, const Links& links) { in -= k.in, out -= k.out, inside -= links.in + links.out; }
+
+  bool operator==(const GroupTotals& other) const { return in == other.in && out == other.out && inside == other.inside; }
+
+  Outside outside(const Graph& graph, Stubs size, Stubs border) const {
+    return {out - inside, graph.total_stubs() - in, in - inside, graph.total_stubs() - out, graph.num_vertices() - size, border};
+  }
+};
+
+class Scores {
+ public:
+  Scores(bool weighted, TailMemo& tails) : weighted_(weighted), tails_(tails) {}
+
+  bool weighted() const { return weighted_; }
+
+  // Keys order vertices: here they are the mid scores.
+  double key(const Links& links, const Degree& k, const Outside& outside) const { return mid(links, k, outside); }
+  double key_of(double score) const { return score; }
+
+  // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
+  double at_step(const Links& links, const Degree& k, const Outside& outside, double step) const {
+    const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
+    const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
+    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), links, k).score;
+  }
+
+  double mid(const Links& links, const Degree& k, const Outside& outside) const { return at_step(links, k, outside, 0.5); }
+
+  // A member is scored as if it were taken out.
+  double member_at_step(const Links& links, const Degree& k, const Outside& outside, double step) const {
+    return at_step(links, k, outside.without(k, links), step);
+  }
+  double member_mid(const Links& links, const Degree& k, const Outside& outside) const {
+    return member_at_step(links, k, outside, 0.5);
+  }
+
+  // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
+  ScoreInterval test(const Links& links, const Degree& k, const Outside& outside, Random& random) const {
+    const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
+    const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
+    const Side from = side(in, jittered(in, random), factor), to = side(out, jittered(out, random), factor);
+    return combined(from, to, links, k);
+  }
+
+  // For homeless vertices (5.7): the better direction, each the better of topology and weights.
+  double homeless(const Links& links, const Degree& k, const Outside& outside) const {
+    return std::min(homeless_side(tail_in(links, k, outside), k.in, links.in, links.z_in),
+                    homeless_side(tail_out(links, k, outside), k.out, links.out, links.z_out));
+  }
+
+  // For the label pass: the random score of a vertex for another module or its own, with the border
+  // size only estimated. Nothing is remembered: one use per state.
+  double label_key(const Links& links, const Degree& k, const Outside& group, bool own, double, Random& random) const {
+    const Outside outside = own ? group.without(k, links) : group;
+    const Stubs border = std::min(group.vertices, (outside.leaving + outside.arriving) / (links.in + links.out) + 1);
+    const double factor = weighted_ ? border_factor(group.vertices, border) : 1;
+    const Tail in = tails_.formulas()(links.in, k.in, outside.leaving, outside.total_in);
+    const Tail out = tails_.formulas()(links.out, k.out, outside.arriving, outside.total_out);
+    const double step = random.uniform();
+    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), links, k).score * (own ? own_bonus : 1);
+  }
+
+ private:
+  // One direction: r and the half width of its interval.
+  struct Side {
+    double r, half;
+  };
+
+  Tail tail_in(const Links& links, const Degree& k, const Outside& outside) const {
+    return tails_(links.in, k.in, outside.leaving, outside.total_in);
+  }
+  Tail tail_out(const Links& links, const Degree& k, const Outside& outside) const {
+    return tails_(links.out, k.out, outside.arriving, outside.total_out);
+  }
+
+  static double jittered(const Tail& tail, Random& random) { return (0.5 + 1e-6 * (random.uniform() - 0.5)) * tail.at; }
+
+  // `factor` conditions on being in the border, in weighted graphs.
+  static Side side(const Tail& tail, double part, double factor) {
+    const double r = std::max(tail.above + part, smallest_score) * factor;
+    return r > 1 ? Side{1, factor == 1 ? part : smallest_score} : Side{r, part * factor};
+  }
+
+  ScoreInterval combined(const Side& in, const Side& out, const Links& links, const Degree& k) const {
+    if (k.in == 0 && k.out == 0) return {1, 0};
+    if (k.in == 0) return one_direction(out, links.out, links.z_out);
+    if (k.out == 0) return one_direction(in, links.in, links.z_in);
+    const double half = in.r * out.half + in.half * out.r;
+    return weighted_ ? both_weighted(in, out, half, links) : both(in.r * out.r, half);
+  }
+
+  ScoreInterval one_direction(const Side& side, Stubs x, double z) const {
+    if (!weighted_) return capped(side.r, side.half);
+    const double w = weight_tail(z, x);
+    if (side.r <= smallest_score || w <= smallest_score) return {smallest_score, smallest_score};
+    return capped(std::max(product_tail(side.r * w), smallest_score), side.half * w * -std::log(side.r * w));
+  }
+
+  static ScoreInterval both(double product, double half) {
+    if (product <= smallest_score) return {smallest_score, smallest_score};
+    return capped(product_tail(product), half * -std::log(product));
+  }
+
+  static ScoreInterval both_weighted(const Side& in, const Side& out, double half, const Links& links) {
+    const double w_in = weight_tail(links.z_in, links.in), w_out = weight_tail(links.z_out, links.out);
+    if (std::min(std::min(in.r, out.r), std::min(w_in, w_out)) <= smallest_score) return {smallest_score, smallest_score};
+    const double y = -std::log(in.r) - std::log(out.r) - std::log(w_in) - std::log(w_out);
+    const double cube = y * y * y / 6;
+    return capped(std::clamp(std::exp(-y) * (1 + y + y * y / 2 + cube), smallest_score, 1.0), half * cube * w_in * w_out);
+  }
+
+  double homeless_side(const Tail& tail, Stubs k, Stubs x, double z) const {
+    if (k == 0) return 1;
+    const double r = std::clamp(tail.above + 0.5 * tail.at, smallest_score, 1.0);
+    return weighted_ ? std::min(r, weight_tail(z, x)) : r;
+  }
+
+  bool weighted_;
+  TailMemo& tails_;
+};
+
+}  // namespace oslom
+
+#endif  // OSLOM_DIRECTED_SCORES_H

@@ -1,0 +1,43 @@
+// Tails of weights and of products of uniforms, and the scores made of them (section 2.4).
+#ifndef OSLOM_WEIGHT_TAILS_H
+#define OSLOM_WEIGHT_TAILS_H
+
+#include <algorithm>
+#include <cmath>
+
+#include "tails.h"
+
+namespace oslom {
+
+// A score known up to an interval [score - half, score + half].
+struct ScoreInterval {
+  double score, half;
+};
+
+// P(sum of x unit exponentials > z): exact to x = 10, Gaussian beyond.
+inline double weight_tail(double z, Stubs x) {
+  if (x <= 0) return 1;
+  if (x > 10) return std::max(smallest_score, 0.5 * std::erfc((z - static_cast<double>(x)) /
+                                                              std::sqrt(2 * static_cast<double>(x))));
+  double sum = 1, term = 1;
+  for (Stubs i = 1; i < x; ++i) sum += term *= z / static_cast<double>(i);
+  return std::max(smallest_score, std::exp(-z) * sum);
+}
+
+// An interval that stays within 0 and 1.
+inline ScoreInterval capped(double score, double half) { return {score, std::min(half, std::min(1 - score, score))}; }
+
+// P(product of two uniforms <= p) = W(y,2) with y = -ln p.
+inline double product_tail(double p) { return p * (1 - std::log(p)); }
+
+// Conditioning on being one of B border vertices among Q outside ones, B estimated or counted.
+inline double border_factor(Stubs outsiders, Stubs border) {
+  return static_cast<double>(outsiders + 1) / static_cast<double>(border + 1);
+}
+
+// In the label pass the own module counts as this much better.
+constexpr double own_bonus = 0.999;
+
+}  // namespace oslom
+
+#endif  // OSLOM_WEIGHT_TAILS_H

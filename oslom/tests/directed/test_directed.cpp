@@ -1,0 +1,222 @@
+#include <cmath>
+#include <map>
+
+#include "doctest/doctest.h"
+#include "edge_reader.h"
+#include "example_graphs.h"
+#include "level_files.h"
+#include "says.h"
+
+using namespace oslom;
+using doctest::Approx;
+
+namespace {
+
+const LogFactorial log_factorial(20000);
+
+// Random arcs, some answered, some inside blocks of ten vertices.
+std::vector<Edge> random_arcs(Vertex num_vertices, std::size_t count, Random& random) {
+  std::map<std::pair<Vertex, Vertex>, Edge> arcs;
+  while (arcs.size() < count) {
+    const Vertex a = static_cast<Vertex>(random.below(static_cast<std::uint64_t>(num_vertices)));
+    Vertex b = static_cast<Vertex>(random.below(static_cast<std::uint64_t>(num_vertices)));
+    if (random.uniform() < 0.5) b = a / 10 * 10 + static_cast<Vertex>(random.below(10));
+    if (a == b || b >= num_vertices) continue;
+    const Stubs multiplicity = 1 + static_cast<Stubs>(random.below(2));
+    arcs[{a, b}] = {a, b, multiplicity, -std::log(random.uniform())};
+  }
+  std::vector<Edge> sorted;
+  for (const auto& arc : arcs) sorted.push_back(arc.second);
+  return sorted;
+}
+
+// Cliques of arcs in both of whose directions half of the pairs are joined, and a ring between them.
+Graph ring_of_tournaments(Vertex count, Vertex size) {
+  std::vector<Edge> arcs;
+  Random random(3);
+  for (Vertex i = 0; i < count; ++i) {
+    for (Vertex a = i * size; a < (i + 1) * size; ++a)
+      for (Vertex b = i * size; b < a; ++b) {
+        const bool turned = random.uniform() < 0.5;
+        arcs.push_back({turned ? b : a, turned ? a : b, 1, 1.0});
+      }
+    arcs.push_back({i * size, (i + 1) % count * size + 1, 1, 1.0});
+  }
+  return graph_of(count * size, arcs);
+}
+
+// h(x) and its tail by adding up, from the definition.
+double hypergeometric(Stubs x, Stubs k, Stubs O, Stubs T) {
+  if (x < 0 || x > k || x > O || k - x > T - O) return 0;
+  const LogFactorial& f = log_factorial;
+  return std::exp(f(O) - f(x) - f(O - x) + f(T - O) - f(k - x) - f(T - O - k + x) - f(T) + f(k) + f(T - k));
+}
+double mid_r(Stubs x, Stubs k, Stubs O, Stubs T) {
+  double r = hypergeometric(x, k, O, T) / 2;
+  for (Stubs j = x + 1; j <= k; ++j) r += hypergeometric(j, k, O, T);
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("rows hold all arcs, of both directions; totals and weights agree with a double loop") {
+  Random random(51);
+  for (bool weighted : {false, true}) {
+    const std::vector<Edge> arcs = random_arcs(60, 300, random);
+    const Graph graph(60, arcs, weighted);
+    CHECK(graph.num_edges() == 300);
+    Stubs total = 0;
+    std::vector<double> out_strength(60, 0), in_strength(60, 0);
+    for (const Edge& arc : arcs) total += arc.multiplicity, out_strength[arc.a] += arc.weight, in_strength[arc.b] += arc.weight;
+    CHECK(graph.total_stubs() == total);
+    std::size_t listed = 0;
+    for (Vertex v = 0; v < 60; ++v) {
+      Degree degree;
+      for (auto link = graph.first_link(v); link < graph.end_link(v); ++link) {
+        if (link > graph.first_link(v)) CHECK(graph.target(link) > graph.target(link - 1));
+        const Links& links = graph.links_of_source(link);
+        degree.in += links.in, degree.out += links.out;
+        CHECK(graph.links_of_target(link).in == links.out);
+        if (!graph.lists(v, link)) continue;
+        ++listed;
+        const auto arc = std::find_if(arcs.begin(), arcs.end(), [&](const Edge& e) { return e.a == v && e.b == graph.target(link); });
+        REQUIRE(arc != arcs.end());
+        CHECK(graph.multiplicity(link) == arc->multiplicity);
+        if (!weighted) continue;
+        CHECK(graph.weight(link) == arc->weight);
+        const double leaving = out_strength[v] / static_cast<double>(graph.degree(v).out);
+        const double arriving = in_strength[arc->b] / static_cast<double>(graph.degree(arc->b).in);
+        const double mean = static_cast<double>(arc->multiplicity) * 2 / (1 / leaving + 1 / arriving);
+        CHECK(links.z_out == Approx(arc->weight / mean));
+      }
+      CHECK(degree.in == graph.degree(v).in);
+      CHECK(degree.out == graph.degree(v).out);
+    }
+    CHECK(listed == 300);
+  }
+}
+
+TEST_CASE("unweighted scores: product of two hypergeometric tails; one direction alone if the other has no stubs") {
+  TailMemo tails(log_factorial, false);
+  const Scores scores(false, tails);
+  const Outside outside{40, 900, 50, 800, 300, 60};
+  const double r_in = mid_r(3, 6, 40, 900), r_out = mid_r(2, 30, 50, 800);
+  const double product = r_in * r_out;
+  CHECK(scores.mid({3, 2, 0, 0}, {6, 30}, outside) == Approx(product * (1 - std::log(product))).epsilon(1e-4));
+  CHECK(scores.mid({3, 0, 0, 0}, {6, 0}, outside) == Approx(r_in).epsilon(1e-4));
+  CHECK(scores.mid({0, 2, 0, 0}, {0, 30}, outside) == Approx(r_out).epsilon(1e-4));
+  CHECK(scores.homeless({3, 2, 0, 0}, {6, 30}, outside) == Approx(std::min(r_in, r_out)).epsilon(1e-4));
+}
+
+TEST_CASE("weighted scores: four uniforms in both directions, two in one") {
+  TailMemo tails(log_factorial, false);
+  const Scores scores(true, tails);
+  const Outside outside{40, 900, 50, 800, 300, 60};
+  const double factor = 301.0 / 61;
+  const double r_in = std::min(1.0, factor * mid_r(3, 6, 40, 900)), r_out = std::min(1.0, factor * mid_r(2, 30, 50, 800));
+  const double w_in = weight_tail(4.5, 3), w_out = weight_tail(1.5, 2);
+  const double y = -std::log(r_in * r_out * w_in * w_out);
+  CHECK(scores.mid({3, 2, 4.5, 1.5}, {6, 30}, outside) == Approx(weight_tail(y, 4)).epsilon(1e-4));
+  CHECK(scores.mid({3, 0, 4.5, 0}, {6, 0}, outside) == Approx(weight_tail(-std::log(r_in * w_in), 2)).epsilon(1e-4));
+}
+
+TEST_CASE("test intervals stay within 0 and 1 and are centred on the mid score") {
+  Random random(52);
+  for (bool weighted : {false, true}) {
+    TailMemo tails(log_factorial, false);
+    const Scores scores(weighted, tails);
+    for (int trial = 0; trial < 2000; ++trial) {
+      const Degree k{static_cast<Stubs>(random.below(12)), static_cast<Stubs>(random.below(12))};
+      const Links links{static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k.in) + 1)),
+                        static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k.out) + 1)), 2 * random.uniform(), 2 * random.uniform()};
+      const Outside outside{40, 900, 50, 800, 300, 60};
+      const ScoreInterval interval = scores.test(links, k, outside, random);
+      CHECK(interval.score == Approx(scores.mid(links, k, outside)).epsilon(1e-4));
+      CHECK(interval.half >= 0);
+      CHECK(interval.score - interval.half >= 0);
+      CHECK(interval.score + interval.half <= 1);
+    }
+  }
+}
+
+TEST_CASE("moves keep the working set equal to a recount") {
+  Random random(53);
+  for (bool weighted : {false, true}) {
+    Bench bench(Graph(60, random_arcs(60, 300, random), weighted));
+    WorkingSet& set = bench.study.set;
+    for (int trial = 0; trial < 10; ++trial) {
+      set.build(range(static_cast<Vertex>(random.below(30)), 45));
+      for (int i = 0; i < 5; ++i) {
+        const Few best = set.best_border(-1, 5);
+        REQUIRE(best.count > 0);
+        set.insert(best.slot[0]);
+        REQUIRE(set.matches_recount());
+      }
+      while (set.size() > 0) {
+        set.remove(set.members()[random.below(set.members().size())]);
+        REQUIRE(set.matches_recount());
+      }
+    }
+  }
+}
+
+TEST_CASE("what a member shows when it is taken out is what the smaller group shows") {
+  Random random(54);
+  Bench bench(Graph(60, random_arcs(60, 300, random), false));
+  WorkingSet& set = bench.study.set;
+  set.build(range(0, 20));
+  const Outside before = set.outside();
+  Links links;
+  for (auto link = bench.graph.first_link(0); link < bench.graph.end_link(0); ++link)
+    if (bench.graph.target(link) < 20) links += bench.graph.links_of_source(link);
+  const Outside predicted = before.without(bench.graph.degree(0), links);
+  set.build(range(1, 20));
+  const Outside after = set.outside();
+  CHECK(predicted.leaving == after.leaving);
+  CHECK(predicted.arriving == after.arriving);
+  CHECK(predicted.total_in == after.total_in);
+  CHECK(predicted.total_out == after.total_out);
+  CHECK(predicted.vertices == after.vertices);
+}
+
+TEST_CASE("a ring of tournaments: every one, with any seed and number of threads") {
+  const Graph graph = ring_of_tournaments(10, 10);
+  std::vector<Members> expected;
+  for (Vertex i = 0; i < 10; ++i) expected.push_back(range(10 * i, 10 * i + 10));
+  const Parameters parameters;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    HierarchyPlan plan;
+    plan.first.runs = 2;
+    plan.higher_runs = 2;
+    plan.threads = static_cast<int>(seed);
+    const std::vector<Level> levels = Hierarchy(graph, parameters, plan, seed).search();
+    std::vector<Members> found;
+    for (const Module& module : levels[0].result.final_cover) found.push_back(module.members);
+    std::sort(found.begin(), found.end());
+    CHECK(found == expected);
+    REQUIRE(levels[0].next->num_edges() == 10);
+  }
+}
+
+TEST_CASE("the graph of modules and net files: every arc once, both directions") {
+  const Graph graph(4, {{0, 1, 1, 1.5}, {1, 2, 2, 1.0}, {2, 0, 1, 0.5}, {3, 1, 1, 4.0}}, true);
+  const Members left{0, 1}, right{2, 3};
+  const Graph modules = module_graph(graph, {&left, &right});
+  CHECK(net_text(modules) == "0\t1\t1\t2\n1\t0\t4.5\t2\n");
+}
+
+TEST_CASE("reading: arcs both ways are two, self loops leave nothing, many answered arcs are worth a warning") {
+  const InputGraph input = EdgeReader("g", false).read_text("7 1\n1 7\n1 2\n1 2\n9 9\n2 5\n5 1\n");
+  CHECK(input.ids == std::vector<std::int64_t>{1, 2, 5, 7});
+  CHECK(input.graph.num_edges() == 5);
+  REQUIRE(input.warnings.size() == 1);
+  CHECK(says(input.warnings[0], "40 %"));
+  CHECK(EdgeReader("g", false).read_text("1 2\n2 3\n3 1\n").warnings.empty());
+}
+
+TEST_CASE("statistics name both degrees") {
+  const Graph graph(3, {{0, 1, 1, 1}, {0, 2, 1, 1}}, false);
+  const std::string text = statistics_text(graph, {{{0}, 1}, {{1}, 1}, {{2}, 1}});
+  CHECK(says(text, "average in-degree of homeless nodes: 0.666667 dev: 0.471405\n"));
+  CHECK(says(text, "average in+out-degree of homeless nodes: 1.33333 dev: 0.471405\n"));
+}
