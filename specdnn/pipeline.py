@@ -244,7 +244,9 @@ def find_community(job: Job, compact: CompactNetwork, number: int):
             job.log(f"{told(job, classes)}round {number}: {found_words(compact, *found)}")
             return found
         tried = f"--keep {keep:g} and -t {tolerance:g}"
-        job.log(f"{told(job, classes)}round {number}: no significant module spans the layers with {tried}")
+        job.log(
+            f"{told(job, classes)}round {number}: no significant module spans the layers widely enough with {tried}"
+        )
     if number > 1:
         return None
     raise SpecDNNError(
