@@ -253,9 +253,10 @@ def test_progress_is_shown_on_a_terminal_only_and_not_with_quiet(graph):
 
 
 @pytest.mark.parametrize("name, kind", [("karate", "-uw"), ("karate", "-w"), ("ring", "-uw"), ("cave", "-uw")])
-def test_the_number_of_threads_changes_no_byte(oslom, graph, name, kind):
+@pytest.mark.parametrize("runs", [("-r", 4, "-hr", 4, "-louvain", 1), ("-r", 1, "-hr", 1)], ids=["many runs", "one run"])
+def test_the_number_of_threads_changes_no_byte(oslom, graph, name, kind, runs):
     path = graph(name)
-    common = ("-f", path, kind, "-r", 4, "-hr", 4, "-louvain", 1)
+    common = ("-f", path, kind, *runs)
     succeed(oslom(*common, "-threads", 1))
     alone = output(path)
     for threads in (2, 7):

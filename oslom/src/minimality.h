@@ -52,12 +52,16 @@ inline Modules minimal_modules(Study& study, Modules groups, const Random& rando
   for (std::uint64_t round = 0; !groups.empty(); ++round) {
     drop_duplicates(groups);
     prune(groups, study.graph.num_vertices());
+    std::vector<Modules> parts(groups.size());
+    if (round < minimality_rounds)
+      for_each_part(study, groups.size(), [&](std::int64_t index, Study& own) {
+        const std::size_t i = static_cast<std::size_t>(index);
+        parts[i] = better_parts(own, groups[i], random.child(Phase::minimality, round << 32 | i));
+      });
     Modules next;
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      Modules parts;
-      if (round < minimality_rounds) parts = better_parts(study, groups[i], random.child(Phase::minimality, round << 32 | i));
-      if (parts.empty()) minimal.push_back(std::move(groups[i]));
-      else for (Module& part : parts) next.push_back(std::move(part));
+      if (parts[i].empty()) minimal.push_back(std::move(groups[i]));
+      else for (Module& part : parts[i]) next.push_back(std::move(part));
     }
     groups = std::move(next);
   }

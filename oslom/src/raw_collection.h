@@ -7,6 +7,7 @@
 
 #include "collection.h"
 #include "label_pass.h"
+#include "team.h"
 
 namespace oslom {
 
@@ -56,10 +57,14 @@ inline Modules raw_collection(Study& study, const Random& random) {
   if (study.graph.total_stubs() == 0) return good;
   std::vector<Members> discarded;
   const std::vector<Members> raw = LabelPass(study.graph, study.scores, random.child(Phase::label_pass)).run();
+  Modules found(raw.size());
+  for_each_part(study, raw.size(), [&](std::int64_t index, Study& own) {
+    const std::size_t i = static_cast<std::size_t>(index);
+    found[i] = significant_part(own, raw[i], random.child(Phase::raw_group, i));
+  });
   for (std::size_t i = 0; i < raw.size(); ++i) {
-    Module module = significant_part(study, raw[i], random.child(Phase::raw_group, i));
-    if (module.empty()) discarded.push_back(raw[i]);
-    else good.push_back(std::move(module));
+    if (found[i].empty()) discarded.push_back(raw[i]);
+    else good.push_back(std::move(found[i]));
   }
   for (std::uint64_t round = 0; round < 2; ++round)
     merge_discarded(study, discarded, good, random.child(Phase::merge, round));

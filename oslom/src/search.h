@@ -73,13 +73,25 @@ inline Modules louvain_cover(Study& study, const Random& random) {
   return cover_from_groups(study, louvain_partition(study.graph, random.child(Phase::label_pass)), random);
 }
 
+// Work for the calling thread, which the others help with.
+template <typename Work>
+void with_helpers(Team& team, Work work) {
+  Study& study = team.study();
+  study.helpers = &team;
+  work(study);
+  study.helpers = nullptr;
+}
+
 // All covers of a level that are not empty, in the order runs, hint, load, louvain.
 class Covers {
  public:
   Covers(Team& team, const LevelPlan& plan, const Random& random) : team_(team), plan_(plan), random_(random) {}
 
   std::vector<Modules> all() {
-    team_.run(hint_ + 1 + plan_.louvain, [this](std::int64_t index, Study& study) { keep(index, cover(index, study)); });
+    const std::int64_t jobs = hint_ + 1 + plan_.louvain, empty = plan_.hint.empty() ? 1 : 0;
+    const auto job = [this](std::int64_t index, Study& study) { keep(index, cover(index, study)); };
+    if (jobs - empty > 1) team_.run(jobs, job);
+    else with_helpers(team_, [&](Study& study) { for (std::int64_t index = 0; index < jobs; ++index) job(index, study); });
     if (!plan_.load.empty()) found_.push_back({hint_, plan_.load});
     std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.index < b.index; });
     std::vector<Modules> covers;
@@ -127,22 +139,23 @@ inline Modules pooled(Study& study, const std::vector<Modules>& covers, const Ra
   return pool;
 }
 
+inline void finish_level(Study& study, const LevelPlan& plan, const Random& random, LevelResult& result) {
+  const Vertex num_vertices = study.graph.num_vertices();
+  result.final_cover = pooled(study, result.covers, random.child(Phase::pool));
+  if (!plan.keep_homeless) force_homeless(study, result.final_cover, random.child(Phase::homeless, 1));
+  else assign_homeless(study, result.final_cover, Admission::cleaned, random.child(Phase::homeless, 0));
+  if (plan.keep_homeless && plan.level == 0) {
+    result.without_singletons = result.final_cover;
+    force_homeless(study, result.without_singletons, random.child(Phase::homeless, 1));
+    add_singletons(result.without_singletons, num_vertices);
+  }
+  add_singletons(result.final_cover, num_vertices);
+}
+
 inline LevelResult search_level(Team& team, const LevelPlan& plan, const Random& random) {
   LevelResult result;
   result.covers = Covers(team, plan, random).all();
-  Study& study = team.study();
-  result.final_cover = pooled(study, result.covers, random.child(Phase::pool));
-  if (plan.keep_homeless) {
-    assign_homeless(study, result.final_cover, Admission::cleaned, random.child(Phase::homeless, 0));
-    if (plan.level == 0) {
-      result.without_singletons = result.final_cover;
-      force_homeless(study, result.without_singletons, random.child(Phase::homeless, 1));
-      add_singletons(result.without_singletons, study.graph.num_vertices());
-    }
-  } else {
-    force_homeless(study, result.final_cover, random.child(Phase::homeless, 1));
-  }
-  add_singletons(result.final_cover, study.graph.num_vertices());
+  with_helpers(team, [&](Study& study) { finish_level(study, plan, random, result); });
   return result;
 }
 

@@ -26,6 +26,8 @@ struct Probabilities {
   OrderStatistics order;
 };
 
+class Team;
+
 struct Study {
   Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities)
       : graph(the_graph), parameters(the_parameters), probabilities(the_probabilities),
@@ -42,6 +44,7 @@ struct Study {
   WorkingSet set;
   StampedMap map;
   InflationSizes inflation_sizes;
+  Team* helpers = nullptr;  // threads for independent parts of the analysis, if any are free
 };
 
 }  // namespace oslom

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "study.h"
@@ -70,6 +71,16 @@ class Team {
   const LogFactorial& log_factorial_;
   std::vector<std::unique_ptr<Bench>> benches_;
 };
+
+// job(index, study) for the independent parts of one analysis, with the help of other threads if there
+// are any.
+template <typename Job>
+void for_each_part(Study& study, std::size_t count, Job job) {
+  Team* helpers = std::exchange(study.helpers, nullptr);  // parts of parts are done by one thread
+  if (helpers) helpers->run(static_cast<std::int64_t>(count), job);
+  else for (std::size_t index = 0; index < count; ++index) job(static_cast<std::int64_t>(index), study);
+  study.helpers = helpers;
+}
 
 }  // namespace oslom
 

@@ -108,19 +108,22 @@ TEST_CASE("the same seed gives the same result, whatever was analysed before") {
 
 TEST_CASE("the number of threads changes nothing, and every run is reported once") {
   Bench bench(planted(true));
-  std::vector<Modules> covers;
-  for (int threads : {1, 2, 5, 40}) {
-    Team team(bench.graph, bench.parameters, bench.log_factorial, threads);
-    LevelPlan plan = plan_of(12, true);
-    plan.louvain = 2;
-    plan.hint = {range(0, 9), range(20, 30)};
-    std::int64_t reported = 0;
-    plan.progress = [&](std::int64_t, std::int64_t done, std::int64_t) { reported += done; };
-    const LevelResult result = search_level(team, plan, Random(4));
-    CHECK(reported == 14 * 15 / 2);
-    if (threads == 1) covers = result.covers;
-    REQUIRE(result.covers.size() == covers.size());
-    for (std::size_t i = 0; i < covers.size(); ++i) CHECK(member_sets(result.covers[i]) == member_sets(covers[i]));
+  for (std::int64_t runs : {1, 12}) {
+    std::vector<Modules> covers;
+    std::set<Members> final_cover;
+    for (int threads : {1, 2, 5, 40}) {
+      Team team(bench.graph, bench.parameters, bench.log_factorial, threads);
+      LevelPlan plan = plan_of(runs, true);
+      if (runs > 1) plan.louvain = 2, plan.hint = {range(0, 9), range(20, 30)};
+      std::int64_t reported = 0;
+      plan.progress = [&](std::int64_t, std::int64_t done, std::int64_t) { reported += done; };
+      const LevelResult result = search_level(team, plan, Random(4));
+      CHECK(reported == (runs + plan.louvain) * (runs + plan.louvain + 1) / 2);
+      if (threads == 1) covers = result.covers, final_cover = member_sets(result.final_cover);
+      CHECK(member_sets(result.final_cover) == final_cover);
+      REQUIRE(result.covers.size() == covers.size());
+      for (std::size_t i = 0; i < covers.size(); ++i) CHECK(member_sets(result.covers[i]) == member_sets(covers[i]));
+    }
   }
 }
 
