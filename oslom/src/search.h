@@ -19,8 +19,8 @@ namespace oslom {
 using Progress = std::function<void(std::int64_t, std::int64_t, std::int64_t)>;
 
 struct LevelPlan {
-  std::int64_t runs;
-  bool keep_homeless;  // -singlet: homeless vertices join only modules that stay significant
+  std::int64_t runs = 0;
+  bool keep_homeless = false;  // -singlet: homeless vertices join only modules that stay significant
   std::vector<Members> hint;  // -hint: groups that make one more cover, if there are any
   Modules load;               // -load: one more cover as it is
   std::int64_t louvain = 0;   // -louvain: so many more covers from partitions of high modularity
