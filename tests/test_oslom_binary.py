@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -536,6 +537,21 @@ def test_an_old_output_folder_is_replaced_completely(oslom, edges):
     assert len(found(path)) == 8
 
 
+def test_a_full_disk_leaves_the_old_result(graph):
+    path = graph("ring")
+    subprocess.run([BINARY, "-f", path, "-uw"], check=True, stdout=subprocess.DEVNULL)
+    before = output(path)
+    process = subprocess.run(
+        [BINARY, "-f", path, "-uw", "-seed", "2"],
+        capture_output=True,
+        text=True,
+        restore_signals=False,  # a file that grows too large is an error, not the end
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
+    )
+    refuse(process, str(folder(path)), "cannot write", "too large")
+    assert output(path) == before
+
+
 def test_a_folder_with_other_files_is_left_alone(oslom, edges):
     path = edges(CLIQUES)
     folder(path).mkdir()
@@ -592,6 +608,8 @@ def test_an_interrupted_run_leaves_nothing_half_written(oslom, graph, number):
 @pytest.fixture(scope="session")
 def oslom_dir():
     binary = BINARY.with_name("oslom_dir")
+    if not binary.exists():
+        pytest.fail(f"{binary} is not built; run: make -C oslom")
 
     def run(*arguments):
         return subprocess.run([str(binary), *map(str, arguments)], capture_output=True, text=True, timeout=120)
