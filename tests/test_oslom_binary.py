@@ -154,7 +154,7 @@ def test_tp_format_and_other_files(oslom, graph):
     path = graph("karate")
     succeed(oslom("-f", path, "-uw", "-singlet", "-r", 2))
     lines = (folder(path) / "tp").read_text().splitlines()
-    for number, (header, members) in enumerate(zip(lines[::2], lines[1::2])):
+    for number, (header, members) in enumerate(zip(lines[::2], lines[1::2], strict=True)):
         match = re.fullmatch(r"#module (\d+) size: (\d+) bs: (\S+)", header)
         ids = [int(token) for token in members.split()]
         assert members == "".join(f"{vertex} " for vertex in ids)
@@ -254,7 +254,7 @@ def test_progress_is_shown_on_a_terminal_only_and_not_with_quiet(graph):
 
 
 @pytest.mark.parametrize("name, kind", [("karate", "-uw"), ("karate", "-w"), ("ring", "-uw"), ("cave", "-uw")])
-@pytest.mark.parametrize("runs", [("-r", 4, "-hr", 4, "-louvain", 1), ("-r", 1, "-hr", 1)], ids=["many runs", "one run"])
+@pytest.mark.parametrize("runs", [("-r", 4, "-hr", 4, "-louvain", 1), ("-r", 1, "-hr", 1)], ids=["many", "one"])
 def test_the_number_of_threads_changes_no_byte(oslom, graph, name, kind, runs):
     path = graph(name)
     common = ("-f", path, kind, *runs)
@@ -279,11 +279,13 @@ def test_two_runs_in_one_folder_at_once_leave_one_complete_result(graph):
     path = graph("ring")
     alone = {}
     for seed in ("1", "2"):
-        subprocess.run([BINARY, "-f", path, "-uw", "-seed", seed], check=True, stdout=subprocess.DEVNULL, timeout=120)
+        command = [BINARY, "-f", path, "-uw", "-seed", seed]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
         alone[seed] = output(path)
     assert alone["1"] != alone["2"]
     for _ in range(3):
-        both = [subprocess.Popen([BINARY, "-f", path, "-uw", "-seed", seed], stdout=subprocess.DEVNULL) for seed in alone]
+        commands = [[BINARY, "-f", path, "-uw", "-seed", seed] for seed in alone]
+        both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
         assert [process.wait(timeout=120) for process in both] == [0, 0]
         assert output(path) in alone.values()
 
@@ -440,7 +442,7 @@ def test_the_default_seed_is_fixed_and_leaves_no_seed_file(oslom, graph, tmp_pat
         lambda lines: "\n".join(lines + [" ".join(reversed(line.split())) for line in lines]).encode(),
         lambda lines: "\n".join(" ".join(f"{int(id):.6e}" for id in line.split()) for line in lines).encode(),
     ],
-    ids=["crlf", "bom", "commas", "semicolons", "comments", "reversed lines", "reversed ends", "both directions", "reals"],
+    ids=["crlf", "bom", "commas", "semicolons", "comments", "line order", "ends", "both directions", "reals"],
 )
 def test_spelling_does_not_matter(oslom, graph, edges, spell):
     path = graph("karate")

@@ -149,7 +149,7 @@ class EdgeReader : private LineReader {
       answered += std::binary_search(edges.begin(), edges.end(), Edge{edge.b, edge.a, 1, 1}, [](const Edge& p, const Edge& q) {
         return p.a != q.a ? p.a < q.a : p.b < q.b;
       });
-    if (answered * 5 < edges.size()) return;
+    if (answered == 0 || answered * 5 < edges.size()) return;
     warnings_.push_back(name_ + ": " + std::to_string(100 * answered / edges.size()) +
                         " % of the arcs are answered by one back; modules of such graphs are too large and overlap, "
                         "consider oslom_undir");

@@ -212,6 +212,7 @@ TEST_CASE("reading: arcs both ways are two, self loops leave nothing, many answe
   REQUIRE(input.warnings.size() == 1);
   CHECK(says(input.warnings[0], "40 %"));
   CHECK(EdgeReader("g", false).read_text("1 2\n2 3\n3 1\n").warnings.empty());
+  CHECK_THROWS_AS(EdgeReader("g", false).read_text("9 9\n"), Error);
 }
 
 TEST_CASE("statistics name both degrees") {
