@@ -9,6 +9,8 @@ import torch
 
 from specdnn.structures import Split
 
+BATCH_SIZE = 1024  # images at a time
+
 
 @dataclass(frozen=True)
 class ClassMeans:
@@ -22,7 +24,9 @@ class ClassMeans:
 
 
 @torch.no_grad()
-def class_means(network, split: Split, classes: int, normalisation, batch_size=1024, tick=lambda: None) -> ClassMeans:
+def class_means(
+    network, split: Split, classes: int, normalisation, batch_size=BATCH_SIZE, tick=lambda: None
+) -> ClassMeans:
     """Mean activations over `split`, ReLU applied, a channel being the mean over its positions.
 
     Pixels count with their raw intensity in 0..1, whatever the normalisation (mean, standard deviation).

@@ -68,7 +68,7 @@ def run(folder: Folder, argv: list[str]) -> int:
     check_ranges(args)
     if verb == "publish":
         return publish(folder, args)
-    loaded = load_pretrained(folder, args, verb)
+    loaded = load_pretrained(folder, args)
     options = resolve(folder, args, verb, loaded)
     if verb != "evaluate":  # which writes nothing
         checkpoint.check_writable(options.save_dir)
@@ -294,7 +294,7 @@ def check_ranges(args) -> None:
 # ------------------------------------------------------------------------------------------ options
 
 
-def load_pretrained(folder: Folder, args, verb: str) -> Checkpoint | None:
+def load_pretrained(folder: Folder, args) -> Checkpoint | None:
     if args.pretrained is None:
         return None
     loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
@@ -318,22 +318,16 @@ def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Optio
         values.pop(name)
     values["arch"] = loaded.arch if loaded else args.arch or next(iter(folder.architectures))
     values["dataset"] = args.dataset or (loaded.dataset if loaded else "") or folder.dataset.DEFAULT
-    values["cuda"] = torch.cuda.is_available() and not values.pop("no_cuda")
-    values.pop("no_cuda", None)
+    values["cuda"] = not values.pop("no_cuda") and torch.cuda.is_available()
     values["classes"] = wanted_classes(
         specialize, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained
     )
-    values["algo"] = args.algo
-    for stage, (epochs, lr) in {
-        "train": ("epochs", "lr"),
-        "prune": ("brief_epochs", "brief_lr"),
-        "retrain": ("retrain_epochs", "retrain_lr"),
-    }.items():
-        if stage == verb:
-            values[epochs] = values[epochs] if args.epochs is None else args.epochs
-            values[lr] = values[lr] if args.lr is None else args.lr
     values["epochs"] = 20 if args.epochs is None else args.epochs
     values["lr"] = 0.003 if args.lr is None else args.lr
+    stage = {"prune": "brief", "retrain": "retrain"}.get(verb)  # the training that --epochs and --lr mean
+    for name in ("epochs", "lr") if stage else ():
+        if getattr(args, name) is not None:
+            values[f"{stage}_{name}"] = values[name]
     return Options(**values)
 
 
@@ -381,11 +375,17 @@ def print_report(saved: SavedModels) -> int:
             f"nothing to report: no retrained {saved.arch} in {saved.folder}; "
             "run --sweep, or --prune and --retrain first"
         )
-    table = report.markdown_table(rows, parents(found, saved.arch))
-    checkpoint.write(saved.table("md"), table)
-    checkpoint.write(saved.table("csv"), report.csv_table(rows))
+    table = write_tables(saved.table, rows, parents(found, saved.arch))
     print(f"{table}\nwritten to {saved.table('md')} and {saved.table('csv')}")
     return 0
+
+
+def write_tables(named, rows: list[dict], parents_of_rows: list[dict]) -> str:
+    """Write the tables of some rows to the paths `named(ending)`; returns the Markdown."""
+    table = report.markdown_table(rows, parents_of_rows)
+    checkpoint.write(named("md"), table)
+    checkpoint.write(named("csv"), report.csv_table(rows))
+    return table
 
 
 def finished(folder: Path) -> list[dict]:
@@ -405,7 +405,8 @@ def publish(folder: Folder, args) -> int:
     for source in sorted([*args.save_dir.glob("*.json"), *args.save_dir.glob("seed*/*.json")]):
         seed = f"{source.parent.name}." if source.parent != args.save_dir else ""
         checkpoint.write(runs / f"{seed}{source.name}", source.read_bytes())
-    sections = [published_section(folder, arch, finished(runs)) for arch in folder.architectures]
+    found = finished(runs)
+    sections = [published_section(folder, arch, found) for arch in folder.architectures]
     if not any(sections):
         raise SpecDNNError(f"nothing to publish: no finished runs in {args.save_dir} or {runs}")
     checkpoint.write(readme, report.between(text, marker, "\n".join(filter(None, sections))))
@@ -417,7 +418,5 @@ def published_section(folder: Folder, arch: str, found: list[dict]) -> str:
     rows = report.cells(found, arch)
     if not rows:
         return ""
-    table = report.markdown_table(rows, parents(found, arch))
-    checkpoint.write(folder.path / "results" / f"{arch}.md", table)
-    checkpoint.write(folder.path / "results" / f"{arch}.csv", report.csv_table(rows))
+    table = write_tables(SavedModels(folder.path / "results", arch).table, rows, parents(found, arch))
     return f"### {arch}\n\n{report.provenance(rows)}\n\n{table}"

@@ -284,13 +284,13 @@ def found_words(before: CompactNetwork, kept: KeptUnits, run: community.OslomRun
 
 def layers(widths) -> str:
     """Widths without the outputs: `88-7-4`."""
-    return "-".join(str(width) for width in widths[:-1])
+    return checkpoint.joined(widths[:-1])
 
 
 def unit_scores(job: Job, compact: CompactNetwork):
     """(strengths per pair of layers, relevance per layer) of a network for its classes."""
     data = job.data
-    with bar(-(-len(data.train) // 1024), "activations") as shown:
+    with bar(-(-len(data.train) // activations.BATCH_SIZE), "activations") as shown:
         means = activations.class_means(
             compact.network, data.train, len(job.all_classes), data.normalisation, tick=shown.update
         )

@@ -31,10 +31,15 @@ class CompactNetwork:
 def channels_of(network: nn.Module, depth: int) -> np.ndarray:
     """Per unit of a layer the channel of its module (the row of its weight), (units,) int64."""
     layer = network.chain.layers[depth]
-    index = np.arange(layer.units)
-    if depth == network.gathered and hasattr(network, "gather"):
-        index = network.gather.cpu().numpy()
+    index = _gathered(network) if depth == network.gathered else np.arange(layer.units)
     return index // layer.positions
+
+
+def _gathered(network: nn.Module) -> np.ndarray:
+    """What each unit of the layer that may be gathered is gathered from, (units,) int64."""
+    if hasattr(network, "gather"):
+        return network.gather.cpu().numpy()
+    return np.arange(network.chain.layers[network.gathered].units)
 
 
 def cut(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
@@ -65,8 +70,7 @@ def _gather(network: nn.Module, positions: list[np.ndarray]) -> list[int] | None
     None while nothing is cut, so that a whole network has no buffer and loads published weights.
     """
     depth = network.gathered
-    layer, kept = network.chain.layers[depth], positions[depth]
-    index = network.gather.cpu().numpy() if hasattr(network, "gather") else np.arange(layer.units)
+    layer, kept, index = network.chain.layers[depth], positions[depth], _gathered(network)
     if len(kept) == layer.units and not hasattr(network, "gather"):
         return None
     if depth == 0:  # the image itself stays whole
