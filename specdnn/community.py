@@ -1,19 +1,26 @@
-"""Edge file, the oslom program, tp file -> Cover. Knows nodes and edges only.
+"""Graph -> edge file, the oslom program, tp file -> Cover. Knows nodes and edges only.
 
-The program is the one of `oslom/`, built on first use, or any other with the same command line and files
-(`--oslom-bin`, `OSLOM_BIN`).
+`oslom` is the call for any graph in Python, `run_program` what it and the pipeline share. The program is the one of
+`oslom/`, built on first use, or any other with the same command line and files (`--oslom-bin`, `OSLOM_BIN`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import itertools
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
+import networkx
 import numpy as np
 
 from specdnn.structures import Cover, Module, SpecDNNError
@@ -21,6 +28,7 @@ from specdnn.structures import Cover, Module, SpecDNNError
 SOURCE = Path(__file__).resolve().parent.parent / "oslom"
 PROGRAM = SOURCE / "bin" / "oslom_undir"
 HEADER = re.compile(r"#(?:module|group) (\d+) size: (\d+) bs: (\S+)\s*")
+LEAST, MOST = 1e-150, 1e150  # the weights our program takes
 
 
 class OslomError(SpecDNNError):
@@ -36,21 +44,191 @@ class OslomError(SpecDNNError):
 
 @dataclass(frozen=True)
 class OslomRun:
-    """A cover with its evidence: the text of the edge file and of the tp file."""
+    """A cover with its evidence: the text of the edge file and of the tp file, and what went to stderr."""
 
     cover: Cover
     edges: str
     tp: str
+    said: str = ""
 
 
-def edge_text(edges: np.ndarray, strengths: np.ndarray) -> str:
-    """The edge file of edges (E, 2) and strengths (E,): `source target strength`, exact to the last bit."""
-    rows = zip(edges.tolist(), strengths.tolist(), strict=True)
-    return "".join(f"{a} {b} {s!r}\n" for (a, b), s in rows)
+def oslom(
+    graph,
+    *,
+    weighted: bool = True,
+    directed: bool = False,
+    weight: str = "weight",
+    runs: int = 10,
+    higher_runs: int = 50,
+    seed: int = 1,
+    tolerance: float = 0.1,
+    assign_homeless: bool = False,
+    threads: int | None = None,
+    timeout: float | None = None,
+) -> Cover:
+    """The statistically significant modules of a graph; they may overlap (OSLOM, doi:10.1371/journal.pone.0018961).
+
+    `graph` is a networkx graph, whose nodes the cover names; a scipy sparse matrix (N, N), an arc from row to column,
+    whose indices it names; or an edge array (E, 2) or (E, 3) of ids and weights, whose ids it names. Zeros of a matrix
+    are no edges, self loops count as none, and a node without edges is homeless. Weights are those of the third
+    column, the matrix or the edge attribute `weight`, positive; `weighted=False` leaves them aside.
+
+    `runs` are pooled, `higher_runs` at every level above (0: no levels); `tolerance` is the probability below which a
+    module is significant; `assign_homeless` puts homeless nodes into modules by force; `threads` (default: all
+    cores) change no result; `timeout` in seconds. The same graph, its nodes in the same order, and the same `seed`
+    give the same cover. `OSLOM_BIN` may name another program for undirected graphs.
+
+    Raises SpecDNNError for a graph that makes no sense, OslomError for a program that fails, as for bad options.
+    """
+    labels, edges, weights = edge_list(graph, weighted, directed, weight)
+    if not len(edges):
+        return _labelled(Cover(()), labels)  # a file without edges is an error of the program
+    found = run_program(
+        edges,
+        weights,
+        directed=directed,
+        seed=seed,
+        tolerance=tolerance,
+        runs=runs,
+        higher_runs=higher_runs,
+        assign_homeless=assign_homeless,
+        threads=threads,
+        timeout=timeout,
+    )
+    for line in found.said.splitlines():
+        warnings.warn(line, stacklevel=2)
+    return _labelled(found.cover, labels)
+
+
+def _labelled(cover: Cover, labels: Sequence) -> Cover:
+    """The cover in labels instead of positions; who is not in it (no edge told of it) is homeless."""
+    modules = [dataclasses.replace(m, nodes=tuple(labels[k] for k in m.nodes)) for m in cover.modules]
+    there = {k for m in cover.modules for k in m.nodes}
+    alone = [Module((label,), 1.0) for k, label in enumerate(labels) if k not in there]
+    return Cover(tuple(modules + alone), tuple(_labelled(level, labels) for level in cover.levels))
+
+
+def edge_list(graph, weighted: bool, directed: bool, weight: str):
+    """(labels of all nodes, edges (E, 2) as positions among them, weights (E,) or None) of any graph `oslom` takes.
+
+    Every edge is there once, self loops are not. Raises SpecDNNError.
+    """
+    if isinstance(graph, networkx.Graph):
+        labels, rows = _networkx_rows(graph, directed, weight)
+    elif hasattr(graph, "tocoo"):
+        labels, rows = _matrix_rows(graph, directed)
+    else:
+        labels, rows = _array_rows(graph)
+    links: dict[tuple[int, int], float] = {}
+    for a, b, told in rows:
+        if a != b:
+            value = _checked(told, labels[a], labels[b]) if weighted else 1.0
+            first = links.setdefault((a, b) if directed else (min(a, b), max(a, b)), value)
+            if first != value:
+                raise SpecDNNError(_two_weights(labels[a], labels[b], first, value, directed))
+    edges = np.array(list(links), dtype=np.int64).reshape(-1, 2)
+    return labels, edges, np.array(list(links.values())) if weighted else None
+
+
+def _checked(weight, a, b) -> float:
+    """The weight of the edge a, b, if it is one."""
+    if weight is None:
+        raise SpecDNNError(
+            f"edge {a!r}, {b!r} has no weight: give every edge one (networkx: the attribute that weight= names), "
+            "or pass weighted=False"
+        )
+    if not (isinstance(weight, Real) and LEAST <= weight <= MOST):
+        raise SpecDNNError(f"edge {a!r}, {b!r}: a weight must be a number from {LEAST} to {MOST}, got {weight!r}")
+    return float(weight)
+
+
+def _two_weights(a, b, first: float, second: float, directed: bool) -> str:
+    way_out = "" if directed else ", or pass directed=True if they belong to the two directions"
+    return f"edge {a!r}, {b!r} comes with two weights, {first!r} and {second!r}: give it one{way_out}"
+
+
+def _networkx_rows(graph: networkx.Graph, directed: bool, weight: str):
+    if graph.is_multigraph():
+        raise SpecDNNError("a multigraph is not supported: join its parallel edges into those of a Graph or DiGraph")
+    if graph.is_directed() != directed:
+        kind, other = ("undirected", "DiGraph") if directed else ("directed", "Graph")
+        raise SpecDNNError(f"the graph is {kind}: pass directed={not directed}, or a networkx.{other}")
+    labels = list(graph)
+    position = {label: k for k, label in enumerate(labels)}
+    return labels, ((position[a], position[b], told.get(weight)) for a, b, told in graph.edges(data=True))
+
+
+def _matrix_rows(matrix, directed: bool):
+    if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise SpecDNNError(f"the matrix of a graph must be square, got shape {matrix.shape}")
+    entries = matrix.tocoo(copy=True)
+    entries.sum_duplicates()
+    entries.eliminate_zeros()
+    rows = list(zip(entries.row.tolist(), entries.col.tolist(), entries.data.tolist(), strict=True))
+    if not directed:
+        _check_both_halves(rows)
+    return range(matrix.shape[0]), rows
+
+
+def _check_both_halves(rows) -> None:
+    """Every entry has its mirror image; that both are equal is for `edge_list` to see."""
+    there = {(a, b) for a, b, _ in rows}
+    for a, b, value in rows:
+        if (b, a) not in there:
+            raise SpecDNNError(
+                f"the matrix is not symmetric, entry ({a}, {b}) is {value!r} and ({b}, {a}) is 0: pass directed=True, "
+                "or matrix.maximum(matrix.T)"
+            )
+
+
+def _array_rows(graph):
+    array = _edge_array(graph)
+    labels, positions = np.unique(array[:, :2], return_inverse=True)
+    told = array[:, 2].tolist() if array.shape[1] == 3 else [None] * len(array)
+    pairs = positions.reshape(-1, 2).tolist()
+    return [int(label) for label in labels], ((a, b, w) for (a, b), w in zip(pairs, told, strict=True))
+
+
+def _edge_array(graph) -> np.ndarray:
+    array = None
+    with contextlib.suppress(ValueError):  # rows of different lengths
+        array = np.asarray(graph)
+    if array is None or array.ndim != 2 or array.shape[1] not in (2, 3) or array.dtype.kind not in "iuf":
+        got = f"shape {array.shape} of {array.dtype}" if array is not None and array.ndim else type(graph).__name__
+        raise SpecDNNError(
+            "a graph is a networkx graph, a scipy sparse matrix or an array of numbers with one row "
+            f"`id id` or `id id weight` per edge, got {got}"
+        )
+    if array.dtype.kind == "f":
+        _check_ids(array[:, :2])
+    return array
+
+
+def _check_ids(ids: np.ndarray) -> None:
+    """Fractions hold whole numbers up to 2**53 (float64); beyond, two ids may have become one."""
+    bits = np.finfo(ids.dtype).nmant + 1
+    wrong = np.argwhere(~((abs(ids) < 2**bits) & (ids == np.floor(ids))))
+    if len(wrong):
+        row, column = wrong[0]
+        raise SpecDNNError(
+            f"row {row} of the edge array: an id must be a whole number, below 2**{bits} in an array of {ids.dtype}, "
+            f"got {ids[row, column].item()!r}"
+        )
+
+
+def edge_text(edges: np.ndarray, weights: np.ndarray | None = None) -> str:
+    """The edge file of edges (E, 2), with weights (E,) exact to the last bit: `source target weight`.
+
+    Without weights there is no third column: the program would read it as a number of parallel edges.
+    """
+    if weights is None:
+        return "".join(f"{a} {b}\n" for a, b in edges.tolist())
+    rows = zip(edges.tolist(), weights.tolist(), strict=True)
+    return "".join(f"{a} {b} {w!r}\n" for (a, b), w in rows)
 
 
 def read_edges(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """The twin of `edge_text`."""
+    """The twin of `edge_text` with weights."""
     rows = [line.split() for line in text.splitlines()]
     edges = np.array([[int(a), int(b)] for a, b, _ in rows], dtype=np.int64).reshape(-1, 2)
     return edges, np.array([float(s) for _, _, s in rows], dtype=np.float64)
@@ -90,20 +268,43 @@ def _module(index: int, header: str, members: str) -> Module:
     return Module(nodes, significance)
 
 
-def program(chosen: Path | None = None) -> Path:
-    """The program to run: `chosen`, else `OSLOM_BIN`, else our own, built if it is missing.
+def with_scores(cover: Cover, text: str) -> Cover:
+    """The cover with the scores of a tp_scores file: its modules in order, `node score` per member under each header.
+
+    Raises OslomError naming the line and what is wrong with it.
+    """
+    lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if not line.startswith("#")]
+    members = [node for module in cover.modules for node in module.nodes]
+    if len(lines) != len(members):
+        raise OslomError(f"tp_scores file: expected a score for each of {len(members)} members, got {len(lines)}")
+    scores = iter([_score(*line, node) for line, node in zip(lines, members, strict=True)])
+    modules = (dataclasses.replace(m, scores=tuple(itertools.islice(scores, len(m.nodes)))) for m in cover.modules)
+    return dataclasses.replace(cover, modules=tuple(modules))
+
+
+def _score(number: int, line: str, node: int) -> float:
+    told, _, score = line.partition(" ")
+    with contextlib.suppress(ValueError):
+        if told == str(node) and 0 <= float(score) <= 1:
+            return float(score)
+    raise OslomError(f"tp_scores file line {number}: expected '{node} SCORE', a score of 0 to 1, got {line[:60]!r}")
+
+
+def program(chosen: Path | None = None, directed: bool = False) -> Path:
+    """The program to run: `chosen`, else (undirected only) `OSLOM_BIN`, else our own, built if it is missing.
 
     Raises OslomError if it is not there, cannot be executed or cannot be built.
     """
-    named = chosen or os.environ.get("OSLOM_BIN")
+    named = chosen or (None if directed else os.environ.get("OSLOM_BIN"))
     if named:
         found = shutil.which(named) if os.sep not in str(named) else str(named)
         if not found or not os.access(found, os.X_OK) or Path(found).is_dir():
             raise OslomError(f"the OSLOM program {named} is not an executable file: check --oslom-bin or OSLOM_BIN")
         return Path(found).absolute()
-    if not PROGRAM.exists():
+    own = PROGRAM.with_name("oslom_dir") if directed else PROGRAM
+    if not own.exists():
         build()
-    return PROGRAM
+    return own
 
 
 def build() -> None:
@@ -112,43 +313,60 @@ def build() -> None:
     for tool in ("make", compiler):
         if not shutil.which(tool):
             raise OslomError(
-                f"the program oslom_undir must be compiled first, but {tool!r} was not found: "
+                f"the OSLOM programs must be compiled first, but {tool!r} was not found: "
                 "install make and a C++17 compiler (CXX names it), or give another program with --oslom-bin"
             )
     _run(["make", "-C", str(SOURCE)], cwd=SOURCE, timeout=600, failed="compiling oslom failed")
 
 
-def oslom(
+def run_program(
     edges: np.ndarray,
-    strengths: np.ndarray,
+    weights: np.ndarray | None,
     *,
     binary: Path | None = None,
+    directed: bool = False,
     seed: int = 1,
     tolerance: float = 0.1,
     runs: int = 1,
-    timeout: float = 600,
+    higher_runs: int = 0,
+    assign_homeless: bool = False,
+    threads: int | None = None,
+    timeout: float | None = 600,
 ) -> OslomRun:
-    """Run the program on a weighted, undirected graph, one level, homeless nodes left homeless.
+    """Run the program on edges (E, 2) of node ids with positive weights (E,), or None for an unweighted graph.
 
-    `edges` (E, 2) node ids, `strengths` (E,) positive; `tolerance` is the significance level P,
-    `timeout` in seconds. Raises OslomError with the command, the exit code and the last lines of stderr.
+    The options are those of `oslom`. Scores and levels are read where the program leaves them.
+    Raises OslomError with the command, the exit code and the last lines of stderr.
     """
-    executable = program(binary)
-    text = edge_text(edges, strengths)
+    command = [program(binary, directed), "-f", "graph", "-uw" if weights is None else "-w", "-r", runs]
+    command += ["-hr", higher_runs, *([] if assign_homeless else ["-singlet"]), "-seed", seed, "-t", tolerance]
+    command += [] if threads is None else ["-threads", threads]
+    command, text = [str(word) for word in command], edge_text(edges, weights)
     with tempfile.TemporaryDirectory(prefix="specdnn-oslom-") as folder:
         (Path(folder) / "graph").write_text(text)
-        command = [executable, "-f", "graph", "-w", "-r", runs, "-hr", 0, "-singlet", "-seed", seed, "-t", tolerance]
-        command = [str(word) for word in command]
-        _run(command, cwd=folder, timeout=timeout, failed="the OSLOM program failed")
-        tp = _answer(Path(folder) / "graph_oslo_files" / "tp", command)
-    return OslomRun(_known_nodes(read_tp(tp), edges), text, tp)
+        said = _run(command, cwd=folder, timeout=timeout, failed="the OSLOM program failed")
+        answers = _answers(Path(folder) / "graph_oslo_files", command)
+    return OslomRun(_cover(answers, edges), text, answers["tp"], said)
+
+
+def _answers(folder: Path, command) -> dict[str, str]:
+    """Name -> text of the files that make up the cover: tp, and where they are there tp_scores, tp1, tp2, ..."""
+    levels = itertools.takewhile(lambda name: (folder / name).exists(), (f"tp{k}" for k in itertools.count(1)))
+    scores = ["tp_scores"] if (folder / "tp_scores").exists() else []
+    return {name: _answer(folder / name, command) for name in ["tp", *scores, *levels]}
 
 
 def _answer(path: Path, command) -> str:
     try:
         return path.read_text()
     except (OSError, UnicodeDecodeError):
-        raise OslomError("the OSLOM program ended well but left no readable tp file", command, 0) from None
+        raise OslomError(f"the OSLOM program ended well but left no readable {path.name} file", command, 0) from None
+
+
+def _cover(answers: dict[str, str], edges: np.ndarray) -> Cover:
+    cover, *levels = (_known_nodes(read_tp(text), edges) for name, text in answers.items() if name != "tp_scores")
+    cover = dataclasses.replace(cover, levels=tuple(levels))
+    return with_scores(cover, answers["tp_scores"]) if "tp_scores" in answers else cover
 
 
 def _known_nodes(cover: Cover, edges: np.ndarray) -> Cover:
@@ -158,7 +376,8 @@ def _known_nodes(cover: Cover, edges: np.ndarray) -> Cover:
     return cover
 
 
-def _run(command, *, cwd, timeout: float, failed: str) -> None:
+def _run(command, *, cwd, timeout: float | None, failed: str) -> str:
+    """What a program that ended well wrote to stderr."""
     try:
         done = subprocess.run(command, cwd=cwd, timeout=timeout, capture_output=True, text=True, errors="replace")
     except subprocess.TimeoutExpired as error:
@@ -168,3 +387,4 @@ def _run(command, *, cwd, timeout: float, failed: str) -> None:
         raise OslomError(f"{failed}: {error.strerror}", command) from None
     if done.returncode:
         raise OslomError(failed, command, done.returncode, done.stderr)
+    return done.stderr

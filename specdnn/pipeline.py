@@ -265,7 +265,7 @@ def try_community(job: Job, compact: CompactNetwork, scores, keep: float, tolera
     relevance = [r[list(units)] for r, units in zip(seen.relevance, compact.kept.units, strict=True)]
     wanted = target_widths(job, compact, relevance[:-1]) or [1] * len(relevance)
     how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
-    run = community.oslom(seen.edges, seen.strengths, tolerance=tolerance, **how)
+    run = community.run_program(seen.edges, seen.strengths, tolerance=tolerance, **how)
     chosen = selection.class_community(run.cover, seen, wanted)
     if chosen is None or not (may_be_narrow or selection.wide_enough(seen, chosen.nodes, wanted)):
         return None

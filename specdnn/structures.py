@@ -5,6 +5,7 @@ Nothing here imports torch or touches a disk; `Split` and `Dataset` merely carry
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,19 @@ class ClassGraph:
 
 @dataclass(frozen=True)
 class Module:
-    """One community of a cover: its nodes, ascending, and its significance (OSLOM's bs; small is strong)."""
+    """One community of a cover: its nodes in the graph's order, and its significance (OSLOM's bs; small is strong).
 
-    nodes: tuple[int, ...]
+    `scores` has one number per node, how probable links like its own to the rest of the module are by chance (small:
+    firmly inside), or none where nothing was scored: at higher levels, and for a node without edges.
+    """
+
+    nodes: tuple[Hashable, ...]
     significance: float
+    scores: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.scores and len(self.scores) != len(self.nodes):
+            raise ValueError("one score per node, or none")
 
     @property
     def significant(self) -> bool:
@@ -163,16 +173,21 @@ class Module:
 
 @dataclass(frozen=True)
 class Cover:
-    """What OSLOM answers: modules that may overlap, the homeless nodes as modules of one."""
+    """What OSLOM answers: modules that may overlap, the homeless nodes as modules of one.
+
+    `levels` are coarser covers, the first made of these modules, each other one of those before it. A module that
+    is carried over alone has bs 1 there.
+    """
 
     modules: tuple[Module, ...]
+    levels: tuple[Cover, ...] = ()
 
     @property
     def significant(self) -> tuple[Module, ...]:
         return tuple(module for module in self.modules if module.significant)
 
     @property
-    def homeless(self) -> tuple[int, ...]:
+    def homeless(self) -> tuple[Hashable, ...]:
         return tuple(m.nodes[0] for m in self.modules if len(m.nodes) == 1)
 
 

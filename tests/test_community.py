@@ -22,7 +22,7 @@ GOOD_TP = "#module 0 size: 3 bs: 0.02\n0 1 2 \n#module 1 size: 3 bs: 0.03\n3 4 5
 
 
 def run(binary, **options):
-    return community.oslom(EDGES, STRENGTHS, binary=binary, **options)
+    return community.run_program(EDGES, STRENGTHS, binary=binary, **options)
 
 
 # ------------------------------------------------------------------------------------------ edge file
@@ -270,18 +270,18 @@ def planted():
 
 
 def test_the_real_program_finds_planted_groups(real_program):
-    found = community.oslom(*planted(), binary=real_program, seed=1)
+    found = community.run_program(*planted(), binary=real_program, seed=1)
     groups = {m.nodes for m in found.cover.significant}
     assert groups == {tuple(range(start, start + 25)) for start in (0, 25, 50, 75)}
 
 
 def test_the_real_program_answers_the_same_for_the_same_seed(real_program):
     assert (
-        community.oslom(*planted(), binary=real_program, seed=5).tp
-        == community.oslom(*planted(), binary=real_program, seed=5).tp
+        community.run_program(*planted(), binary=real_program, seed=5).tp
+        == community.run_program(*planted(), binary=real_program, seed=5).tp
     )
 
 
 def test_the_real_program_accounts_for_every_node(real_program):
-    cover = community.oslom(*planted(), binary=real_program).cover
+    cover = community.run_program(*planted(), binary=real_program).cover
     assert {node for m in cover.modules for node in m.nodes} == set(range(100))

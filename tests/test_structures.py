@@ -91,6 +91,22 @@ def test_a_homeless_node_is_no_significant_module():
     assert cover.homeless == (4, 7)
 
 
+def test_a_module_has_one_score_per_node_or_none():
+    assert Module(("a", "b"), 0.02, (0.1, 0.2)).scores == (0.1, 0.2)
+    assert Module(("a", "b"), 0.02).scores == ()
+    with pytest.raises(ValueError, match="one score per node"):
+        Module(("a", "b"), 0.02, (0.1,))
+
+
+def test_covers_and_their_levels_are_frozen_and_can_be_compared():
+    above = Cover((Module((1, 2, 4), 0.01),))
+    cover = Cover((Module((1, 2), 0.02), Module((4,), 1.0)), (above,))
+    assert cover == dataclasses.replace(cover) and hash(cover) == hash(dataclasses.replace(cover))
+    assert cover != dataclasses.replace(cover, levels=())
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        cover.levels = ()
+
+
 def test_a_data_set_gives_its_splits_by_name():
     train, validation, test = (Split([None] * n, [0] * n) for n in (3, 2, 1))
     data = Dataset("toy", ("a", "b"), (0.5, 0.5), train, validation, test)
