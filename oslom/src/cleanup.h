@@ -25,8 +25,6 @@ struct Module {
   std::size_t size() const { return members.size(); }
 };
 
-enum class Reach { everywhere, inside };  // whom a cleaned group may contain: anybody, its own members
-
 constexpr int full_passes = 25;
 constexpr int inflation_passes = 3;
 constexpr double good_share = 0.55;
@@ -59,12 +57,11 @@ class Cleaner {
   Module clean(const Members& group, Reach reach, int passes = full_passes) {
     if (hopeless(group, reach)) return {};
     passes = affordable_passes(group.size(), passes);
-    set_.build(group);
-    set_.save();
+    set_.build(group, reach);
     failures_.start(random_);
     Module best;
     for (int done = 0, good = 0; good_enough(good + passes - done, passes); ++done) {
-      if (done > 0) set_.restore();
+      if (done > 0 && set_.saved()) set_.restore();
       if (!one_pass(reach)) continue;
       keep_larger(best);
       if (good_enough(++good, passes)) return best;
@@ -119,16 +116,18 @@ class Cleaner {
         failures_.add(set_.fingerprint());
       }
       if (set_.size() == 0) return false;
+      if (!set_.saved()) set_.save();  // with all that the first test has found out
       set_.remove(worst_member());
     }
   }
 
   Slot worst_member() {
-    const Few few = set_.worst_members(choices);
+    const Few few = set_.worst_members();
+    const Outside outside = set_.outside();
     Slot worst = few.slot[0];
     double largest = -1;
     for (int i = 0; i < few.count; ++i) {
-      const double score = set_.random_member_score(few.slot[i], random_);
+      const double score = set_.random_member_score(few.slot[i], outside, random_);
       if (score > largest) largest = score, worst = few.slot[i];
     }
     return worst;
@@ -136,85 +135,33 @@ class Cleaner {
 
   BorderVerdict test_border(Reach reach) {
     if (reach == Reach::inside && set_.size() == set_.built_size()) return {0, 1};
-    collect_candidates(reach);
-    if (candidates_.empty()) return {0, 1};
+    const Outside outside = set_.outside();
+    collect_candidates(reach, outside);
+    const Count n = study_.graph.weighted() ? outside.border : outside.vertices;
+    CriticalScores& critical = study_.probabilities.order.for_border(n);
+    if (candidates_.empty() || !may_accept(candidates_, critical)) return {0, 1};
+    for (Candidate& candidate : candidates_) {
+      const ScoreInterval interval = set_.test_score(candidate.who, outside, random_);
+      candidate = {interval.score, interval.half, candidate.who};
+    }
     std::sort(candidates_.begin(), candidates_.end(),
               [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
-    const Count n = study_.graph.weighted() ? set_.border() : set_.outside().vertices;
-    return BorderTest(candidates_, study_.probabilities.order.for_border(n), study_.probabilities.order.binomial()).run();
+    return BorderTest(candidates_, critical, study_.probabilities.order.binomial()).run();
   }
 
-  // Section 4.2: the border is walked in order of keys until six exact scores were too large.
-  // An exact score costs less than keeping that order, so whole ranges of keys are looked
-  // at, and what lies behind the sixth miss is dropped afterwards.
-  void collect_candidates(Reach reach) {
-    const Outside outside = set_.outside();
+  // All border vertices, or in a restricted pass all that were members, with a score of at most 100/Q and 0.1. (Section
+  // 4.2 walks the border in the order of scores that may be old, until too many fresh ones are larger.)
+  void collect_candidates(Reach reach, const Outside& outside) {
     set_limits(std::min(100.0 / static_cast<double>(outside.vertices), 0.1));
     candidates_.clear();
-    missed_.clear();
-    gather(-1, limits_.key, reach == Reach::inside ? set_.built_size() : set_.num_slots());
-    offer_gathered(reach, outside);
-    if (missed_.size() > tolerated_misses) return forget_after_misses();
-    if (all_next_missed(reach, outside)) return;
-    double from = limits_.key;
-    for (double to : {limits_.far_key, 1.0}) {
-      if (missed_.size() > tolerated_misses) break;
-      gather(from, to, set_.num_slots());
-      offer_gathered(reach, outside);
-      from = to;
-    }
-    if (missed_.size() > tolerated_misses) forget_after_misses();
+    const Slot end = reach == Reach::inside ? set_.built_size() : set_.num_slots();
+    set_.for_each_key_up_to(limits_.key, end, outside, [&](Slot slot, double key) {
+      candidates_.push_back({study_.scores.score_of(key), 0, slot});
+    });
   }
 
   void set_limits(double largest) {
-    if (limits_.score == largest) return;
-    limits_ = {largest, study_.scores.key_of(largest), study_.scores.key_of(3 * largest)};
-  }
-
-  // Border vertices of the first slots with from < key <= to.
-  void gather(double from, double to, Slot num_slots) {
-    order_.resize(static_cast<std::size_t>(num_slots));
-    const double* scores = set_.border_keys();
-    std::size_t count = 0;
-    for (Slot slot = 0; slot < num_slots; ++slot) {
-      order_[count] = slot;
-      count += static_cast<std::size_t>((scores[slot] > from) & (scores[slot] <= to));
-    }
-    order_.resize(count);
-  }
-
-  void offer_gathered(Reach reach, const Outside& outside) {
-    for (Slot slot : order_)
-      if (!offer(slot, reach, outside)) missed_.push_back(set_.border_key(slot));
-  }
-
-  // Whether the walk ends with the next best vertices by key, as it mostly does.
-  bool all_next_missed(Reach reach, const Outside& outside) {
-    const std::size_t candidates = candidates_.size(), misses = missed_.size();
-    const Few next = set_.best_border(limits_.key, static_cast<int>(tolerated_misses + 1 - misses));
-    for (int i = 0; i < next.count && candidates_.size() == candidates; ++i)
-      if (!offer(next.slot[i], reach, outside)) missed_.push_back(next.score[i]);
-    if (candidates_.size() == candidates) return true;
-    candidates_.resize(candidates);
-    missed_.resize(misses);
-    return false;
-  }
-
-  void forget_after_misses() {
-    const auto last = missed_.begin() + tolerated_misses;
-    std::nth_element(missed_.begin(), last, missed_.end());
-    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
-                                     [&](const Candidate& c) { return set_.border_key(c.who) > *last; }),
-                      candidates_.end());
-  }
-
-  // False if the vertex is a miss. Outsiders that are not allowed are judged by their key.
-  bool offer(Slot slot, Reach reach, const Outside& outside) {
-    if (reach == Reach::inside && slot >= set_.built_size()) return set_.border_key(slot) <= limits_.key;
-    const ScoreInterval interval = set_.test_score(slot, outside, random_);
-    if (interval.score > limits_.score) return false;
-    candidates_.push_back({interval.score, interval.half, slot});
-    return true;
+    if (limits_.score != largest) limits_ = {largest, study_.scores.key_of(largest)};
   }
 
   void keep_larger(Module& best) const {
@@ -229,7 +176,7 @@ class Cleaner {
 
   // The group with a random number of its best neighbours.
   Members grown(const Members& group) {
-    set_.build(group);
+    set_.build_to_grow(group);
     const Stubs size = std::min(study_.inflation_sizes.draw(random_), set_.border());
     for (Stubs i = 0; i < size; ++i) {
       const Slot best = best_neighbour();
@@ -242,32 +189,28 @@ class Cleaner {
   }
 
   Slot best_neighbour() {
-    const Few few = set_.best_border(-1, choices);
+    const Few few = set_.best_border();
+    const Outside outside = set_.outside();
     Slot best = -1;
     double smallest = 1;
     for (int i = 0; i < few.count; ++i) {
-      const double score = set_.random_border_score(few.slot[i], random_);
+      const double score = set_.random_border_score(few.slot[i], outside, random_);
       if (score < smallest) smallest = score, best = few.slot[i];
     }
     return best;
   }
 
-  static constexpr std::size_t tolerated_misses = 5;
-  static constexpr int choices = 5;  // the worst member and the best neighbour are drawn among so many
-
-  // The largest score of a candidate, its key, and the key of three times this score.
+  // The largest score of a candidate, and its key.
   struct Limits {
-    double score, key, far_key;
+    double score, key;
   };
 
   Study& study_;
   WorkingSet& set_;
   Random& random_;
   std::vector<Candidate> candidates_;
-  std::vector<Slot> order_;
-  std::vector<double> missed_;  // keys of vertices whose exact score is too large
   BorderVerdict verdict_{0, 1};
-  Limits limits_{-1, 0, 0};
+  Limits limits_{-1, 0};
   FailedStates failures_;
 };
 

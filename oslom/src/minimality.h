@@ -56,7 +56,8 @@ inline Modules minimal_modules(Study& study, Modules groups, const Random& rando
     if (round < minimality_rounds)
       for_each_part(study, groups.size(), [&](std::int64_t index, Study& own) {
         const std::size_t i = static_cast<std::size_t>(index);
-        parts[i] = better_parts(own, groups[i], random.child(Phase::minimality, round << 32 | i));
+        parts[i] = judged(own, Phase::minimality, groups[i].members, random, round << 32 | i,
+                          [&](const Random& draws) { return better_parts(own, groups[i], draws); });
       });
     Modules next;
     for (std::size_t i = 0; i < groups.size(); ++i) {

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <unordered_map>
 #include <vector>
@@ -81,6 +82,20 @@ class Binomial {
   const LogFactorial& lf_;
 };
 
+// A logarithmic scale of scores: eight steps to a factor of two, from 2^-26 or less to 1/4 or more.
+struct ScoreScale {
+  static constexpr std::size_t steps = 8 * 24;
+
+  static std::size_t step(double score) {
+    std::uint64_t bits;
+    std::memcpy(&bits, &score, sizeof bits);
+    return static_cast<std::size_t>(std::clamp<std::int64_t>(static_cast<std::int64_t>(bits >> 49) - first, 0, steps - 1));
+  }
+
+ private:
+  static constexpr std::int64_t first = 8 * (1023 - 26);  // of 2^-26
+};
+
 // The critical scores of one n: Omega(n,q,s) < xi exactly when s < critical(q).
 class CriticalScores {
  public:
@@ -99,11 +114,26 @@ class CriticalScores {
   double critical(Count q) {
     if (q > n_ || xi_ > 1) return std::numeric_limits<double>::infinity();
     if (xi_ <= 0) return 0;
-    while (static_cast<Count>(scores_.size()) < q) scores_.push_back(solve(static_cast<Count>(scores_.size()) + 1));
+    know(q);
     return scores_[static_cast<std::size_t>(q - 1)];
   }
 
+  // Its step on the scale, jitter included.
+  std::size_t step(Count q) {
+    if (q > n_ || xi_ > 1) return ScoreScale::steps - 1;
+    if (xi_ <= 0) return 0;
+    know(q);
+    return steps_[static_cast<std::size_t>(q - 1)];
+  }
+
  private:
+  void know(Count q) {
+    while (static_cast<Count>(scores_.size()) < q) {
+      scores_.push_back(solve(static_cast<Count>(scores_.size()) + 1));
+      steps_.push_back(static_cast<std::uint8_t>(ScoreScale::step(scores_.back() * (1 + 1e-5))));
+    }
+  }
+
   double solve(Count q) const {
     if (q == 1) return -std::expm1(std::log1p(-xi_) / static_cast<double>(n_));
     double s = scores_.back();  // smaller than the solution
@@ -121,6 +151,7 @@ class CriticalScores {
   double xi_;
   const Binomial& binomial_;
   std::vector<double> scores_;
+  std::vector<std::uint8_t> steps_;
 };
 
 // One thread's critical scores for all n met so far.

@@ -18,7 +18,7 @@ namespace oslom {
 // The phases of the search; every phase has its own stream of random numbers.
 enum class Phase : std::uint64_t {
   level = 1, run, label_pass, raw_group, merge, minimality, subgroups, parts, unions, overlaps, fuse,
-  resolve, homeless, pool, hint, louvain
+  resolve, homeless, pool, hint, louvain, judgements
 };
 
 inline std::uint64_t splitmix64(std::uint64_t& state) {

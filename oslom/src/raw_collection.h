@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "collection.h"
+#include "judgements.h"
 #include "label_pass.h"
 #include "team.h"
 
@@ -13,9 +14,11 @@ namespace oslom {
 
 constexpr std::size_t largest_inflated = 999;
 
-inline Module significant_part(Study& study, const Members& raw, Random random) {
+// What a raw group becomes: one module, or none.
+inline Modules significant_part(Study& study, const Members& raw, Random random) {
   Cleaner cleaner(study, random);
-  return raw.size() <= largest_inflated ? cleaner.inflate(raw) : cleaner.search_and_check(raw);
+  Module module = raw.size() <= largest_inflated ? cleaner.inflate(raw) : cleaner.search_and_check(raw);
+  return module.empty() ? Modules{} : Modules{std::move(module)};
 }
 
 // A label pass over groups: the sets of two or more that belong together.
@@ -57,14 +60,14 @@ inline Modules raw_collection(Study& study, const Random& random) {
   if (study.graph.total_stubs() == 0) return good;
   std::vector<Members> discarded;
   const std::vector<Members> raw = LabelPass(study.graph, study.scores, random.child(Phase::label_pass)).run();
-  Modules found(raw.size());
+  std::vector<Modules> found(raw.size());
   for_each_part(study, raw.size(), [&](std::int64_t index, Study& own) {
     const std::size_t i = static_cast<std::size_t>(index);
-    found[i] = significant_part(own, raw[i], random.child(Phase::raw_group, i));
+    found[i] = judged(own, Phase::raw_group, raw[i], random, i, [&](const Random& draws) { return significant_part(own, raw[i], draws); });
   });
   for (std::size_t i = 0; i < raw.size(); ++i) {
     if (found[i].empty()) discarded.push_back(raw[i]);
-    else good.push_back(std::move(found[i]));
+    else good.push_back(std::move(found[i].front()));
   }
   for (std::uint64_t round = 0; round < 2; ++round)
     merge_discarded(study, discarded, good, random.child(Phase::merge, round));

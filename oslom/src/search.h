@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "homeless.h"
+#include "judgements.h"
 #include "louvain.h"
 #include "overlaps.h"
 #include "team.h"
@@ -154,8 +155,11 @@ inline void finish_level(Study& study, const LevelPlan& plan, const Random& rand
 
 inline LevelResult search_level(Team& team, const LevelPlan& plan, const Random& random) {
   LevelResult result;
+  Judgements judgements(random.child(Phase::judgements));
+  team.use(plan.runs > 1 ? &judgements : nullptr);
   result.covers = Covers(team, plan, random).all();
   with_helpers(team, [&](Study& study) { finish_level(study, plan, random, result); });
+  team.use(nullptr);
   return result;
 }
 

@@ -22,11 +22,12 @@ struct Parameters {
 struct Probabilities {
   Probabilities(const Parameters& parameters, const LogFactorial& log_factorial)
       : tails(log_factorial, !directed), order(parameters.tolerance, log_factorial) {}
-  TailMemo tails;
+  Tails tails;
   OrderStatistics order;
 };
 
 class Team;
+class Judgements;
 
 struct Study {
   Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities)
@@ -44,6 +45,7 @@ struct Study {
   WorkingSet set;
   StampedMap map;
   InflationSizes inflation_sizes;
+  Judgements* judgements = nullptr;  // what other runs found out about the same groups, if there are any
   Team* helpers = nullptr;  // threads for independent parts of the analysis, if any are free
 };
 

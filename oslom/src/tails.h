@@ -18,6 +18,7 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "graph_types.h"
@@ -50,17 +51,26 @@ class TailFormulas {
                     (lf_(T) - lf_(k) - lf_(T - k)));
   }
 
+  // The smallest k with k*k >= T, where the exact formula begins.
+  Stubs exact_from(Stubs T) const {
+    if (!exact_) return std::numeric_limits<Stubs>::max();
+    return static_cast<Stubs>(std::ceil(std::sqrt(static_cast<double>(T))));
+  }
+
+  // Whether R(x) is that of the exact formula.
+  bool uses_exact(Stubs x, Stubs k, Stubs O, Stubs T) const {
+    if (!exact_ || static_cast<double>(k) * static_cast<double>(k) < static_cast<double>(T)) return false;
+    return x >= mode_of(k, O, T, std::max<Stubs>(0, -(T - 2 * k - O) / 2));
+  }
+
   // R(x); before = h(x-1), from which the hypergeometric tail continues.
   double right_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
     if (x > k || x > O) return 0;
-    if (!exact_ || static_cast<double>(k) * static_cast<double>(k) < static_cast<double>(T))
-      return hypergeometric_tail(x, k, O, T, before);
+    if (!uses_exact(x, k, O, T)) return hypergeometric_tail(x, k, O, T, before);
     const Stubs h0 = (T - 2 * k - O) / 2;
     const Stubs low = std::max<Stubs>(0, -h0);
     if (x <= low) return 1;
-    const Stubs mode = mode_of(k, O, T, low);
-    if (x < mode) return hypergeometric_tail(x, k, O, T, before);
-    return std::max(exact_tail(x, mode, low, k, O, h0), smallest_score);
+    return std::max(exact_tail(x, mode_of(k, O, T, low), low, k, O, h0), smallest_score);
   }
 
   double hypergeometric_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
@@ -107,15 +117,23 @@ class TailFormulas {
     return -static_cast<double>(x) * 0.693147180559945309417 - lf_(k - x) - lf_(O - x) - lf_(x + h0) - lf_(x);
   }
 
-  // Sum of p from x on, divided by the sum of all p; everything relative to p(mode).
+  // Sum of p from x on, divided by the sum of all p; x is not below the mode, to which everything is relative.
   double exact_tail(Stubs x, Stubs mode, Stubs low, Stubs k, Stubs O, Stubs h0) const {
-    const Stubs high = std::min(k, O);
-    const Stubs top = std::min(mode, high);
-    const double first = std::exp(log_exact(x, k, O, h0) - log_exact(top, k, O, h0));
+    const Stubs high = std::min(k, O), top = std::min(mode, high);
+    double first = 1;
+    const double below_x = x - top > long_walk ? series_up(top, x - 1, k, O, h0) : walk_up(top, x, k, O, h0, first);
+    if (x - top > long_walk) first = std::exp(log_exact(x, k, O, h0) - log_exact(top, k, O, h0));
     const double tail = first * series_up(x, high, k, O, h0);
-    const double below_x = x > top ? series_up(top, x - 1, k, O, h0) : 0;
-    const double below_top = series_down(top, low, k, O, h0);
-    return tail / (tail + below_x + below_top);
+    return tail / (tail + below_x + series_down(top, low, k, O, h0));
+  }
+
+  // p(from)+...+p(to-1) and, in `term`, p(to), all divided by p(from).
+  static double walk_up(Stubs from, Stubs to, Stubs k, Stubs O, Stubs h0, double& term) {
+    double a = static_cast<double>(k - from), b = static_cast<double>(O - from);
+    double c = 2 * static_cast<double>(from + 1), d = static_cast<double>(from + 1 + h0);
+    double sum = 0;
+    for (Stubs left = to - from; left > 0; --left, a -= 1, b -= 1, c += 2, d += 1) sum += term, term *= a * b / (c * d);
+    return sum;
   }
 
   // p(from)+...+p(to), divided by p(from)
@@ -137,6 +155,8 @@ class TailFormulas {
       sum += term *= c * d / (a * b);
     return sum;
   }
+
+  static constexpr Stubs long_walk = 50;  // beyond it, exponentials are cheaper than steps
 
   const LogFactorial& lf_;
   bool exact_;

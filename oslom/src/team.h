@@ -26,6 +26,9 @@ class Team {
   // The study of the calling thread.
   Study& study() { return bench(0); }
 
+  // From now on all studies use these, or none.
+  void use(Judgements* judgements) { judgements_ = judgements; }
+
   // job(index, study) for 0..count-1, in any order. Of several exceptions one is passed on.
   template <typename Job>
   void run(std::int64_t count, Job job) {
@@ -63,6 +66,7 @@ class Team {
   Study& bench(std::size_t thread) {
     std::unique_ptr<Bench>& bench = benches_[thread];
     if (!bench) bench = std::make_unique<Bench>(graph_, parameters_, log_factorial_);
+    bench->study.judgements = judgements_;
     return bench->study;
   }
 
@@ -70,6 +74,7 @@ class Team {
   const Parameters& parameters_;
   const LogFactorial& log_factorial_;
   std::vector<std::unique_ptr<Bench>> benches_;
+  Judgements* judgements_ = nullptr;
 };
 
 // job(index, study) for the independent parts of one analysis, with the help of other threads if there

@@ -40,7 +40,7 @@ inline std::string scores_text(Study& study, const Modules& modules, const Ids& 
   std::string text;
   for (std::size_t i = 0; i < modules.size(); ++i) {
     text += module_header(i, modules[i]);
-    study.set.build(modules[i].members);
+    study.set.build(modules[i].members, Reach::inside);
     for (Slot slot : study.set.members())
       text += std::to_string(ids[study.set.vertex(slot)]) + " " + six_digits(study.set.exact_member_score(slot)) + "\n";
   }

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
-#include "tails.h"
+#include "tail_table.h"
 
 namespace oslom {
 
@@ -34,6 +35,9 @@ inline double product_tail(double p) { return p * (1 - std::log(p)); }
 inline double border_factor(Stubs outsiders, Stubs border) {
   return static_cast<double>(outsiders + 1) / static_cast<double>(border + 1);
 }
+
+// An alert density above all densities.
+constexpr double never_safe = std::numeric_limits<double>::infinity();
 
 // In the label pass the own module counts as this much better.
 constexpr double own_bonus = 0.999;

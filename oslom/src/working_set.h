@@ -1,13 +1,13 @@
 // A group under analysis together with its border (section 4.1).
 //
 // Every vertex met (member, or outsider with a link to a member) has a slot; members of the group
-// the set was built from have slots 0..built_size()-1. A slot holds the vertex's links to the group
-// and a key that grows with its mid score: in member_key or in border_key. Keys put vertices in an
-// order and decide nothing; whatever is decided is decided by exact scores.
+// the set was built from have slots 0..built_size()-1. A slot holds the vertex's links to the group,
+// and its key, which grows with its mid score. Keys of members are as old as their last change of links:
+// they put members in an order and decide nothing. Keys of outsiders are computed when asked for.
 //
-// Approach: slots are flat arrays; save() and restore() copy them. Keys of slots that are not in the
-// border are not_in_border, so a scan of one array finds the best border vertices. Moving a vertex
-// renews the keys of its neighbours only; the others go stale.
+// Approach: slots are flat arrays; save() and restore() copy them. Moving a vertex renews the keys of its
+// neighbours only. A set whose members may only come back (Reach::inside) has no use for other vertices, but
+// for their number in weighted graphs. While a group grows, keys of the border are kept as well.
 // Moves keep links, totals and the border size up to date; matches_recount() computes them afresh (asserted in debug
 // builds after every move).
 #ifndef OSLOM_WORKING_SET_H
@@ -27,45 +27,60 @@ namespace oslom {
 
 using Slot = std::int32_t;
 
-// The few slots with the smallest (or largest) scores, best first; filled by a scan.
-struct Few {
-  static constexpr int capacity = 6;
-  explicit Few(int at_most) : most(at_most) {}
+enum class Reach { everywhere, inside };  // whom a cleaned group may contain: anybody, its own members
 
-  // Among equal scores the first seen stays ahead.
-  void offer_small(Slot candidate, double value) {
-    if (count == most && value >= score[most - 1]) return;
+// The few slots with the smallest values, best first; filled by a scan.
+struct Few {
+  static constexpr int most = 5;
+
+  bool refuses(double value) const { return count == most && value >= values[most - 1]; }
+
+  // Among equal values the first seen stays ahead.
+  void offer(Slot candidate, double value) {
+    if (refuses(value)) return;
     int place = count < most ? count++ : most - 1;
-    for (; place > 0 && score[place - 1] > value; --place) score[place] = score[place - 1], slot[place] = slot[place - 1];
-    score[place] = value;
+    for (; place > 0 && values[place - 1] > value; --place) values[place] = values[place - 1], slot[place] = slot[place - 1];
+    values[place] = value;
     slot[place] = candidate;
   }
 
-  int most, count = 0;
-  std::array<Slot, capacity> slot;
-  std::array<double, capacity> score;
+  int count = 0;
+  std::array<Slot, most> slot;
+  std::array<double, most> values;
 };
 
 class WorkingSet {
  public:
-  static constexpr double not_in_border = 2;
-
   WorkingSet(const Graph& graph, const Scores& scores)
       : graph_(graph), scores_(scores), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
 
   // The snapshot of a group: keys are fresh.
-  void build(const Members& group) {
+  void build(const Members& group, Reach reach) {
     clear();
-    for (Vertex v : group) state_.members.push_back(add_slot(v));
-    built_size_ = static_cast<Slot>(group.size());
-    for (Slot slot : state_.members) link_neighbours(slot);
-    for (Slot slot : state_.members) count_member(slot);
-    state_.border = static_cast<Stubs>(vertex_.size() - state_.members.size());
-    score_all();
+    for (Vertex v : group) add_slot(v);
+    built_size_ = num_slots();
+    knows_border_ = reach == Reach::everywhere || graph_.weighted();
+    for (Slot slot = 0; slot < built_size_; ++slot) link_neighbours(slot);
+    for (Slot slot = 0; slot < built_size_; ++slot) enter(slot), state_.totals.count(degree_[slot], state_.links[slot]);
+    state_.border = num_slots() - built_size_;
+    for (Slot slot = built_size_; slot < num_slots(); ++slot) state_.alert[slot] = never_safe;
+    const Outside now = outside();
+    state_.least_outgoing = Scores::outgoing(now);
+    least_factor_ = border_factor(now.vertices, num_slots());
+    for (Slot slot : state_.members) bound_member(slot, now);
     assert(matches_recount());
   }
 
-  void save() { saved_ = state_; }
+  // A set that vertices may be inserted into.
+  void build_to_grow(const Members& group) {
+    build(group, Reach::everywhere);
+    const Outside now = outside();
+    for (Slot slot = 0; slot < num_slots(); ++slot) border_key_.push_back(is_member(slot) ? no_key : key(slot, now));
+  }
+
+  // The state to come back to.
+  void save() { saved_ = state_, has_saved_ = true; }
+  bool saved() const { return has_saved_; }
 
   // Back to the saved state; no vertex may have been inserted since.
   void restore() {
@@ -77,58 +92,74 @@ class WorkingSet {
   Stubs size() const { return static_cast<Stubs>(state_.members.size()); }
   Slot built_size() const { return built_size_; }
   Slot num_slots() const { return static_cast<Slot>(vertex_.size()); }
-  bool whole_graph() const { return size() == graph_.num_vertices(); }
   Stubs border() const { return state_.border; }
   // Equal for equal sets of members, as far as 64 bits can tell.
   std::uint64_t fingerprint() const { return state_.fingerprint; }
   const std::vector<Slot>& members() const { return state_.members; }
   Vertex vertex(Slot slot) const { return vertex_[slot]; }
-  double exact_member_score(Slot slot) const {
-    return scores_.member_mid(state_.links[slot], degree_[slot], outside());
-  }
-  double border_key(Slot slot) const { return state_.border_key[slot]; }
-  const double* border_keys() const { return state_.border_key.data(); }
+  bool is_member(Slot slot) const { return state_.place[slot] >= 0; }
+  bool in_border(Slot slot) const { return !is_member(slot) && state_.links[slot].any(); }
+  double exact_member_score(Slot slot) const { return scores_.member_mid(state_.links[slot], degree_[slot], outside()); }
 
+  // What the group shows to the vertices outside; the calls below that take it want it fresh.
   Outside outside() const { return state_.totals.outside(graph_, size(), state_.border); }
-  ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) const {
-    return scores_.test(state_.links[slot], degree_[slot], outside, random);
+  // Of an outsider; keys above `bound` need not be right.
+  double key(Slot slot, const Outside& outside, double bound = 2) {
+    return scores_.key(state_.links[slot], degree_[slot], weight_part(slot), outside, bound);
   }
-  double random_member_score(Slot slot, Random& random) const {
-    return scores_.member_at_step(state_.links[slot], degree_[slot], outside(), random.uniform());
+  // visit(slot, key) for all outsiders before `end` whose key is at most `bound`. The bound may not grow while members
+  // leave: what is far above it is not looked at again before the group has become sparse enough.
+  template <typename Visit>
+  void for_each_key_up_to(double bound, Slot end, const Outside& outside, Visit visit) {
+    state_.least_outgoing = std::min(state_.least_outgoing, Scores::outgoing(outside));
+    const double density = Scores::density(state_.least_outgoing, outside);
+    for (Slot slot = 0; slot < end; ++slot) {
+      if (state_.alert[slot] < density) continue;
+      const double key = this->key(slot, outside, bound);
+      if (key <= bound) visit(slot, key);
+      else state_.alert[slot] = scores_.alert_density(key, state_.links[slot], degree_[slot], outside, least_factor_, bound);
+    }
   }
-  double random_border_score(Slot slot, Random& random) const {
-    return scores_.at_step(state_.links[slot], degree_[slot], outside(), random.uniform());
+  ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) {
+    return scores_.test(state_.links[slot], degree_[slot], weight_part(slot), outside, random);
+  }
+  double random_member_score(Slot slot, const Outside& outside, Random& random) {
+    return scores_.member_at_step(state_.links[slot], degree_[slot], weight_part(slot), outside, random.uniform());
+  }
+  double random_border_score(Slot slot, const Outside& outside, Random& random) {
+    return scores_.at_step(state_.links[slot], degree_[slot], weight_part(slot), outside, random.uniform());
   }
 
-  // The members with the largest keys (as negative numbers in Few::score).
-  Few worst_members(int most) const {
-    Few few(most);
-    for (Slot slot : state_.members) few.offer_small(slot, -state_.member_key[slot]);
+  // The members with the largest keys (as negative numbers in Few::values). Of keys that are known by an upper bound
+  // only those that matter are computed.
+  Few worst_members() {
+    Few few;
+    for (Slot slot : state_.members)
+      if (state_.key_known[slot]) few.offer(slot, -state_.member_key[slot]);
+    const Outside now = outside();
+    for (Slot slot : state_.members) {
+      if (state_.key_known[slot] || few.refuses(-state_.member_key[slot])) continue;
+      renew_member(slot, now);
+      few.offer(slot, -state_.member_key[slot]);
+    }
     return few;
   }
-  // The border vertices with the smallest keys above `from`.
-  Few best_border(double from, int most) const {
-    Few few(most);
-    double bound = 1;
-    for (Slot slot = 0; slot < num_slots(); ++slot) {
-      const double score = state_.border_key[slot];
-      if (!((score > from) & (score <= bound))) continue;
-      few.offer_small(slot, score);
-      if (few.count == most) bound = few.score[most - 1];
-    }
+  // The border vertices with the smallest keys, in a set built to grow.
+  Few best_border() const {
+    Few few;
+    for (Slot slot = 0; slot < num_slots(); ++slot)
+      if (border_key_[slot] <= 1) few.offer(slot, border_key_[slot]);
     return few;
   }
 
   void insert(Slot slot) {
-    mark(slot);
     state_.totals.add(degree_[slot], state_.links[slot]);
     if (state_.links[slot].any()) --state_.border;
-    state_.border_key[slot] = not_in_border;
-    state_.members.push_back(slot);
-    state_.is_member[slot] = 1;
+    enter(slot);
+    border_key_[slot] = no_key;
     add_links(slot);
-    renew(slot, outside());
-    renew_around(slot);
+    bound_member(slot, outside());
+    renew_touched();
     assert(matches_recount());
   }
 
@@ -138,7 +169,7 @@ class WorkingSet {
     while (!orphans_.empty()) {
       const Slot orphan = orphans_.back();
       orphans_.pop_back();
-      if (state_.is_member[orphan] && !state_.links[orphan].any() && size() > 1) take_out(orphan);
+      if (is_member(orphan) && !state_.links[orphan].any() && size() > 1) take_out(orphan);
     }
     assert(matches_recount());
   }
@@ -147,14 +178,17 @@ class WorkingSet {
   bool matches_recount() const;
 
  private:
+  static constexpr double no_key = 2, unknown = -1;
+  static constexpr double not_in_border = -1;  // an alert density that is below all
+
   void clear() {
     slot_of_.clear();
-    vertex_.clear(), degree_.clear(), orphans_.clear();
-    state_.links.clear(), state_.is_member.clear(), state_.members.clear();
-    state_.member_key.clear(), state_.border_key.clear();
+    vertex_.clear(), degree_.clear(), border_key_.clear(), orphans_.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_known.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
+    has_saved_ = false;
   }
 
   Slot add_slot(Vertex v) {
@@ -163,83 +197,112 @@ class WorkingSet {
     vertex_.push_back(v);
     degree_.push_back(graph_.degree(v));
     state_.links.push_back({});
-    state_.is_member.push_back(0);
+    state_.place.push_back(-1);
     state_.member_key.push_back(0);
-    state_.border_key.push_back(not_in_border);
+    state_.key_known.push_back(0);
+    state_.alert.push_back(not_in_border);
+    if (graph_.weighted()) state_.weight_part.push_back(unknown);
     return slot;
   }
-
-  Slot slot_for(Vertex v) { return slot_of_.contains(v) ? slot_of_[v] : add_slot(v); }
 
   void link_neighbours(Slot slot) {
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
-      const Slot neighbour = slot_for(graph_.target(link));
-      state_.links[neighbour] += graph_.links_of_target(link);
+      const Vertex u = graph_.target(link);
+      if (slot_of_.contains(u)) state_.links[slot_of_[u]] += graph_.links_of_target(link);
+      else if (knows_border_) state_.links[add_slot(u)] += graph_.links_of_target(link);
     }
   }
 
-  // A member more or less: every slot has its own pattern of bits.
+  // A member more or less. Every slot has its own pattern of bits in the fingerprint.
+  void enter(Slot slot) {
+    state_.place[slot] = static_cast<Slot>(size());
+    state_.alert[slot] = not_in_border;
+    state_.members.push_back(slot);
+    mark(slot);
+  }
+  void leave(Slot slot) {
+    const Slot last = state_.members.back();
+    state_.members[state_.place[slot]] = last;
+    state_.place[last] = state_.place[slot];
+    state_.members.pop_back();
+    state_.place[slot] = -1;
+    mark(slot);
+  }
   void mark(Slot slot) {
     std::uint64_t pattern = static_cast<std::uint64_t>(slot);
     state_.fingerprint ^= splitmix64(pattern);
   }
 
-  void count_member(Slot slot) {
-    mark(slot);
-    state_.is_member[slot] = 1;
-    state_.totals.count(degree_[slot], state_.links[slot]);
+  // Computed once for every change of the links.
+  double weight_part(Slot slot) {
+    if (!graph_.weighted()) return 1;
+    double& w = state_.weight_part[slot];
+    return w == unknown ? w = scores_.weight_part(state_.links[slot]) : w;
   }
 
-  void score_all() {
+  void renew_member(Slot slot, const Outside& outside) {
+    state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), outside);
+    state_.key_known[slot] = 1;
+  }
+  void bound_member(Slot slot, const Outside& outside) {
+    state_.member_key[slot] = scores_.member_key_bound(state_.links[slot], degree_[slot], outside);
+    state_.key_known[slot] = 0;
+  }
+
+  void renew_touched() {
     const Outside now = outside();
-    for (Slot slot = 0; slot < num_slots(); ++slot) renew(slot, now);
+    for (Slot slot : touched_) {
+      if (is_member(slot)) bound_member(slot, now);
+      else border_key_[slot] = state_.links[slot].any() ? key(slot, now) : no_key;
+    }
   }
 
-  void renew(Slot slot, const Outside& outside) {
-    const Links& links = state_.links[slot];
-    const Degree degree = degree_[slot];
-    if (state_.is_member[slot]) state_.member_key[slot] = scores_.key(links, degree, outside.without(degree, links));
-    else state_.border_key[slot] = links.any() ? scores_.key(links, degree, outside) : not_in_border;
-  }
-
-  void renew_around(Slot slot) {
-    const Outside now = outside();
-    const Vertex v = vertex_[slot];
-    for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link)
-      renew(slot_of_[graph_.target(link)], now);
+  // Fewer links make a key larger, but lighter links may make it smaller.
+  void links_changed(Slot slot) {
+    if (!graph_.weighted()) return;
+    state_.weight_part[slot] = unknown;
+    if (!is_member(slot)) state_.alert[slot] = never_safe;
   }
 
   void add_links(Slot slot) {
+    touched_.clear();
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
-      const Slot neighbour = slot_for(graph_.target(link));
+      const Vertex u = graph_.target(link);
+      if (!slot_of_.contains(u)) add_slot(u), border_key_.push_back(no_key);
+      const Slot neighbour = slot_of_[u];
       Links& links = state_.links[neighbour];
-      if (!links.any() && !state_.is_member[neighbour]) ++state_.border;
+      if (!links.any() && !is_member(neighbour)) ++state_.border;
       links += graph_.links_of_target(link);
+      links_changed(neighbour);
+      touched_.push_back(neighbour);
     }
   }
 
   void take_out(Slot slot) {
-    mark(slot);
     state_.totals.remove(degree_[slot], state_.links[slot]);
-    state_.members.erase(std::find(state_.members.begin(), state_.members.end(), slot));
-    state_.is_member[slot] = 0;
-    if (state_.links[slot].any()) ++state_.border;
+    leave(slot);
+    if (state_.links[slot].any()) ++state_.border, state_.alert[slot] = never_safe;
     take_links(slot);
-    renew(slot, outside());
-    renew_around(slot);
+    renew_touched();
   }
 
   void take_links(Slot slot) {
+    touched_.clear();
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
-      const Slot neighbour = slot_of_[graph_.target(link)];
+      const Vertex u = graph_.target(link);
+      if (!slot_of_.contains(u)) continue;
+      const Slot neighbour = slot_of_[u];
       Links& links = state_.links[neighbour];
       links -= graph_.links_of_target(link);
+      links_changed(neighbour);
+      if (is_member(neighbour)) touched_.push_back(neighbour);
       if (links.any()) continue;
       links = {};
-      if (state_.is_member[neighbour]) orphans_.push_back(neighbour);
+      state_.alert[neighbour] = not_in_border;
+      if (is_member(neighbour)) orphans_.push_back(neighbour);
       else --state_.border;
     }
   }
@@ -247,11 +310,15 @@ class WorkingSet {
   // What moves change. All vectors but members have one entry per slot.
   struct State {
     std::vector<Links> links;
-    std::vector<char> is_member;
-    std::vector<double> member_key, border_key;
+    std::vector<Slot> place;  // in members; -1 for outsiders
+    std::vector<double> member_key;   // or an upper bound of it
+    std::vector<char> key_known;
+    std::vector<double> alert;        // the density down to which an outsider's key is above the bound
+    std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;
     GroupTotals totals;  // K, I
     Stubs border = 0;    // B
+    Stubs least_outgoing = 0;
     std::uint64_t fingerprint = 0;
   };
 
@@ -260,9 +327,13 @@ class WorkingSet {
   StampedMap slot_of_;
   std::vector<Vertex> vertex_;
   std::vector<Degree> degree_;
-  std::vector<Slot> orphans_;
+  std::vector<double> border_key_;  // of a set built to grow
+  std::vector<Slot> orphans_, touched_;
   Slot built_size_ = 0;
+  bool knows_border_ = true;
+  double least_factor_ = 0;
   State state_, saved_;
+  bool has_saved_ = false;
 };
 
 inline bool WorkingSet::matches_recount() const {
@@ -273,13 +344,12 @@ inline bool WorkingSet::matches_recount() const {
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Vertex u = graph_.target(link);
-      if (!slot_of_.contains(u) || !state_.is_member[slot_of_[u]]) continue;
-      links += graph_.links_of_source(link);
+      if (slot_of_.contains(u) && is_member(slot_of_[u])) links += graph_.links_of_source(link);
     }
     if (!nearly_equal(links, state_.links[slot])) return false;
-    if (!state_.is_member[slot] && (state_.border_key[slot] == not_in_border) == links.any()) return false;
-    if (state_.is_member[slot]) totals.count(degree_[slot], links), ++member_count;
+    if (is_member(slot)) totals.count(degree_[slot], links), ++member_count;
     else if (links.any()) ++border;
+    if (is_member(slot) && state_.members[state_.place[slot]] != slot) return false;
   }
   return totals == state_.totals && border == state_.border && member_count == size();
 }

@@ -21,7 +21,7 @@ TEST_CASE("tails of exponential sums: vectors") {
 }
 
 TEST_CASE("weighted mid scores: vectors") {
-  TailMemo tails(log_factorial);
+  Tails tails(log_factorial);
   const Scores scores(true, tails);
   const Outside outside{50, 3000, 900, 60};
   CHECK(scores.mid({4, 9.0}, 10, outside) == Approx(2.9933903e-05).epsilon(1e-5));
@@ -29,7 +29,7 @@ TEST_CASE("weighted mid scores: vectors") {
 }
 
 TEST_CASE("the test interval is centred on the mid score") {
-  TailMemo tails(log_factorial);
+  Tails tails(log_factorial);
   Random random(4);
   for (bool weighted : {false, true}) {
     const Scores scores(weighted, tails);
@@ -46,7 +46,7 @@ TEST_CASE("the test interval is centred on the mid score") {
 }
 
 TEST_CASE("unweighted: the test interval spans R(x+1) to R(x)") {
-  TailMemo tails(log_factorial);
+  Tails tails(log_factorial);
   const Scores scores(false, tails);
   Random random(5);
   const Tail tail = tails(3, 10, 60, 2000);
@@ -56,14 +56,14 @@ TEST_CASE("unweighted: the test interval spans R(x+1) to R(x)") {
 }
 
 TEST_CASE("a member is scored as if it were taken out") {
-  TailMemo tails(log_factorial);
+  Tails tails(log_factorial);
   const Scores scores(true, tails);
   const Outside outside{60, 2000, 800, 120}, without{60 + 2 * 6 - 10, 2010, 801, 121};
   CHECK(scores.member_mid({6, 7.5}, 10, outside) == scores.mid({6, 7.5}, 10, without));
 }
 
 TEST_CASE("keys order vertices as mid scores do, and key_of translates") {
-  TailMemo tails(log_factorial);
+  Tails tails(log_factorial);
   Random random(6);
   for (bool weighted : {false, true}) {
     const Scores scores(weighted, tails);
@@ -78,7 +78,7 @@ TEST_CASE("keys order vertices as mid scores do, and key_of translates") {
 }
 
 TEST_CASE("homeless scores are not conditioned on the border") {
-  TailMemo tails(log_factorial);
+  Tails tails(log_factorial);
   const Scores plain(false, tails), weighted(true, tails);
   const Outside outside{60, 2000, 800, 0};
   const double r = plain.homeless({3, 0}, 10, outside);

@@ -51,43 +51,57 @@ struct GroupTotals {
 
 class Scores {
  public:
-  Scores(bool weighted, TailMemo& tails) : weighted_(weighted), tails_(tails) {}
+  Scores(bool weighted, Tails& tails) : weighted_(weighted), tails_(tails) {}
 
   bool weighted() const { return weighted_; }
 
-  // Keys order vertices: here they are the mid scores.
-  double key(const Links& links, const Degree& k, const Outside& outside) const { return mid(links, k, outside); }
+  // The part of a score that depends on the links alone: how surprising their weights are. 1 in unweighted graphs.
+  double weight_part(const Links& links) const {
+    return weighted_ ? std::max(weight_tail(links.z_in, links.in) * weight_tail(links.z_out, links.out), smallest_score) : 1;
+  }
+
+  // Keys order vertices: here they are the mid scores. `w` is the weight part of the links; a key above `bound` may
+  // be replaced by any other above it.
+  double key(const Links& links, const Degree& k, double w, const Outside& outside, double bound = 2) const {
+    return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, 0.5, bound);
+  }
+  double member_key(const Links& links, const Degree& k, double w, const Outside& outside) const {
+    return member_at_step(links, k, w, outside, 0.5);
+  }
+  static double density(Stubs, const Outside&) { return 1; }
+  static Stubs outgoing(const Outside& outside) { return outside.leaving; }
+  double alert_density(double, const Links&, const Degree&, const Outside&, double, double) const { return never_safe; }
+  double member_key_bound(const Links&, const Degree&, const Outside&) const { return 1; }
   double key_of(double score) const { return score; }
+  double score_of(double key) const { return key; }
 
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
-  double at_step(const Links& links, const Degree& k, const Outside& outside, double step) const {
-    const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
-    const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
-    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), links, k).score;
+  double at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
+    return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, step, 2);
   }
-
-  double mid(const Links& links, const Degree& k, const Outside& outside) const { return at_step(links, k, outside, 0.5); }
+  double mid(const Links& links, const Degree& k, const Outside& outside) const { return at_step(links, k, weight_part(links), outside, 0.5); }
 
   // A member is scored as if it were taken out.
-  double member_at_step(const Links& links, const Degree& k, const Outside& outside, double step) const {
-    return at_step(links, k, outside.without(k, links), step);
+  double member_at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
+    const Outside without = outside.without(k, links);
+    return score_from(member_tail_in(links, k, without), member_tail_out(links, k, without), k, w, without, step, 2);
   }
   double member_mid(const Links& links, const Degree& k, const Outside& outside) const {
-    return member_at_step(links, k, outside, 0.5);
+    return member_at_step(links, k, weight_part(links), outside, 0.5);
   }
 
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
-  ScoreInterval test(const Links& links, const Degree& k, const Outside& outside, Random& random) const {
+  ScoreInterval test(const Links& links, const Degree& k, double w, const Outside& outside, Random& random) const {
     const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
     const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
     const Side from = side(in, jittered(in, random), factor), to = side(out, jittered(out, random), factor);
-    return combined(from, to, links, k);
+    return combined(from, to, k, w);
   }
 
   // For homeless vertices (5.7): the better direction, each the better of topology and weights.
   double homeless(const Links& links, const Degree& k, const Outside& outside) const {
-    return std::min(homeless_side(tail_in(links, k, outside), k.in, links.in, links.z_in),
-                    homeless_side(tail_out(links, k, outside), k.out, links.out, links.z_out));
+    return std::min(homeless_side(member_tail_in(links, k, outside), k.in, links.in, links.z_in),
+                    homeless_side(member_tail_out(links, k, outside), k.out, links.out, links.z_out));
   }
 
   // For the label pass: the random score of a vertex for another module or its own, with the border
@@ -96,10 +110,10 @@ class Scores {
     const Outside outside = own ? group.without(k, links) : group;
     const Stubs border = std::min(group.vertices, (outside.leaving + outside.arriving) / (links.in + links.out) + 1);
     const double factor = weighted_ ? border_factor(group.vertices, border) : 1;
-    const Tail in = tails_.formulas()(links.in, k.in, outside.leaving, outside.total_in);
-    const Tail out = tails_.formulas()(links.out, k.out, outside.arriving, outside.total_out);
+    const Tail in = tails_.memo.formulas()(links.in, k.in, outside.leaving, outside.total_in);
+    const Tail out = tails_.memo.formulas()(links.out, k.out, outside.arriving, outside.total_out);
     const double step = random.uniform();
-    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), links, k).score * (own ? own_bonus : 1);
+    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), k, weight_part(links)).score * (own ? own_bonus : 1);
   }
 
  private:
@@ -108,11 +122,25 @@ class Scores {
     double r, half;
   };
 
+  // Outside vertices share what the group shows; a member taken out sees a group of its own.
   Tail tail_in(const Links& links, const Degree& k, const Outside& outside) const {
-    return tails_(links.in, k.in, outside.leaving, outside.total_in);
+    return tails_.outside(links.in, k.in, outside.leaving, outside.total_in);
   }
   Tail tail_out(const Links& links, const Degree& k, const Outside& outside) const {
-    return tails_(links.out, k.out, outside.arriving, outside.total_out);
+    return tails_.outside_reverse(links.out, k.out, outside.arriving, outside.total_out);
+  }
+  Tail member_tail_in(const Links& links, const Degree& k, const Outside& outside) const {
+    return tails_.memo(links.in, k.in, outside.leaving, outside.total_in);
+  }
+  Tail member_tail_out(const Links& links, const Degree& k, const Outside& outside) const {
+    return tails_.memo(links.out, k.out, outside.arriving, outside.total_out);
+  }
+
+  double score_from(const Tail& in, const Tail& out, const Degree& k, double w, const Outside& outside, double step, double bound) const {
+    const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
+    const Side from = side(in, step * in.at, factor), to = side(out, step * out.at, factor);
+    if (k.in > 0 && k.out > 0 && from.r * to.r * w > bound) return 1;  // a score is never below the product
+    return combined(from, to, k, w).score;
   }
 
   static double jittered(const Tail& tail, Random& random) { return (0.5 + 1e-6 * (random.uniform() - 0.5)) * tail.at; }
@@ -123,17 +151,16 @@ class Scores {
     return r > 1 ? Side{1, factor == 1 ? part : smallest_score} : Side{r, part * factor};
   }
 
-  ScoreInterval combined(const Side& in, const Side& out, const Links& links, const Degree& k) const {
+  ScoreInterval combined(const Side& in, const Side& out, const Degree& k, double w) const {
     if (k.in == 0 && k.out == 0) return {1, 0};
-    if (k.in == 0) return one_direction(out, links.out, links.z_out);
-    if (k.out == 0) return one_direction(in, links.in, links.z_in);
+    if (k.in == 0) return one_direction(out, w);
+    if (k.out == 0) return one_direction(in, w);
     const double half = in.r * out.half + in.half * out.r;
-    return weighted_ ? both_weighted(in, out, half, links) : both(in.r * out.r, half);
+    return weighted_ ? both_weighted(in, out, half, w) : both(in.r * out.r, half);
   }
 
-  ScoreInterval one_direction(const Side& side, Stubs x, double z) const {
+  ScoreInterval one_direction(const Side& side, double w) const {
     if (!weighted_) return capped(side.r, side.half);
-    const double w = weight_tail(z, x);
     if (side.r <= smallest_score || w <= smallest_score) return {smallest_score, smallest_score};
     return capped(std::max(product_tail(side.r * w), smallest_score), side.half * w * -std::log(side.r * w));
   }
@@ -143,12 +170,12 @@ class Scores {
     return capped(product_tail(product), half * -std::log(product));
   }
 
-  static ScoreInterval both_weighted(const Side& in, const Side& out, double half, const Links& links) {
-    const double w_in = weight_tail(links.z_in, links.in), w_out = weight_tail(links.z_out, links.out);
-    if (std::min(std::min(in.r, out.r), std::min(w_in, w_out)) <= smallest_score) return {smallest_score, smallest_score};
-    const double y = -std::log(in.r) - std::log(out.r) - std::log(w_in) - std::log(w_out);
+  static ScoreInterval both_weighted(const Side& in, const Side& out, double half, double w) {
+    const double product = in.r * out.r * w;
+    if (product <= smallest_score) return {smallest_score, smallest_score};
+    const double y = -std::log(product);
     const double cube = y * y * y / 6;
-    return capped(std::clamp(std::exp(-y) * (1 + y + y * y / 2 + cube), smallest_score, 1.0), half * cube * w_in * w_out);
+    return capped(std::clamp(product * (1 + y + y * y / 2 + cube), smallest_score, 1.0), half * cube * w);
   }
 
   double homeless_side(const Tail& tail, Stubs k, Stubs x, double z) const {
@@ -158,7 +185,7 @@ class Scores {
   }
 
   bool weighted_;
-  TailMemo& tails_;
+  Tails& tails_;
 };
 
 }  // namespace oslom

@@ -50,61 +50,94 @@ struct GroupTotals {
 
 class Scores {
  public:
-  Scores(bool weighted, TailMemo& tails) : weighted_(weighted), tails_(tails) {}
+  Scores(bool weighted, Tails& tails) : weighted_(weighted), tails_(tails) {}
 
   bool weighted() const { return weighted_; }
 
-  // Keys order vertices as mid scores do, without the logarithm of weighted scores.
-  double key(const Links& links, Degree k, const Outside& outside) const {
-    const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
-    const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
-    if (!weighted_) return std::min(r, 1.0);
-    return std::min(1.0, r * border_factor(outside.vertices, outside.border)) * weight_tail(links.z, links.x);
+  // The part of a score that depends on the links alone: how surprising their weights are. 1 in unweighted graphs.
+  double weight_part(const Links& links) const { return weighted_ ? weight_tail(links.z, links.x) : 1; }
+
+  // Keys order vertices as mid scores do, without the logarithm of weighted scores. `w` is the weight part of the
+  // links; a key above `bound` may be replaced by any other above it.
+  double key(const Links& links, Degree k, double w, const Outside& outside, double bound = 2) const {
+    if (0.49 * w > bound && below_expectation(links.x, k, outside.outgoing, outside.total)) return 0.49 * w;
+    return key_from(tail(links, k, outside), w, outside);
+  }
+  double member_key(const Links& links, Degree k, double w, const Outside& outside) const {
+    const Outside without = outside.without(k, links);
+    return key_from(member_tail(links, k, without), w, without);
   }
 
-  // The key of a vertex with this score.
+  // While a group loses members its stubs O become fewer and T more, and the keys of outsiders fall with the density
+  // O/T, but not without limit: of a tail R(y) at most y R(y)/O goes with one of the O stubs, and y R(y)/T comes with
+  // one more of T, so that a tail falls no faster than the density to the power y. O is the least there was.
+  static double density(Stubs least_outgoing, const Outside& outside) {
+    return static_cast<double>(least_outgoing) / static_cast<double>(outside.total);
+  }
+  static Stubs outgoing(const Outside& outside) { return outside.outgoing; }
+
+  // The density down to which the key of an outsider with so many links or less stays above `bound`; infinite if that
+  // is not known. `least_factor`: the border factor is never smaller.
+  double alert_density(double key, const Links& links, Degree k, const Outside& outside, double least_factor, double bound) const {
+    const double y = static_cast<double>(links.x + 1), total = static_cast<double>(outside.total);
+    if (tails_.memo.formulas().exact_from(outside.total) <= k) return never_safe;
+    if (weighted_) key *= least_factor / border_factor(outside.vertices, outside.border);
+    const double share = bound / key * (1 + 2 * y * y / total);
+    if (!(share < 1)) return never_safe;
+    const double fall = std::pow(share, 1 / y);
+    return (fall * static_cast<double>(outside.outgoing) + (1 - fall) * (y - 1)) / total;
+  }
+
+  // No member key is above this: Bernstein's inequality for the hypergeometric distribution, with
+  // exp(-y) <= (1+y/8)^-8. The variance is at most the mean; the exact formula's may be larger, hence the 2.
+  double member_key_bound(const Links& links, Degree k, const Outside& outside) const {
+    const Outside without = outside.without(k, links);
+    const double mean = static_cast<double>(k) * static_cast<double>(without.outgoing) / static_cast<double>(without.total);
+    const double above = static_cast<double>(links.x) - mean;
+    if (above <= 0) return 1;
+    const double half_root = 1 + above * above / (16 * (2 * mean + above / 3)), root = half_root * half_root;
+    const double r = 1 / (root * root * root * root);
+    return weighted_ ? std::min(1.0, r * border_factor(without.vertices, without.border)) : r;
+  }
+
+  // The key of a vertex with this score, and the score of one with this key.
   double key_of(double score) const {
     if (!weighted_ || score >= 1) return score;
     double product = score / (2 - std::log(score));  // too small; Newton's steps on a concave function climb
     for (int step = 0; step < 8; ++step) product += (score - product_tail(product)) / -std::log(product);
     return product;
   }
+  double score_of(double key) const { return weighted_ ? std::max(product_tail(key), smallest_score) : key; }
 
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
-  double at_step(const Links& links, Degree k, const Outside& outside, double step) const {
-    const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
-    const double r = std::max(tail.above + step * tail.at, smallest_score);
-    if (!weighted_) return std::min(r, 1.0);
-    return combine(std::min(1.0, r * border_factor(outside.vertices, outside.border)),
-                   weight_tail(links.z, links.x));
+  double at_step(const Links& links, Degree k, double w, const Outside& outside, double step) const {
+    return score_from(tail(links, k, outside), w, outside, step);
   }
-
-  double mid(const Links& links, Degree k, const Outside& outside) const {
-    return at_step(links, k, outside, 0.5);
-  }
+  double mid(const Links& links, Degree k, const Outside& outside) const { return at_step(links, k, weight_part(links), outside, 0.5); }
 
   // A member is scored as if it were taken out.
-  double member_at_step(const Links& links, Degree k, const Outside& outside, double step) const {
-    return at_step(links, k, outside.without(k, links), step);
+  double member_at_step(const Links& links, Degree k, double w, const Outside& outside, double step) const {
+    const Outside without = outside.without(k, links);
+    return score_from(member_tail(links, k, without), w, without, step);
   }
   double member_mid(const Links& links, Degree k, const Outside& outside) const {
-    return member_at_step(links, k, outside, 0.5);
+    return member_at_step(links, k, weight_part(links), outside, 0.5);
   }
 
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
-  ScoreInterval test(const Links& links, Degree k, const Outside& outside, Random& random) const {
-    const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
+  ScoreInterval test(const Links& links, Degree k, double w, const Outside& outside, Random& random) const {
+    const Tail tail = this->tail(links, k, outside);
     const double half = (0.5 + 1e-6 * (random.uniform() - 0.5)) * tail.at;
     const double r = std::max(tail.above + half, smallest_score);
-    if (weighted_) return weighted_test(r, half, links, outside);
+    if (weighted_) return weighted_test(r, half, w, outside);
     return capped(std::min(r, 1.0), half);
   }
 
   // For homeless vertices (5.7): the better of topology and weights, topology not conditioned.
   double homeless(const Links& links, Degree k, const Outside& outside) const {
-    const Tail tail = tails_(links.x, k, outside.outgoing, outside.total);
+    const Tail tail = member_tail(links, k, outside);
     const double r = std::clamp(tail.above + 0.5 * tail.at, smallest_score, 1.0);
-    return weighted_ ? std::min(r, weight_tail(links.z, links.x)) : r;
+    return std::min(r, weight_part(links));
   }
 
   // For the label pass: a number that grows with the random score of a vertex for another module or
@@ -115,7 +148,7 @@ class Scores {
     const Stubs outgoing = own ? group.outgoing + 2 * x - k : group.outgoing;
     const Stubs total = group.total + (own ? k : 0);
     const double bonus = own ? own_bonus : 1;
-    const double w = weighted_ ? weight_tail(links.z, x) : 1;
+    const double w = weight_part(links);
     if (0.49 * w > bound && below_expectation(x, k, outgoing, total)) return 2;
     const double r = fresh_r(x, k, outgoing, total, random.uniform());
     if (!weighted_) return r * bonus;
@@ -135,24 +168,39 @@ class Scores {
   }
 
  private:
+  // Outside vertices share what the group shows; a member taken out sees a group of its own.
+  Tail tail(const Links& links, Degree k, const Outside& outside) const { return tails_.outside(links.x, k, outside.outgoing, outside.total); }
+  Tail member_tail(const Links& links, Degree k, const Outside& outside) const { return tails_.memo(links.x, k, outside.outgoing, outside.total); }
+
+  double key_from(const Tail& tail, double w, const Outside& outside) const {
+    const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
+    if (!weighted_) return std::min(r, 1.0);
+    return std::min(1.0, r * border_factor(outside.vertices, outside.border)) * w;
+  }
+
+  double score_from(const Tail& tail, double w, const Outside& outside, double step) const {
+    const double r = std::max(tail.above + step * tail.at, smallest_score);
+    if (!weighted_) return std::min(r, 1.0);
+    return combine(std::min(1.0, r * border_factor(outside.vertices, outside.border)), w);
+  }
+
   double fresh_r(Stubs x, Stubs k, Stubs outgoing, Stubs total, double step) const {
-    const Tail tail = tails_.formulas()(x, k, outgoing, total);
+    const Tail tail = tails_.memo.formulas()(x, k, outgoing, total);
     return std::clamp(tail.above + step * tail.at, smallest_score, 1.0);
   }
 
-  ScoreInterval weighted_test(double r, double half, const Links& links, const Outside& outside) const {
+  ScoreInterval weighted_test(double r, double half, double w, const Outside& outside) const {
     const double factor = border_factor(outside.vertices, outside.border);
     r *= factor;
     half *= factor;
     if (r > 1) r = 1, half = smallest_score;
-    const double w = weight_tail(links.z, links.x);
     if (r <= smallest_score || w <= smallest_score) return {smallest_score, smallest_score};
     const double y = -std::log(r * w);
     return capped(std::max(r * w * (1 + y), smallest_score), half * w * y);
   }
 
   bool weighted_;
-  TailMemo& tails_;
+  Tails& tails_;
 };
 
 }  // namespace oslom

@@ -97,7 +97,7 @@ TEST_CASE("rows hold all arcs, of both directions; totals and weights agree with
 }
 
 TEST_CASE("unweighted scores: product of two hypergeometric tails; one direction alone if the other has no stubs") {
-  TailMemo tails(log_factorial, false);
+  Tails tails(log_factorial, false);
   const Scores scores(false, tails);
   const Outside outside{40, 900, 50, 800, 300, 60};
   const double r_in = mid_r(3, 6, 40, 900), r_out = mid_r(2, 30, 50, 800);
@@ -109,7 +109,7 @@ TEST_CASE("unweighted scores: product of two hypergeometric tails; one direction
 }
 
 TEST_CASE("weighted scores: four uniforms in both directions, two in one") {
-  TailMemo tails(log_factorial, false);
+  Tails tails(log_factorial, false);
   const Scores scores(true, tails);
   const Outside outside{40, 900, 50, 800, 300, 60};
   const double factor = 301.0 / 61;
@@ -123,7 +123,7 @@ TEST_CASE("weighted scores: four uniforms in both directions, two in one") {
 TEST_CASE("test intervals stay within 0 and 1 and are centred on the mid score") {
   Random random(52);
   for (bool weighted : {false, true}) {
-    TailMemo tails(log_factorial, false);
+    Tails tails(log_factorial, false);
     const Scores scores(weighted, tails);
     for (int trial = 0; trial < 2000; ++trial) {
       const Degree k{static_cast<Stubs>(random.below(12)), static_cast<Stubs>(random.below(12))};
