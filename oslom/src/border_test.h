@@ -46,6 +46,13 @@ inline bool may_accept(const std::vector<Candidate>& candidates, CriticalScores&
   return false;
 }
 
+// The same, by mid scores that are sorted.
+inline bool any_significant(const std::vector<Candidate>& sorted, CriticalScores& critical) {
+  for (std::size_t i = 0; i < sorted.size(); ++i)
+    if (critical.significant(static_cast<Count>(i) + 1, sorted[i].score * (1 - 1e-5))) return true;
+  return false;
+}
+
 struct BorderVerdict {
   std::size_t accepted;  // the first so many candidates
   double probability;    // bs

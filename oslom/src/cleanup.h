@@ -140,13 +140,18 @@ class Cleaner {
     const Count n = study_.graph.weighted() ? outside.border : outside.vertices;
     CriticalScores& critical = study_.probabilities.order.for_border(n);
     if (candidates_.empty() || !may_accept(candidates_, critical)) return {0, 1};
+    sort_candidates();
+    if (!any_significant(candidates_, critical)) return {0, 1};
     for (Candidate& candidate : candidates_) {
       const ScoreInterval interval = set_.test_score(candidate.who, outside, random_);
       candidate = {interval.score, interval.half, candidate.who};
     }
-    std::sort(candidates_.begin(), candidates_.end(),
-              [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+    sort_candidates();
     return BorderTest(candidates_, critical, study_.probabilities.order.binomial()).run();
+  }
+
+  void sort_candidates() {
+    std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
   }
 
   // All border vertices, or in a restricted pass all that were members, with a score of at most 100/Q and 0.1. (Section

@@ -112,9 +112,9 @@ class WorkingSet {
   template <typename Visit>
   void for_each_key_up_to(double bound, Slot end, const Outside& outside, Visit visit) {
     state_.least_outgoing = std::min(state_.least_outgoing, Scores::outgoing(outside));
-    const double density = Scores::density(state_.least_outgoing, outside);
-    for (Slot slot = 0; slot < end; ++slot) {
-      if (state_.alert[slot] < density) continue;
+    const std::size_t count = watch(Scores::density(state_.least_outgoing, outside), end);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Slot slot = watched_[i];
       const double key = this->key(slot, outside, bound);
       if (key <= bound) visit(slot, key);
       else state_.alert[slot] = scores_.alert_density(key, state_.links[slot], degree_[slot], outside, least_factor_, bound);
@@ -123,8 +123,9 @@ class WorkingSet {
   ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.test(state_.links[slot], degree_[slot], weight_part(slot), outside, random);
   }
+  // Of a member whose key is known; its tail is as old as the key.
   double random_member_score(Slot slot, const Outside& outside, Random& random) {
-    return scores_.member_at_step(state_.links[slot], degree_[slot], weight_part(slot), outside, random.uniform());
+    return scores_.member_at_step(state_.member_tail[slot], degree_[slot], weight_part(slot), outside, random.uniform());
   }
   double random_border_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.at_step(state_.links[slot], degree_[slot], weight_part(slot), outside, random.uniform());
@@ -184,7 +185,7 @@ class WorkingSet {
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), border_key_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_known.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_known.clear(), state_.member_tail.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
@@ -200,6 +201,7 @@ class WorkingSet {
     state_.place.push_back(-1);
     state_.member_key.push_back(0);
     state_.key_known.push_back(0);
+    state_.member_tail.push_back({});
     state_.alert.push_back(not_in_border);
     if (graph_.weighted()) state_.weight_part.push_back(unknown);
     return slot;
@@ -242,7 +244,8 @@ class WorkingSet {
   }
 
   void renew_member(Slot slot, const Outside& outside) {
-    state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), outside);
+    state_.member_tail[slot] = scores_.tail_of_member(state_.links[slot], degree_[slot], outside);
+    state_.member_key[slot] = scores_.member_key(state_.member_tail[slot], degree_[slot], weight_part(slot), outside);
     state_.key_known[slot] = 1;
   }
   void bound_member(Slot slot, const Outside& outside) {
@@ -265,6 +268,19 @@ class WorkingSet {
     if (!is_member(slot)) state_.alert[slot] = never_safe;
   }
 
+  // How many are to be looked at; watched_ begins with them. Without branches, as nobody can predict which ones.
+  std::size_t watch(double density, Slot end) {
+    if (watched_.size() < vertex_.size()) watched_.resize(vertex_.size());
+    Slot* const watched = watched_.data();
+    const double* const alert = state_.alert.data();
+    std::size_t count = 0;
+    for (Slot slot = 0; slot < end; ++slot) {
+      watched[count] = slot;
+      count += alert[slot] >= density;
+    }
+    return count;
+  }
+
   void add_links(Slot slot) {
     touched_.clear();
     const Vertex v = vertex_[slot];
@@ -276,6 +292,7 @@ class WorkingSet {
       if (!links.any() && !is_member(neighbour)) ++state_.border;
       links += graph_.links_of_target(link);
       links_changed(neighbour);
+      if (!is_member(neighbour)) state_.alert[neighbour] = never_safe;
       touched_.push_back(neighbour);
     }
   }
@@ -313,6 +330,7 @@ class WorkingSet {
     std::vector<Slot> place;  // in members; -1 for outsiders
     std::vector<double> member_key;   // or an upper bound of it
     std::vector<char> key_known;
+    std::vector<Scores::MemberTail> member_tail;  // where the key is known
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;
@@ -328,7 +346,7 @@ class WorkingSet {
   std::vector<Vertex> vertex_;
   std::vector<Degree> degree_;
   std::vector<double> border_key_;  // of a set built to grow
-  std::vector<Slot> orphans_, touched_;
+  std::vector<Slot> orphans_, touched_, watched_;
   Slot built_size_ = 0;
   bool knows_border_ = true;
   double least_factor_ = 0;

@@ -117,7 +117,7 @@ TEST_CASE("overtaking: vectors and intervals of length zero") {
 
 TEST_CASE("the border test decides as the specification read line by line") {
   Random random(9);
-  int accepted = 0, rejected = 0;
+  int accepted = 0, rejected = 0, seen_early = 0;
   for (int trial = 0; trial < 20000; ++trial) {
     const Count n = 25 * (1 + static_cast<Count>(random.below(20)) * static_cast<Count>(random.below(3))) + 200;
     const double tolerance = trial % 3 == 0 ? 0.5 : 0.1;
@@ -129,7 +129,14 @@ TEST_CASE("the border test decides as the specification read line by line") {
     REQUIRE(clever.accepted == plain.accepted);
     if (plain.accepted > 0) REQUIRE(clever.probability == Approx(plain.probability));
     ++(plain.accepted > 0 ? accepted : rejected);
+    std::vector<Candidate> unsorted = candidates;
+    random.shuffle(unsorted);
+    const bool significant = any_significant(candidates, critical);
+    if (plain.accepted > 0) REQUIRE(significant);
+    if (significant) REQUIRE(may_accept(unsorted, critical));
+    seen_early += !may_accept(unsorted, critical);
   }
+  CHECK(seen_early > 1000);
   CHECK(accepted > 2000);
   CHECK(rejected > 2000);
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "doctest/doctest.h"
@@ -125,6 +126,30 @@ TEST_CASE("the number of threads changes nothing, and every run is reported once
       for (std::size_t i = 0; i < covers.size(); ++i) CHECK(member_sets(result.covers[i]) == member_sets(covers[i]));
     }
   }
+}
+
+TEST_CASE("of one group two outcomes are kept, whoever asks first") {
+  std::map<std::uint64_t, int> analyses;
+  std::vector<std::set<double>> outcomes;
+  for (const bool backwards : {false, true}) {
+    Judgements judgements(Random(7));
+    std::set<double> found;
+    for (std::uint64_t i = 0; i < 20; ++i) {
+      const Random run = Random(9).child(Phase::run, backwards ? 19 - i : i);
+      for (const Members& group : {Members{1, 2}, Members{1, 3}}) {
+        const Modules outcome = judgements.of(Phase::minimality, group, run, [&](Random draws) {
+          ++analyses[group.back()];
+          return Modules{{group, draws.uniform()}};
+        });
+        REQUIRE(outcome[0].members == group);
+        found.insert(outcome[0].probability);
+      }
+    }
+    outcomes.push_back(found);
+  }
+  CHECK(analyses == std::map<std::uint64_t, int>{{2, 4}, {3, 4}});
+  CHECK(outcomes[0].size() == 4);
+  CHECK(outcomes[0] == outcomes[1]);
 }
 
 TEST_CASE("an exception in a job reaches the caller") {

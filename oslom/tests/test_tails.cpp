@@ -5,6 +5,7 @@
 #include "doctest/doctest.h"
 #include "random.h"
 #include "scores.h"
+#include "tail_table.h"
 #include "tails.h"
 
 using namespace oslom;
@@ -132,6 +133,26 @@ TEST_CASE("remembered tails are the computed ones, whatever was asked before") {
     REQUIRE(kept.above == fresh.above);
     REQUIRE(kept.at == fresh.at);
   }
+}
+
+TEST_CASE("tails from the table are the computed ones, in whatever order they are asked for") {
+  TailMemo memo(log_factorial);
+  TailTable table(memo);
+  Random random(4);
+  int exact = 0;
+  for (int trial = 0; trial < 60000; ++trial) {
+    const Stubs O = 20 + static_cast<Stubs>(random.below(3)), T = 20 + O + 2 * (80 + static_cast<Stubs>(trial / 1000) * 9);
+    const Stubs k = 1 + static_cast<Stubs>(random.below(80)), h0 = (T - 2 * k - O) / 2;
+    const Stubs low = std::max<Stubs>(0, -h0);
+    const Stubs x = std::min({k, O, low + static_cast<Stubs>(random.below(30))});
+    CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
+    const Tail plain = formulas(x, k, O, T), quick = table(x, k, O, T);
+    REQUIRE(quick.at == Approx(plain.at).epsilon(1e-9).scale(1e-30));
+    REQUIRE(quick.above == Approx(plain.above).epsilon(1e-4).scale(1e-30));
+    exact += formulas.uses_exact(x + 1, k, O, T);
+  }
+  CHECK(exact > 1000);
+  CHECK(table(5, 3, 10, 100).at == 0);
 }
 
 TEST_CASE("huge numbers of stubs neither overflow nor leave the unit interval") {

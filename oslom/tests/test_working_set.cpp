@@ -1,3 +1,8 @@
+#include <algorithm>
+#include <array>
+#include <set>
+#include <vector>
+
 #include "doctest/doctest.h"
 #include "example_graphs.h"
 #include "working_set.h"
@@ -10,9 +15,9 @@ TEST_CASE("moves keep the working set equal to a recount, and restore undoes the
     Bench bench(random_graph(60, 240, weighted, random));
     WorkingSet& set = bench.study.set;
     for (int trial = 0; trial < 20; ++trial) {
-      set.build(range(static_cast<Vertex>(random.below(30)), 45));
+      set.build_to_grow(range(static_cast<Vertex>(random.below(30)), 45));
       for (int i = 0; i < 5; ++i) {
-        const Few best = set.best_border(-1, 5);
+        const Few best = set.best_border();
         REQUIRE(best.count > 0);
         set.insert(best.slot[random.below(static_cast<std::uint64_t>(best.count))]);
         REQUIRE(set.matches_recount());
@@ -36,7 +41,7 @@ TEST_CASE("moves keep the working set equal to a recount, and restore undoes the
 
 TEST_CASE("group totals of a clique in a ring") {
   Bench bench(ring_of_cliques(3, 5));
-  bench.study.set.build(range(0, 5));
+  bench.study.set.build(range(0, 5), Reach::everywhere);
   const Outside outside = bench.study.set.outside();
   CHECK(outside.outgoing == 2);
   CHECK(outside.total == bench.graph.total_stubs() - 22);
@@ -46,17 +51,77 @@ TEST_CASE("group totals of a clique in a ring") {
 
 TEST_CASE("a member that loses its last link leaves with the one that held it") {
   Bench bench(graph_of(6, {{0, 1, 1, 1}, {1, 2, 1, 1}, {0, 2, 1, 1}, {2, 3, 1, 1}, {3, 4, 1, 1}, {4, 5, 1, 1}}));
-  bench.study.set.build({0, 1, 2, 4, 5});
+  bench.study.set.build({0, 1, 2, 4, 5}, Reach::inside);
   bench.study.set.remove(4);  // vertex 5; 4 has no other link to the group
   CHECK(bench.study.set.size() == 3);
 }
 
+TEST_CASE("what is looked at again is all that the whole border shows, while members leave and after a restore") {
+  Random random(14);
+  int met = 0, skipped = 0;
+  for (bool weighted : {false, true})
+    for (Reach reach : {Reach::everywhere, Reach::inside}) {
+      Bench bench(random_graph(300, 1500, weighted, random));
+      WorkingSet& set = bench.study.set;
+      for (int trial = 0; trial < 6; ++trial) {
+        const Slot end = static_cast<Slot>(20 + random.below(30));
+        set.build(range(0, end), reach);
+        for (int pass = 0; pass < 2; ++pass) {
+          while (set.size() > 0) {
+            const Outside outside = set.outside();
+            const double bound = bench.study.scores.key_of(0.1);
+            std::set<Slot> seen, expected;
+            const Slot slots = reach == Reach::inside ? set.built_size() : set.num_slots();
+            set.for_each_key_up_to(bound, slots, outside, [&](Slot slot, double key) {
+              seen.insert(slot);
+              CHECK(key == set.key(slot, outside));
+            });
+            for (Slot slot = 0; slot < slots; ++slot)
+              if (set.in_border(slot) && set.key(slot, outside) <= bound) expected.insert(slot);
+            REQUIRE(seen == expected);
+            met += static_cast<int>(seen.size()), skipped += slots - static_cast<int>(seen.size());
+            if (!set.saved()) set.save();
+            set.remove(set.members()[random.below(set.members().size())]);
+          }
+          set.restore();
+        }
+      }
+    }
+  CHECK(met > 1000);
+  CHECK(skipped > 10000);
+}
+
+TEST_CASE("the worst members are those with the largest keys, computed or bounded") {
+  Random random(15);
+  for (bool weighted : {false, true}) {
+    Bench bench(random_graph(100, 600, weighted, random));
+    WorkingSet& set = bench.study.set;
+    set.build(range(10, 60), Reach::everywhere);
+    const Outside outside = set.outside();
+    const Few few = set.worst_members();
+    std::vector<double> keys;
+    for (Slot slot : set.members()) {
+      Links links;
+      const Vertex v = set.vertex(slot);
+      for (auto link = bench.graph.first_link(v); link < bench.graph.end_link(v); ++link)
+        if (bench.graph.target(link) >= 10 && bench.graph.target(link) < 60) links += bench.graph.links_of_source(link);
+      const Scores& scores = bench.study.scores;
+      const Degree k = bench.graph.degree(v);
+      keys.push_back(scores.member_key(scores.tail_of_member(links, k, outside), k, scores.weight_part(links), outside));
+      CHECK(scores.member_key_bound(links, k, outside) >= keys.back());
+    }
+    std::sort(keys.rbegin(), keys.rend());
+    REQUIRE(few.count == 5);
+    for (int i = 0; i < 5; ++i) CHECK(-few.values[i] == doctest::Approx(keys[i]));
+  }
+}
+
 TEST_CASE("the few best of a scan, best first") {
-  Few few(3);
+  Few few;
   int slot = 0;
-  for (double score : {0.5, 0.1, 0.9, 0.1, 0.3}) few.offer_small(slot++, score);
-  REQUIRE(few.count == 3);
-  CHECK(few.slot[0] == 1);
-  CHECK(few.slot[1] == 3);
-  CHECK(few.slot[2] == 4);
+  for (double value : {0.5, 0.1, 0.9, 0.1, 0.3, 0.8, 0.2}) few.offer(slot++, value);
+  REQUIRE(few.count == 5);
+  CHECK(few.slot == std::array<Slot, 5>{1, 3, 6, 4, 0});
+  CHECK(few.refuses(0.5));
+  CHECK_FALSE(few.refuses(0.4));
 }

@@ -31,6 +31,7 @@ struct Outside {
     const Stubs inside = links.in + links.out;
     return {leaving + inside - k.out, total_in + k.in, arriving + inside - k.in, total_out + k.out, vertices + 1, border + 1};
   }
+  Outside with_one_more() const { return {leaving, total_in, arriving, total_out, vertices + 1, border + 1}; }
 };
 
 // What a group adds up to.
@@ -65,8 +66,23 @@ class Scores {
   double key(const Links& links, const Degree& k, double w, const Outside& outside, double bound = 2) const {
     return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, 0.5, bound);
   }
-  double member_key(const Links& links, const Degree& k, double w, const Outside& outside) const {
-    return member_at_step(links, k, w, outside, 0.5);
+
+  // A member is scored as if it were taken out. Its tails may be used again while its links are the same.
+  struct MemberTail {
+    Tail in, out;
+  };
+  MemberTail tail_of_member(const Links& links, const Degree& k, const Outside& outside) const {
+    const Outside without = outside.without(k, links);
+    return {single_tail_in(links, k, without), single_tail_out(links, k, without)};
+  }
+  double member_key(const MemberTail& tail, const Degree& k, double w, const Outside& outside) const {
+    return member_at_step(tail, k, w, outside, 0.5);
+  }
+  double member_at_step(const MemberTail& tail, const Degree& k, double w, const Outside& outside, double step) const {
+    return score_from(tail.in, tail.out, k, w, outside.with_one_more(), step, 2);
+  }
+  double member_mid(const Links& links, const Degree& k, const Outside& outside) const {
+    return member_at_step(tail_of_member(links, k, outside), k, weight_part(links), outside, 0.5);
   }
   static double density(Stubs, const Outside&) { return 1; }
   static Stubs outgoing(const Outside& outside) { return outside.leaving; }
@@ -81,15 +97,6 @@ class Scores {
   }
   double mid(const Links& links, const Degree& k, const Outside& outside) const { return at_step(links, k, weight_part(links), outside, 0.5); }
 
-  // A member is scored as if it were taken out.
-  double member_at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
-    const Outside without = outside.without(k, links);
-    return score_from(member_tail_in(links, k, without), member_tail_out(links, k, without), k, w, without, step, 2);
-  }
-  double member_mid(const Links& links, const Degree& k, const Outside& outside) const {
-    return member_at_step(links, k, weight_part(links), outside, 0.5);
-  }
-
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
   ScoreInterval test(const Links& links, const Degree& k, double w, const Outside& outside, Random& random) const {
     const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
@@ -100,8 +107,8 @@ class Scores {
 
   // For homeless vertices (5.7): the better direction, each the better of topology and weights.
   double homeless(const Links& links, const Degree& k, const Outside& outside) const {
-    return std::min(homeless_side(member_tail_in(links, k, outside), k.in, links.in, links.z_in),
-                    homeless_side(member_tail_out(links, k, outside), k.out, links.out, links.z_out));
+    return std::min(homeless_side(single_tail_in(links, k, outside), k.in, links.in, links.z_in),
+                    homeless_side(single_tail_out(links, k, outside), k.out, links.out, links.z_out));
   }
 
   // For the label pass: the random score of a vertex for another module or its own, with the border
@@ -129,10 +136,10 @@ class Scores {
   Tail tail_out(const Links& links, const Degree& k, const Outside& outside) const {
     return tails_.outside_reverse(links.out, k.out, outside.arriving, outside.total_out);
   }
-  Tail member_tail_in(const Links& links, const Degree& k, const Outside& outside) const {
+  Tail single_tail_in(const Links& links, const Degree& k, const Outside& outside) const {
     return tails_.memo(links.in, k.in, outside.leaving, outside.total_in);
   }
-  Tail member_tail_out(const Links& links, const Degree& k, const Outside& outside) const {
+  Tail single_tail_out(const Links& links, const Degree& k, const Outside& outside) const {
     return tails_.memo(links.out, k.out, outside.arriving, outside.total_out);
   }
 

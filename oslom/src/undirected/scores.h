@@ -30,6 +30,7 @@ struct Outside {
   Outside without(Degree k, const Links& links) const {
     return {outgoing + 2 * links.x - k, total + k, vertices + 1, border + 1};
   }
+  Outside with_one_more() const { return {outgoing, total, vertices + 1, border + 1}; }
 };
 
 // What a group adds up to.
@@ -63,9 +64,20 @@ class Scores {
     if (0.49 * w > bound && below_expectation(links.x, k, outside.outgoing, outside.total)) return 0.49 * w;
     return key_from(tail(links, k, outside), w, outside);
   }
-  double member_key(const Links& links, Degree k, double w, const Outside& outside) const {
-    const Outside without = outside.without(k, links);
-    return key_from(member_tail(links, k, without), w, without);
+
+  // A member is scored as if it were taken out. Its tail may be used again while its links are the same.
+  using MemberTail = Tail;
+  MemberTail tail_of_member(const Links& links, Degree k, const Outside& outside) const {
+    return single_tail(links, k, outside.without(k, links));
+  }
+  double member_key(const MemberTail& tail, Degree, double w, const Outside& outside) const {
+    return key_from(tail, w, outside.with_one_more());
+  }
+  double member_at_step(const MemberTail& tail, Degree, double w, const Outside& outside, double step) const {
+    return score_from(tail, w, outside.with_one_more(), step);
+  }
+  double member_mid(const Links& links, Degree k, const Outside& outside) const {
+    return member_at_step(tail_of_member(links, k, outside), k, weight_part(links), outside, 0.5);
   }
 
   // While a group loses members its stubs O become fewer and T more, and the keys of outsiders fall with the density
@@ -82,21 +94,21 @@ class Scores {
     const double y = static_cast<double>(links.x + 1), total = static_cast<double>(outside.total);
     if (tails_.memo.formulas().exact_from(outside.total) <= k) return never_safe;
     if (weighted_) key *= least_factor / border_factor(outside.vertices, outside.border);
-    const double share = bound / key * (1 + 2 * y * y / total);
-    if (!(share < 1)) return never_safe;
-    const double fall = std::pow(share, 1 / y);
-    return (fall * static_cast<double>(outside.outgoing) + (1 - fall) * (y - 1)) / total;
+    const double root = std::sqrt(key / (bound * (1 + 2 * y * y / total)));
+    if (!(root > 1)) return never_safe;
+    const double fall = 4 * (root - 1) / (root + 1);  // at most the logarithm of the root's square
+    const double share = y / (y + fall);  // share^y >= exp(-fall)
+    return (share * static_cast<double>(outside.outgoing) + (1 - share) * (y - 1)) / total;
   }
 
-  // No member key is above this: Bernstein's inequality for the hypergeometric distribution, with
-  // exp(-y) <= (1+y/8)^-8. The variance is at most the mean; the exact formula's may be larger, hence the 2.
+  // No member key is above this: Bernstein's inequality for the hypergeometric distribution. The variance is at most the
+  // mean; the exact formula's may be larger, hence the 2.
   double member_key_bound(const Links& links, Degree k, const Outside& outside) const {
     const Outside without = outside.without(k, links);
     const double mean = static_cast<double>(k) * static_cast<double>(without.outgoing) / static_cast<double>(without.total);
     const double above = static_cast<double>(links.x) - mean;
     if (above <= 0) return 1;
-    const double half_root = 1 + above * above / (16 * (2 * mean + above / 3)), root = half_root * half_root;
-    const double r = 1 / (root * root * root * root);
+    const double r = std::exp(-above * above / (2 * (2 * mean + above / 3)));
     return weighted_ ? std::min(1.0, r * border_factor(without.vertices, without.border)) : r;
   }
 
@@ -115,15 +127,6 @@ class Scores {
   }
   double mid(const Links& links, Degree k, const Outside& outside) const { return at_step(links, k, weight_part(links), outside, 0.5); }
 
-  // A member is scored as if it were taken out.
-  double member_at_step(const Links& links, Degree k, double w, const Outside& outside, double step) const {
-    const Outside without = outside.without(k, links);
-    return score_from(member_tail(links, k, without), w, without, step);
-  }
-  double member_mid(const Links& links, Degree k, const Outside& outside) const {
-    return member_at_step(links, k, weight_part(links), outside, 0.5);
-  }
-
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
   ScoreInterval test(const Links& links, Degree k, double w, const Outside& outside, Random& random) const {
     const Tail tail = this->tail(links, k, outside);
@@ -135,7 +138,7 @@ class Scores {
 
   // For homeless vertices (5.7): the better of topology and weights, topology not conditioned.
   double homeless(const Links& links, Degree k, const Outside& outside) const {
-    const Tail tail = member_tail(links, k, outside);
+    const Tail tail = single_tail(links, k, outside);
     const double r = std::clamp(tail.above + 0.5 * tail.at, smallest_score, 1.0);
     return std::min(r, weight_part(links));
   }
@@ -170,7 +173,7 @@ class Scores {
  private:
   // Outside vertices share what the group shows; a member taken out sees a group of its own.
   Tail tail(const Links& links, Degree k, const Outside& outside) const { return tails_.outside(links.x, k, outside.outgoing, outside.total); }
-  Tail member_tail(const Links& links, Degree k, const Outside& outside) const { return tails_.memo(links.x, k, outside.outgoing, outside.total); }
+  Tail single_tail(const Links& links, Degree k, const Outside& outside) const { return tails_.memo(links.x, k, outside.outgoing, outside.total); }
 
   double key_from(const Tail& tail, double w, const Outside& outside) const {
     const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);

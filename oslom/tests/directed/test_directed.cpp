@@ -130,7 +130,7 @@ TEST_CASE("test intervals stay within 0 and 1 and are centred on the mid score")
       const Links links{static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k.in) + 1)),
                         static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k.out) + 1)), 2 * random.uniform(), 2 * random.uniform()};
       const Outside outside{40, 900, 50, 800, 300, 60};
-      const ScoreInterval interval = scores.test(links, k, outside, random);
+      const ScoreInterval interval = scores.test(links, k, scores.weight_part(links), outside, random);
       CHECK(interval.score == Approx(scores.mid(links, k, outside)).epsilon(1e-4));
       CHECK(interval.half >= 0);
       CHECK(interval.score - interval.half >= 0);
@@ -145,9 +145,9 @@ TEST_CASE("moves keep the working set equal to a recount") {
     Bench bench(Graph(60, random_arcs(60, 300, random), weighted));
     WorkingSet& set = bench.study.set;
     for (int trial = 0; trial < 10; ++trial) {
-      set.build(range(static_cast<Vertex>(random.below(30)), 45));
+      set.build_to_grow(range(static_cast<Vertex>(random.below(30)), 45));
       for (int i = 0; i < 5; ++i) {
-        const Few best = set.best_border(-1, 5);
+        const Few best = set.best_border();
         REQUIRE(best.count > 0);
         set.insert(best.slot[0]);
         REQUIRE(set.matches_recount());
@@ -164,13 +164,13 @@ TEST_CASE("what a member shows when it is taken out is what the smaller group sh
   Random random(54);
   Bench bench(Graph(60, random_arcs(60, 300, random), false));
   WorkingSet& set = bench.study.set;
-  set.build(range(0, 20));
+  set.build(range(0, 20), Reach::everywhere);
   const Outside before = set.outside();
   Links links;
   for (auto link = bench.graph.first_link(0); link < bench.graph.end_link(0); ++link)
     if (bench.graph.target(link) < 20) links += bench.graph.links_of_source(link);
   const Outside predicted = before.without(bench.graph.degree(0), links);
-  set.build(range(1, 20));
+  set.build(range(1, 20), Reach::everywhere);
   const Outside after = set.outside();
   CHECK(predicted.leaving == after.leaving);
   CHECK(predicted.arriving == after.arriving);
