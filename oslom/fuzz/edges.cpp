@@ -43,7 +43,8 @@ std::string text_of(const InputGraph& input) {
       if (!graph.lists(v, link)) continue;
       char weight[40] = "";
       if (graph.weighted()) std::snprintf(weight, sizeof weight, " %.17g", graph.weight(link));
-      text += id + " " + std::to_string(input.ids[graph.target(link)]) + weight + " " + std::to_string(graph.multiplicity(link)) + "\n";
+      text += id + " " + std::to_string(input.ids[graph.target(link)]) + weight;
+      text += " " + std::to_string(graph.multiplicity(link)) + "\n";
     }
   }
   return text;

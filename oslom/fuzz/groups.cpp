@@ -36,7 +36,8 @@ void check_hint(const std::string& text) {
     for (Vertex v : members) written += std::to_string(ids[v]) + " ";
     written += "\n";
   }
-  require(second.read_hint(std::istringstream(written)) == groups && second.warnings().empty(), "groups are read again");
+  require(second.read_hint(std::istringstream(written)) == groups, "groups are read again");
+  require(second.warnings().empty(), "all ids are known");
 }
 
 double as_written(double probability) { return std::strtod(six_digits(probability).c_str(), nullptr); }
@@ -53,8 +54,10 @@ void check_tp(const std::string& text) {
   }
   const Modules again = reader().read_tp(std::istringstream(tp_text(modules, ids)));
   require(again.size() == kept.size(), "modules are read again");
-  for (std::size_t i = 0; i < again.size(); ++i)
-    require(again[i].members == kept[i].members && again[i].probability == as_written(kept[i].probability), "modules are kept");
+  for (std::size_t i = 0; i < again.size(); ++i) {
+    require(again[i].members == kept[i].members, "members are kept");
+    require(again[i].probability == as_written(kept[i].probability), "six digits of bs are kept");
+  }
 }
 
 template <typename Check>

@@ -103,7 +103,7 @@ class OutputFolder {
 
  private:
   static constexpr const char* temporary = ".tmp";
-  static constexpr const char* longest_name = "partitions_level_1000.tmp";
+  static constexpr const char* longest_name = "statistics_level_1000.dat.tmp";
 
   static bool starts(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
 
