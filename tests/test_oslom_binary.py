@@ -147,6 +147,28 @@ def test_tiny_graphs_have_no_modules(oslom, edges, text, kind):
     assert found(path) == []
 
 
+def test_large_simple_graphs_have_no_modules(oslom, edges):
+    """A star with 10^5 leaves, and a clique that is the whole graph."""
+    star = "".join(f"0 {leaf}\n" for leaf in range(1, 100_001))
+    clique = "".join(f"{a} {b}\n" for a in range(60) for b in range(a + 1, 60))
+    for text, size in ((star, "100001 vertices"), (clique, "60 vertices")):
+        path = edges(text)
+        for kind in ("-uw", "-w"):
+            assert size in succeed(oslom("-f", path, kind, "-fast", "-singlet")).stdout
+            assert found(path) == []
+
+
+def test_extreme_weights_and_ids_leave_probabilities(oslom, edges):
+    weights = ["1e150", "1e-150", "1", "3e100"]
+    first = 2**63 - 9
+    pairs = [(first + a, first + b) for a in range(8) for b in range(a + 1, 8)]
+    path = edges("".join(f"{a} {b} {weights[(a * b) % 4]}\n" for a, b in [*pairs, (0, first)]))
+    succeed(oslom("-f", path, "-w", "-r", 2, "-hr", 2))
+    text = b"".join(output(path).values())
+    assert str(2**63 - 2).encode() in text
+    assert b"nan" not in text and b"inf" not in text
+
+
 # What it writes
 
 
@@ -497,6 +519,9 @@ def test_a_third_column_in_an_unweighted_graph_is_worth_a_warning(oslom, edges):
         ("1 2 nan", "-w", '"nan"', "finite number"),
         ("1 2 inf", "-w", '"inf"', "finite number"),
         ("1 2 1e999", "-w", '"1e999"', "finite number"),
+        ("1 2 -inf", "-w", '"-inf"', "finite number"),
+        ("1 2 5e-324", "-w", '"5e-324"', "between 1e-150 and 1e150"),
+        ("1 2 1e308", "-w", '"1e308"', "between 1e-150 and 1e150"),
         ("1 2 0", "-w", '"0"', "larger than 0"),
         ("1 2 -0.3", "-w", '"-0.3"', "larger than 0"),
         ("1 2 1 1e300", "-w", '"1e300"', "2^53"),
@@ -522,8 +547,9 @@ def test_a_file_without_edges_is_refused(oslom, edges, content):
 
 
 def test_a_missing_file_and_a_folder_are_refused(oslom, tmp_path):
-    refuse(oslom("-f", tmp_path / "none", "-uw"), "none", "no such file")
+    refuse(oslom("-f", tmp_path / "none", "-uw"), "none", "No such file")
     refuse(oslom("-f", tmp_path, "-uw"), "folder")
+    refuse(oslom("-f", "/dev/zero", "-uw"), "/dev/zero", "device")
 
 
 # The output folder
@@ -583,7 +609,7 @@ def test_a_folder_without_permission_is_refused_before_the_work(oslom, edges, tm
     path = edges(CLIQUES)
     tmp_path.chmod(0o555)
     try:
-        refuse(oslom("-f", path, "-uw"), "permission")
+        refuse(oslom("-f", path, "-uw"), str(folder(path)), "Permission denied")
     finally:
         tmp_path.chmod(0o755)
 
@@ -592,6 +618,58 @@ def test_long_names_and_names_with_blanks(oslom, edges):
     path = edges(CLIQUES, "a name with blanks " + "x" * 180)
     succeed(oslom("-f", path, "-uw", "-r", 1))
     assert len(found(path)) == 8
+
+
+def test_a_path_of_four_thousand_characters(oslom, tmp_path):
+    deep = tmp_path
+    while (missing := 3980 - len(str(deep))) > 0:
+        deep /= "d" * min(200, missing - 1 or 1)
+    deep.mkdir(parents=True)
+    path = deep / ("g" * (3999 - len(str(deep))))
+    assert len(str(path)) == 4000
+    path.write_text(CLIQUES)
+    succeed(oslom("-f", path, "-uw", "-r", 1))
+    assert len(found(path)) == 8
+    longer = path.with_name(path.name + "g" * 80)
+    longer.write_text(CLIQUES)
+    refuse(oslom("-f", longer, "-uw", "-r", 1), str(longer), "too long", "-out")
+    succeed(oslom("-f", longer, "-uw", "-r", 1, "-out", tmp_path / "short"))
+
+
+def test_a_reader_that_is_full_does_not_cost_the_result(graph):
+    path = graph("ring")
+    with open("/dev/full", "w") as full:
+        process = subprocess.run([BINARY, "-f", path, "-uw", "-r", "1"], stdout=full, stderr=full, timeout=120)
+    assert process.returncode == 0
+    assert len(found(path)) == 20
+
+
+def test_a_pipe_is_read_like_a_file(graph, tmp_path):
+    path = graph("ring")
+    process = subprocess.run(
+        [BINARY, "-f", "/dev/stdin", "-uw", "-r", "1", "-out", tmp_path / "piped"],
+        input=path.read_bytes(), capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert b"120 vertices, 320 edges" in process.stdout
+
+
+def test_an_interrupt_at_any_moment_leaves_the_old_or_the_new_result(graph):
+    path = graph("ring")
+    commands = {seed: [BINARY, "-f", path, "-uw", "-r", "1", "-hr", "1", "-seed", seed] for seed in ("1", "2")}
+    complete = []
+    for seed, command in commands.items():
+        started = time.monotonic()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
+        complete.append(output(path))
+    duration = time.monotonic() - started
+    assert complete[0] != complete[1]
+    for moment in range(20):
+        process = subprocess.Popen(commands["12"[moment % 2]], stdout=subprocess.DEVNULL)
+        time.sleep(duration * 1.2 * moment / 20)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) in (0, -signal.SIGINT)
+        left = {name: text for name, text in output(path).items() if not name.endswith(".tmp")}
+        assert left in complete
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -659,7 +737,7 @@ def test_directed_output_does_not_depend_on_threads_or_the_order_of_lines(oslom_
 def test_the_directed_program_names_itself(oslom_dir, tmp_path):
     assert succeed(oslom_dir("--version")).stdout.startswith("oslom_dir ")
     assert "a directed graph" in succeed(oslom_dir("--help")).stdout
-    refuse(oslom_dir("-f", tmp_path / "none", "-uw"), "oslom_dir: ", "no such file")
+    refuse(oslom_dir("-f", tmp_path / "none", "-uw"), "oslom_dir: ", "No such file")
 
 
 def test_arcs_that_are_answered_are_worth_a_warning(oslom_dir, edges):

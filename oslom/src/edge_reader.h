@@ -32,11 +32,11 @@ class EdgeReader : private LineReader {
  public:
   EdgeReader(std::string name, bool weighted) : LineReader(std::move(name), "edge file"), weighted_(weighted) {}
 
-  InputGraph read_file() { return read_text(file_text()); }
+  InputGraph read_file() { return read(open_file()); }
 
-  InputGraph read_text(const std::string& text) {
-    for_each_line(text, [this](const std::string& all, std::size_t at, std::size_t end) {
-      split(all, at, end);
+  InputGraph read(std::istream&& text) {
+    for_each_line(text, [this](const std::string& line) {
+      split(line);
       if (!tokens_.empty()) read_edge();
     });
     return assemble();
@@ -63,14 +63,14 @@ class EdgeReader : private LineReader {
 
   double number(const std::string& token) const {
     double value = 0;
-    if (!read_real(token, value)) fail(shown(token) + " is not a finite number");
+    if (!read_real(token, value)) fail(shown(token) + " is not a number; all columns after the ids are finite numbers such as 0.5 or 1e-3");
     return value;
   }
 
   double weight(const std::string& token) const {
     const double value = number(token);
-    if (!(value > 0)) fail("weight " + shown(token) + " is not positive; with -w every weight must be larger than 0");
-    if (value < 1e-150 || value > 1e150) fail("weight " + shown(token) + " is out of range; it must be between 1e-150 and 1e150");
+    if (value < 1e-150 || value > 1e150)
+      fail("weight " + shown(token) + " is out of range; with -w every weight must be larger than 0, between 1e-150 and 1e150");
     return value;
   }
 
@@ -87,10 +87,13 @@ class EdgeReader : private LineReader {
   }
 
   InputGraph assemble() {
-    const std::vector<std::int64_t> ids = all_ids();
+    std::vector<std::int64_t> ids = all_ids();
     const std::vector<Edge> edges = all_edges(ids);
     if (edges.empty()) throw Error(name_ + " contains no edge between two different vertices");
-    return {Graph(static_cast<Vertex>(ids.size()), edges, weighted_), ids, warnings_};
+    check_total(edges);
+    Graph graph(static_cast<Vertex>(ids.size()), edges, weighted_);
+    if (directed) warn_reciprocal(graph);
+    return {std::move(graph), std::move(ids), warnings_};
   }
 
   std::vector<std::int64_t> all_ids() const {
@@ -99,27 +102,35 @@ class EdgeReader : private LineReader {
     for (const Line& line : lines_) ids.push_back(line.a), ids.push_back(line.b);
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+    ids.shrink_to_fit();
     if (ids.size() > static_cast<std::size_t>(std::numeric_limits<Vertex>::max()))
       throw Error(name_ + " has more than 2147483647 vertices");
     return ids;
   }
 
+  // Takes the lines: of a large file they need as much memory as its graph, which is not there yet.
   std::vector<Edge> all_edges(const std::vector<std::int64_t>& ids) {
-    for (Line& line : lines_)
-      if (!directed && line.a > line.b) std::swap(line.a, line.b);
-    std::stable_sort(lines_.begin(), lines_.end(),
-                     [](const Line& p, const Line& q) { return p.a != q.a ? p.a < q.a : p.b < q.b; });
+    std::vector<Line> lines = std::move(lines_);
+    sort(lines);
     std::vector<Edge> edges;
+    edges.reserve(lines.size());
     const Line* kept = nullptr;
-    for (const Line& line : lines_) {
+    for (const Line& line : lines) {
       if (line.a == line.b) continue;
       if (kept && kept->a == line.a && kept->b == line.b) note_repeated(*kept, line);
       else edges.push_back(edge_of(*(kept = &line), ids));
     }
     warn_repeated();
-    if (directed) warn_reciprocal(edges);
-    check_total(edges);
     return edges;
+  }
+
+  // By ends, of equal ends the first line of the file first.
+  static void sort(std::vector<Line>& lines) {
+    for (Line& line : lines)
+      if (!directed && line.a > line.b) std::swap(line.a, line.b);
+    std::sort(lines.begin(), lines.end(), [](const Line& p, const Line& q) {
+      return p.a != q.a ? p.a < q.a : p.b != q.b ? p.b < q.b : p.line < q.line;
+    });
   }
 
   static Edge edge_of(const Line& line, const std::vector<std::int64_t>& ids) {
@@ -142,15 +153,12 @@ class EdgeReader : private LineReader {
                         " repeated edges, " + std::to_string(differing_) + " with another weight)");
   }
 
-  // The score takes the two directions as independent; where most arcs are answered they are not.
-  void warn_reciprocal(const std::vector<Edge>& edges) {
-    std::size_t answered = 0;
-    for (const Edge& edge : edges)
-      answered += std::binary_search(edges.begin(), edges.end(), Edge{edge.b, edge.a, 1, 1}, [](const Edge& p, const Edge& q) {
-        return p.a != q.a ? p.a < q.a : p.b < q.b;
-      });
-    if (answered == 0 || answered * 5 < edges.size()) return;
-    warnings_.push_back(name_ + ": " + std::to_string(100 * answered / edges.size()) +
+  // The score takes the two directions as independent; where most arcs are answered they are not. Every
+  // arc is in two rows, and shares its links there with the arc back.
+  void warn_reciprocal(const Graph& graph) {
+    const std::size_t answered = 2 * graph.num_edges() - graph.end_link(graph.num_vertices() - 1);
+    if (answered == 0 || answered * 5 < graph.num_edges()) return;
+    warnings_.push_back(name_ + ": " + std::to_string(100 * answered / graph.num_edges()) +
                         " % of the arcs are answered by one back; modules of such graphs are too large and overlap, "
                         "consider oslom_undir");
   }

@@ -5,10 +5,10 @@
 #ifndef OSLOM_LINE_READER_H
 #define OSLOM_LINE_READER_H
 
-#include <algorithm>
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
-#include <sstream>
 #include <string>
 #include <sys/stat.h>
 #include <vector>
@@ -24,36 +24,33 @@ class LineReader {
   LineReader(std::string name, std::string kind) : name_(std::move(name)), kind_(std::move(kind)) {}
 
  protected:
-  std::string file_text() const {
+  std::ifstream open_file() const {
     struct stat info;
-    if (stat(name_.c_str(), &info) != 0) throw Error("cannot open the " + kind_ + " " + name_ + ": no such file");
-    if (S_ISDIR(info.st_mode)) throw Error("the " + kind_ + " " + name_ + " is a folder, not a file");
+    if (stat(name_.c_str(), &info) != 0) throw Error("cannot open the " + kind_ + " " + name_ + ": " + std::strerror(errno));
+    if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode)) throw Error("the " + kind_ + " " + name_ + " is a folder or a device, not a file");
     std::ifstream file(name_, std::ios::binary);
-    std::ostringstream text;
-    if (file && info.st_size != 0) text << file.rdbuf();
-    if (!file || !text) throw Error("cannot read the " + kind_ + " " + name_);
-    return text.str();
+    if (!file) throw Error("cannot open the " + kind_ + " " + name_ + ": " + std::strerror(errno));
+    return file;
   }
 
-  // Calls read_line(text, first, end) for every line; where() knows the line then.
+  // Calls read_line(line) for every line; where() knows the line then.
   template <typename ReadLine>
-  void for_each_line(const std::string& text, ReadLine read_line) {
-    std::size_t at = text.compare(0, 3, "\xEF\xBB\xBF") == 0 ? 3 : 0;
-    while (at < text.size()) {
-      const std::size_t end = std::min(text.find('\n', at), text.size());
-      ++line_;
-      read_line(text, at, end);
-      at = end + 1;
+  void for_each_line(std::istream& text, ReadLine read_line) {
+    std::string line;
+    while (std::getline(text, line)) {
+      if (++line_ == 1 && line.compare(0, 3, "\xEF\xBB\xBF") == 0) line.erase(0, 3);
+      read_line(line);
     }
+    if (text.bad()) throw Error("cannot read the " + kind_ + " " + name_ + " after line " + std::to_string(line_));
   }
 
-  // The words of a line up to a `#`.
-  void split(const std::string& text, std::size_t at, std::size_t end) {
+  // The words of a line, from `at` up to a `#`.
+  void split(const std::string& line, std::size_t at = 0) {
     tokens_.clear();
-    while (at < end && text[at] != '#') {
+    while (at < line.size() && line[at] != '#') {
       const std::size_t start = at;
-      while (at < end && !separates(text[at]) && text[at] != '#') ++at;
-      if (at > start) tokens_.emplace_back(text, start, at - start);
+      while (at < line.size() && !separates(line[at]) && line[at] != '#') ++at;
+      if (at > start) tokens_.emplace_back(line, start, at - start);
       else ++at;
     }
   }

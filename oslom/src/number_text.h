@@ -2,7 +2,6 @@
 #ifndef OSLOM_NUMBER_TEXT_H
 #define OSLOM_NUMBER_TEXT_H
 
-#include <cctype>
 #include <cerrno>
 #include <cmath>
 #include <cstdint>
@@ -69,10 +68,14 @@ inline std::string six_digits(double value) {
   return text;
 }
 
-// A piece of input as it may be shown in a message: short, and without control characters.
+// A piece of input as it may be shown in a message: short, printable whatever the encoding; other bytes as \xHH.
 inline std::string shown(const std::string& text) {
   std::string safe;
-  for (char c : text.substr(0, 40)) safe += std::iscntrl(static_cast<unsigned char>(c)) ? '?' : c;
+  for (char c : text.substr(0, 40)) {
+    char code[5];
+    std::snprintf(code, sizeof code, "\\x%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+    safe += c >= ' ' && c <= '~' ? std::string(1, c) : code;
+  }
   return "\"" + safe + (text.size() > 40 ? "...\"" : "\"");
 }
 

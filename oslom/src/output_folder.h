@@ -65,13 +65,14 @@ class OutputFolder {
 
   // Call before the work: refuses a folder that may not be replaced or cannot be made.
   void check() const {
-    const std::filesystem::file_status status = std::filesystem::status(path_);
-    if (!std::filesystem::exists(status)) return check_parent();
-    if (!std::filesystem::is_directory(status)) throw Error(path_ + " is in the way: it is not a folder");
+    if (access(place(longest_name).c_str(), F_OK) != 0 && errno == ENAMETOOLONG)
+      throw Error("the name of the folder " + path_ + " is too long; choose another with -out");
+    if (access(path_.c_str(), F_OK) != 0) return check_parent();
+    if (!std::filesystem::is_directory(path_)) throw Error(path_ + " is in the way: it is not a folder");
+    if (access(path_.c_str(), R_OK | W_OK | X_OK) != 0) throw Error("cannot write to the folder " + path_ + ": " + std::strerror(errno));
     for (const auto& entry : std::filesystem::directory_iterator(path_))
       if (!ours(entry)) throw Error("the folder " + path_ + " contains " + entry.path().filename().string() +
                                     ", which is no output of this program; move the folder away, it would be replaced");
-    if (access(path_.c_str(), W_OK | X_OK) != 0) throw Error("cannot write to the folder " + path_);
   }
 
   const std::vector<std::pair<std::string, std::string>>& files() const { return files_; }
@@ -102,6 +103,7 @@ class OutputFolder {
 
  private:
   static constexpr const char* temporary = ".tmp";
+  static constexpr const char* longest_name = "statistics_level_1000.dat.tmp";
 
   static bool starts(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
 
@@ -119,10 +121,11 @@ class OutputFolder {
     return std::filesystem::is_regular_file(entry.symlink_status()) && known_name(entry.path().filename().string());
   }
 
+  // With "/." only a folder is good enough.
   void check_parent() const {
     const std::string parent = std::filesystem::path(path_).parent_path().string();
-    if (access(parent.empty() ? "." : parent.c_str(), W_OK | X_OK) != 0)
-      throw Error("cannot make the folder " + path_ + ": no permission to write there");
+    if (access(((parent.empty() ? "." : parent) + "/.").c_str(), W_OK | X_OK) != 0)
+      throw Error("cannot make the folder " + path_ + ": " + std::strerror(errno));
   }
 
   std::string place(const std::string& name) const { return path_ + "/" + name; }

@@ -22,22 +22,22 @@ class PartitionReader : private LineReader {
   PartitionReader(std::string name, std::string kind, const std::vector<std::int64_t>& ids)
       : LineReader(std::move(name), std::move(kind)), ids_(ids) {}
 
-  std::vector<Members> read_hint() { return read_hint_text(file_text()); }
-  Modules read_tp() { return read_tp_text(file_text()); }
+  std::vector<Members> read_hint() { return read_hint(open_file()); }
+  Modules read_tp() { return read_tp(open_file()); }
 
-  std::vector<Members> read_hint_text(const std::string& text) {
+  std::vector<Members> read_hint(std::istream&& text) {
     std::vector<Members> groups;
-    for_each_line(text, [&](const std::string& all, std::size_t at, std::size_t end) {
-      split(all, at, end);
+    for_each_line(text, [&](const std::string& line) {
+      split(line);
       Members members = members_of_line();
       if (!members.empty()) groups.push_back(std::move(members));
     });
     return groups;
   }
 
-  Modules read_tp_text(const std::string& text) {
+  Modules read_tp(std::istream&& text) {
     Modules modules;
-    for_each_line(text, [&](const std::string& all, std::size_t at, std::size_t end) { read_tp_line(all, at, end, modules); });
+    for_each_line(text, [&](const std::string& line) { read_tp_line(line, modules); });
     if (in_module_) throw Error(where(line_) + ": the file ends before the vertices of the last module");
     return modules;
   }
@@ -50,9 +50,9 @@ class PartitionReader : private LineReader {
   }
 
  private:
-  void read_tp_line(const std::string& text, std::size_t at, std::size_t end, Modules& modules) {
-    if (text.compare(at, 7, "#module") == 0 || text.compare(at, 6, "#group") == 0) return read_header(text, at, end);
-    split(text, at, end);
+  void read_tp_line(const std::string& line, Modules& modules) {
+    if (line.compare(0, 7, "#module") == 0 || line.compare(0, 6, "#group") == 0) return read_header(line);
+    split(line);
     if (tokens_.empty()) return;
     if (!in_module_) fail("vertices without a header; every module needs the line \"#module N size: S bs: B\" before it");
     Members members = members_of_line();
@@ -60,9 +60,9 @@ class PartitionReader : private LineReader {
     if (!members.empty() && probability_ < 1) modules.push_back({std::move(members), probability_});
   }
 
-  void read_header(const std::string& text, std::size_t at, std::size_t end) {
+  void read_header(const std::string& line) {
     if (in_module_) fail("a module must have a line with its vertices before the next header");
-    split(text, at + 1, end);
+    split(line, 1);
     if (tokens_.size() < 6) fail("the header of a module has six words, \"#module N size: S bs: B\", here are " + std::to_string(tokens_.size()));
     if (!read_real(tokens_[5], probability_) || probability_ < 0)
       fail("bs " + shown(tokens_[5]) + " is not a number from 0 on");

@@ -1,3 +1,4 @@
+#include <sstream>
 #include <string>
 
 #include "doctest/doctest.h"
@@ -9,7 +10,9 @@ using doctest::Approx;
 
 namespace {
 
-InputGraph read(const std::string& text, bool weighted = false) { return EdgeReader("g.edges", weighted).read_text(text); }
+InputGraph read(const std::string& text, bool weighted = false) {
+  return EdgeReader("g.edges", weighted).read(std::istringstream(text));
+}
 
 std::string sentence(const std::string& text, bool weighted = false) {
   try {
@@ -51,6 +54,26 @@ TEST_CASE("columns of the unweighted and the weighted format") {
   CHECK(weighted.graph.degree(2) == 5);
 }
 
+TEST_CASE("the smallest and the largest weights together leave finite links") {
+  const InputGraph input = read("1 2 1e150\n2 3 1e-150\n3 4 1e150\n4 1 1e-150\n", true);
+  for (Vertex v = 0; v < 4; ++v)
+    for (auto link = input.graph.first_link(v); link < input.graph.end_link(v); ++link) {
+      const Links links = input.graph.links_of_source(link);
+      CHECK(nearly_equal(links, links));
+    }
+}
+
+TEST_CASE("a line of a million characters: blanks, a comment, columns, and an id of a million digits") {
+  const std::size_t long_line = 1000000;
+  CHECK(read("1 2" + std::string(long_line, ' ') + "\n2 3 #" + std::string(long_line, 'x')).graph.num_edges() == 2);
+  std::string columns;
+  for (std::size_t i = 0; i < long_line; i += 2) columns += " 1";
+  CHECK(read("1 2" + columns + "\n").graph.num_edges() == 1);
+  const std::string message = sentence("1 2\n" + std::string(long_line, '7') + " 3\n");
+  CHECK(says(message, "g.edges line 2: "));
+  CHECK(message.size() < 200);
+}
+
 TEST_CASE("of repeated edges the first counts; another weight is worth a warning") {
   const InputGraph input = read("1 2 2.0\n2 1 2.0\n1 2 3.0\n2 3 1\n", true);
   CHECK(input.graph.num_edges() == 2);
@@ -85,9 +108,13 @@ TEST_CASE("every bad line is named with its number, its value and what would be 
                        {"1 2 x", false, "\"x\"", "finite number"},
                        {"1 2 nan", true, "\"nan\"", "finite number"},
                        {"1 2 1e999", true, "\"1e999\"", "finite number"},
-                       {"1 2 0", true, "weight \"0\" is not positive", "larger than 0"},
+                       {"1 2 0", true, "weight \"0\" is out of range", "larger than 0"},
                        {"1 2 -0.3", true, "\"-0.3\"", "larger than 0"},
                        {"1 2 1e-200", true, "1e-200", "between"},
+                       {"1 2 5e-324", true, "5e-324", "between 1e-150 and 1e150"},
+                       {"1 2 1e308", true, "1e308", "between 1e-150 and 1e150"},
+                       {"1 2 -inf", true, "\"-inf\"", "finite number"},
+                       {"\xFF\xFE" "1 2", false, "\"\\xFF\\xFE1\"", "whole numbers"},
                        {"1 2 1 1e300", true, "too large", "2^53"},
                        {"1 2 1 1 z", true, "\"z\"", "finite number"}};
   for (const Bad& bad : lines) {

@@ -97,6 +97,31 @@ TEST_CASE("a folder with anything else in it is not touched") {
   }
 }
 
+TEST_CASE("a folder that cannot be made is refused before the work") {
+  TemporaryFolder folder;
+  const auto refusal = [](const std::string& path) {
+    try {
+      OutputFolder(path).check();
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  std::ofstream(folder.path + "/file") << "x";
+  CHECK(says(refusal(folder.path + "/none/o"), folder.path + "/none/o: No such file or directory"));
+  CHECK(says(refusal(folder.path + "/file/o"), "Not a directory"));
+  CHECK(says(refusal(folder.path + "/" + std::string(256, 'x')), "too long"));
+  CHECK(refusal(folder.path + "/" + std::string(255, 'x')) == "no error");
+  std::string deep = folder.path;
+  while (deep.size() < 4080) deep += "/" + std::string(std::min<std::size_t>(200, 4080 - deep.size()), 'd');
+  CHECK(says(refusal(deep), "too long"));  // the folder could be there, its files could not
+}
+
+TEST_CASE("pieces of input in messages are short and printable") {
+  CHECK(shown("a\x1B[31m\xFF") == "\"a\\x1B[31m\\xFF\"");
+  CHECK(shown(std::string(1000, 'a')).size() < 50);
+}
+
 TEST_CASE("names of our own files, finished or not") {
   for (const char* name : {"tp", "tp1", "tp12", "short_tp1", "net3", "tp_without_singletons", "tp_scores", "partitions_level_0", "statistics_level_2.dat", "tp.tmp"})
     CHECK(OutputFolder::known_name(name));

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <map>
+#include <sstream>
 
 #include "doctest/doctest.h"
 #include "edge_reader.h"
@@ -206,13 +207,13 @@ TEST_CASE("the graph of modules and net files: every arc once, both directions")
 }
 
 TEST_CASE("reading: arcs both ways are two, self loops leave nothing, many answered arcs are worth a warning") {
-  const InputGraph input = EdgeReader("g", false).read_text("7 1\n1 7\n1 2\n1 2\n9 9\n2 5\n5 1\n");
+  const InputGraph input = EdgeReader("g", false).read(std::istringstream("7 1\n1 7\n1 2\n1 2\n9 9\n2 5\n5 1\n"));
   CHECK(input.ids == std::vector<std::int64_t>{1, 2, 5, 7});
   CHECK(input.graph.num_edges() == 5);
   REQUIRE(input.warnings.size() == 1);
   CHECK(says(input.warnings[0], "40 %"));
-  CHECK(EdgeReader("g", false).read_text("1 2\n2 3\n3 1\n").warnings.empty());
-  CHECK_THROWS_AS(EdgeReader("g", false).read_text("9 9\n"), Error);
+  CHECK(EdgeReader("g", false).read(std::istringstream("1 2\n2 3\n3 1\n")).warnings.empty());
+  CHECK_THROWS_AS(EdgeReader("g", false).read(std::istringstream("9 9\n")), Error);
 }
 
 TEST_CASE("statistics name both degrees") {
