@@ -6,6 +6,8 @@ benchmarks/oslom-equivalence.tsv, and from there to the table in oslom/README.md
 
     python benchmarks/oslom_equivalence.py --reference ../shared/oslom-reference
 
+With --rival, pyoslom 0.3.0 is asked about a few graphs, too; its rows go to benchmarks/oslom-rival.tsv.
+
 The seeds are the sample. A measure holds where the two means differ by at most two standard errors of the difference,
 or an NMI by at most 1 %. Pairs of answers are not independent, so the standard error of "ours to old less old to old"
 is a jackknife: each seed of either program is left out once.
@@ -20,8 +22,8 @@ from statistics import mean, quantiles, stdev
 import numpy as np
 from oslom_graphs import EXCHANGED, Case, random_seed
 from oslom_measures import communities, jaccard_of_largest, measures, modules_of, overlapping_nmi, read_groups
-from oslom_old import OLD, add_graph_options, chosen_cells
-from oslom_programs import OLD_VERSION, Answers, fingerprint_of_ours, run_ours, run_rival, version_of_ours
+from oslom_old import OLD, add_graph_options, ask, chosen_cells
+from oslom_programs import OLD_VERSION, Answers, fingerprint_of_ours, interpreter, run_ours, run_rival, version_of_ours
 from oslom_tables import EQUIVALENCE, RIVAL, equivalence_section, header, refresh, write_results
 from tqdm import tqdm
 
@@ -162,14 +164,6 @@ def false_finds(answers: Answers, case: Case, seed: int) -> dict[str, int]:
 # ---------------------------------------------------------------------------------------- all graphs
 
 
-def answer(cells: list[tuple[Case, int]], answers: Answers) -> None:
-    have = answers.have()
-    asked = [cell for cell in cells if (cell[0].name, cell[1]) not in have]
-    for case, seed in (bar := tqdm(asked, unit="answer", desc="our answers")):
-        bar.set_postfix_str(f"{case.name} seed {seed}")
-        answers.add(case, seed, run_ours(case, seed))
-
-
 def comparison(cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> list[dict]:
     by_graph = {}
     for case, seed in cells:
@@ -197,14 +191,16 @@ def rival_rows(python: str, cells: list[tuple[Case, int]], old: Answers) -> list
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_graph_options(parser)
-    parser.add_argument("--rival", metavar="PYTHON", help="interpreter of an environment with pyoslom==0.3.0")
+    parser.add_argument(
+        "--rival", type=interpreter, metavar="PYTHON", help="interpreter of an environment with pyoslom==0.3.0"
+    )
     parser.add_argument("--results", type=Path, default=EQUIVALENCE, help="another file, for a trial with --only")
     args = parser.parse_args()
     old, ours = Answers(OLD), Answers(BUILD / f"oslom-ours-{fingerprint_of_ours()}")
     answered = old.have()
     with tempfile.TemporaryDirectory() as folder:
         cells = [(case, seed) for case, seed in chosen_cells(args, Path(folder)) if (case.name, seed) in answered]
-        answer(cells, ours)
+        ask(cells, ours, run_ours)
         rows = comparison(cells, ours, old)
         if args.rival:
             write_results(RIVAL, header("pyoslom 0.3.0"), rival_rows(args.rival, cells, old))

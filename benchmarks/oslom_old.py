@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from oslom_graphs import Case, cases, random_seed, write_generated, write_groups
-from oslom_programs import Answers, run_old
+from oslom_programs import Answers, interpreter, run_old
 from tqdm import tqdm
 
 OLD = Path(__file__).resolve().parent / "oslom-old"
@@ -23,26 +23,34 @@ OLD = Path(__file__).resolve().parent / "oslom-old"
 def cells(graphs: list[Case], seeds: int) -> list[tuple[Case, int]]:
     """(graph, seed) of everything that is asked, in rounds: every graph once, then every graph again.
 
-    A random graph is asked once, with the seed it was made with; they are spread over the rounds.
+    A random graph is asked once, with the seed it was made with; they are spread over the rounds. Groups, which take
+    no time, come first.
     """
     found = []
     for case in graphs:
         own = random_seed(case.name)
         found += [(case, own, own * seeds // 20)] if own else [(case, seed, seed) for seed in range(1, seeds + 1)]
-    return [(case, seed) for case, seed, _ in sorted(found, key=lambda cell: (cell[2], cell[0].name))]
+    return [(case, seed) for case, seed, _ in sorted(found, key=lambda cell: (cell[2], not cell[0].hint, cell[0].name))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", required=True, help="interpreter of an environment with pyoslom==0.1.6")
+    parser.add_argument(
+        "--python", type=interpreter, required=True, help="interpreter of an environment with pyoslom==0.1.6"
+    )
     add_graph_options(parser)
     args = parser.parse_args()
-    answers = Answers(OLD)
     with tempfile.TemporaryDirectory() as folder:
-        asked = [cell for cell in chosen_cells(args, Path(folder)) if (cell[0].name, cell[1]) not in answers.have()]
-        for case, seed in (bar := tqdm(asked, unit="answer")):
-            bar.set_postfix_str(f"{case.name} seed {seed}")
-            answers.add(case, seed, run_old(args.python, case, seed))
+        ask(chosen_cells(args, Path(folder)), Answers(OLD), lambda case, seed: run_old(args.python, case, seed))
+
+
+def ask(cells: list[tuple[Case, int]], answers: Answers, run) -> None:
+    """Adds run(case, seed) of every cell that has no answer yet; other processes may be at it, too."""
+    have = answers.have()
+    for case, seed in (bar := tqdm([cell for cell in cells if (cell[0].name, cell[1]) not in have], unit="answer")):
+        bar.set_postfix_str(f"{case.name} seed {seed}")
+        if (case.name, seed) not in answers.have():
+            answers.add(case, seed, run(case, seed))
 
 
 def add_graph_options(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from oslom_graphs import Case, cases
-from oslom_programs import OLD_VERSION, processor, run_old, run_ours, version_of_ours
+from oslom_programs import OLD_VERSION, interpreter, processor, run_old, run_ours, version_of_ours
 from oslom_tables import SPEED, header, read_results, refresh, speed_section, write_results
 from tqdm import tqdm
 
@@ -31,7 +31,9 @@ def row_of(python: str, case: Case, seed: int) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", required=True, help="interpreter of an environment with pyoslom==0.1.6")
+    parser.add_argument(
+        "--python", type=interpreter, required=True, help="interpreter of an environment with pyoslom==0.1.6"
+    )
     parser.add_argument("--reference", type=Path, required=True, help="folder of NAME.edges files")
     parser.add_argument("--only", nargs="+", metavar="START", help="only graphs whose names start with one of these")
     parser.add_argument("--results", type=Path, default=SPEED, help="another file, for a trial with --only")

@@ -124,7 +124,10 @@ def rival_table(path: Path) -> str:
         + [f"{float(row['nmi']):.4f} / {float(row['old_nmi']):.4f}" if row["nmi"] else "-"]
         for row in rows
     ]
-    title = "A rival, pyoslom 0.3.0, is another program. Each cell: the rival / the original program.\n\n"
+    title = (
+        "A rival, pyoslom 0.3.0, is another program, whose answers vary from run to run with the same seed. "
+        "Each cell: the rival / the original program.\n\n"
+    )
     return lines and title + table(
         ["graph", "flags", "seed", "modules", "homeless", "overlap", "NMI to planted"], lines
     )

@@ -1,6 +1,8 @@
 """The benchmarks of the OSLOM programs: graphs, measures, verdicts, and README sections made of the results."""
 
+import argparse
 import random
+import sys
 from math import log2
 from types import SimpleNamespace
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from oslom_graphs import cases, planted, random_graph, some_groups, write_planted
 from oslom_measures import groups_of, jaccard_of_largest, measures, overlapping_nmi
 from oslom_old import OLD, cells
-from oslom_programs import Answers, Run
+from oslom_programs import Answers, Run, interpreter
 
 # ------------------------------------------------------------------------------------------ graphs
 
@@ -157,6 +159,15 @@ def test_an_answer_comes_back_without_its_homeless_vertices(tmp_path):
     assert answers.have() == {("g", 3)}
     assert answers.cover("g", 3) == tp[: tp.index("#module 1")]
     assert answers.values("g", [3], "homeless") == [1] and answers.values("g", [3], "user_seconds") == [1.25]
+
+
+def test_an_interpreter_is_named_from_here_and_run_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    assert interpreter("bin/python") == str(tmp_path / "bin" / "python")
+    with pytest.raises(argparse.ArgumentTypeError, match="there is no program nowhere/python"):
+        interpreter("nowhere/python")
 
 
 def test_every_old_answer_has_its_cover():
