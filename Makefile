@@ -7,7 +7,13 @@ PY := .venv/bin/python
 EPOCHS := --epochs 40 --warmup-epochs 20 --brief-epochs 20 --retrain-epochs 60 --log-interval 20
 QUICK := $(PY) MNIST/main.py --sweep --dataset digits --rate 0.02 $(EPOCHS)
 
-.PHONY: run test setup oslom publish clean
+# What the benchmark of the OSLOM programs needs: an interpreter that has pyoslom==0.1.6, the folder of reference
+# graphs, and the vertices of the largest graph.
+OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=path/to/python)
+REFERENCE := ../shared/oslom-reference
+LARGEST := 1000000
+
+.PHONY: run test setup oslom publish bench-oslom clean
 
 run: setup
 	$(QUICK)
@@ -33,6 +39,10 @@ oslom:
 
 publish: setup
 	$(PY) MNIST/main.py --publish
+
+bench-oslom: setup
+	$(PY) benchmarks/oslom_speed.py --python "$(OLD)" --reference "$(REFERENCE)"
+	$(PY) benchmarks/oslom_growth.py --largest $(LARGEST)
 
 clean:
 	$(MAKE) -C oslom clean

@@ -1,86 +1,70 @@
-"""Ask the old OSLOM program for its answers on the reference graphs, once, and keep them.
+"""Ask the old OSLOM program for its answers, once, and keep them.
 
 The old program is run as a black box through `pyoslom==0.1.6`, in an environment of its own, which is named by
---python. Each answer (graph, seed) is one tp file under benchmarks/oslom-old/, and one row with its flags and user
-seconds in benchmarks/oslom-old.tsv; answers that are there already are not asked for again, so that a run broken off
-goes on where it stopped.
+--python. Its answers are one row each in benchmarks/oslom-old.tsv, with their covers in benchmarks/oslom-old.zip;
+answers that are there already are not asked for again, so that a run broken off goes on where it stopped. Asked
+about are the graphs of a reference folder, groups of some of them, and generated graphs (see oslom_graphs.py), in
+rounds: every graph has its first answer before one has its second.
 
-    python benchmarks/oslom_old.py --python OTHER_ENV/bin/python --graphs ../shared/oslom-reference --seeds 10
+    python benchmarks/oslom_old.py --python OTHER_ENV/bin/python --reference ../shared/oslom-reference
 """
 
 import argparse
-import csv
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
+from oslom_graphs import Case, cases, random_seed, write_generated, write_groups
+from oslom_programs import Answers, interpreter, run_old
 from tqdm import tqdm
 
-HERE = Path(__file__).resolve().parent
-TABLE = HERE / "oslom-old.tsv"
-COVERS = HERE / "oslom-old"
-# The user processor time of the call alone: the interpreter's start does not count.
-CALL = """
-import resource, sys
-from pyoslom import oslom_imp
-before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-run = oslom_imp.run_dir if sys.argv[1] == "oslom_dir" else oslom_imp.run_undir
-code = run(sys.argv[1:])
-print("user seconds", resource.getrusage(resource.RUSAGE_SELF).ru_utime - before)
-sys.exit(code or 0)
-"""
-SLOW = ("lfr_0.6", "pp_0.7", "dpp", "planted_5000")  # graphs that get -fast
+OLD = Path(__file__).resolve().parent / "oslom-old"
 
 
-def flags_of(name: str) -> list[str]:
-    """The flags of the reference figures for a graph, by its name."""
-    if name.startswith("class"):
-        return ["-w", "-r", "1", "-hr", "0", "-singlet"]
-    weighted = "-w" if name.startswith("w") else "-uw"
-    return [weighted, "-singlet"] + (["-fast"] if name.startswith(SLOW) else [])
+def cells(graphs: list[Case], seeds: int) -> list[tuple[Case, int]]:
+    """(graph, seed) of everything that is asked, in rounds: every graph once, then every graph again.
 
-
-def program_of(name: str) -> str:
-    return "oslom_dir" if name.startswith("d") else "oslom_undir"
-
-
-def answer(python: str, graph: Path, seed: int) -> tuple[str, float]:
-    """(tp file, user seconds) of the old program on one graph."""
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copy(graph, Path(folder) / "g")
-        command = [program_of(graph.stem), "-f", "g", *flags_of(graph.stem), "-seed", str(seed)]
-        done = subprocess.run([python, "-c", CALL, *command], cwd=folder, check=True, capture_output=True, text=True)
-        seconds = float(done.stdout.rsplit("user seconds", 1)[1])
-        return (Path(folder) / "g_oslo_files" / "tp").read_text(), seconds
-
-
-def keep(graph: Path, seed: int, tp: str, seconds: float) -> None:
-    COVERS.mkdir(exist_ok=True)
-    cover_path(graph, seed).write_text(tp)
-    fresh = not TABLE.exists()
-    with TABLE.open("a", newline="") as file:
-        rows = csv.writer(file, delimiter="\t", lineterminator="\n")
-        if fresh:
-            rows.writerow(["graph", "flags", "seed", "user_seconds"])
-        rows.writerow([graph.stem, " ".join(flags_of(graph.stem)), seed, f"{seconds:.2f}"])
-
-
-def cover_path(graph: Path, seed: int) -> Path:
-    return COVERS / f"{graph.stem}.seed{seed}.tp"
+    A random graph is asked once, with the seed it was made with; they are spread over the rounds. Groups, which take
+    no time, come first.
+    """
+    found = []
+    for case in graphs:
+        own = random_seed(case.name)
+        found += [(case, own, own * seeds // 20)] if own else [(case, seed, seed) for seed in range(1, seeds + 1)]
+    return [(case, seed) for case, seed, _ in sorted(found, key=lambda cell: (cell[2], not cell[0].hint, cell[0].name))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", required=True, help="interpreter of an environment with pyoslom==0.1.6")
-    parser.add_argument("--graphs", type=Path, required=True, help="folder of NAME.edges files")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these graphs only")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument(
+        "--python", type=interpreter, required=True, help="interpreter of an environment with pyoslom==0.1.6"
+    )
+    add_graph_options(parser)
     args = parser.parse_args()
-    graphs = [g for g in sorted(args.graphs.glob("*.edges")) if not args.only or g.stem in args.only]
-    cells = [(graph, seed) for seed in range(1, args.seeds + 1) for graph in graphs]
-    for graph, seed in tqdm([cell for cell in cells if not cover_path(*cell).exists()]):
-        keep(graph, seed, *answer(args.python, graph, seed))
+    with tempfile.TemporaryDirectory() as folder:
+        ask(chosen_cells(args, Path(folder)), Answers(OLD), lambda case, seed: run_old(args.python, case, seed))
+
+
+def ask(cells: list[tuple[Case, int]], answers: Answers, run) -> None:
+    """Adds run(case, seed) of every cell that has no answer yet; other processes may be at it, too."""
+    have = answers.have()
+    for case, seed in (bar := tqdm([cell for cell in cells if (cell[0].name, cell[1]) not in have], unit="answer")):
+        bar.set_postfix_str(f"{case.name} seed {seed}")
+        if (case.name, seed) not in answers.have():
+            answers.add(case, seed, run(case, seed))
+
+
+def add_graph_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reference", type=Path, required=True, help="folder of NAME.edges and NAME.planted files")
+    parser.add_argument("--only", nargs="+", metavar="START", help="only graphs whose names start with one of these")
+    parser.add_argument("--seeds", type=int, default=10)
+
+
+def chosen_cells(args: argparse.Namespace, folder: Path) -> list[tuple[Case, int]]:
+    """The cells of the options; generated graphs are written into the folder."""
+    cases(args.reference)  # says what is wrong with the folder before anything is generated
+    write_generated(folder)
+    write_groups(folder, args.reference)
+    return cells(cases(args.reference, folder, only=args.only), args.seeds)
 
 
 if __name__ == "__main__":

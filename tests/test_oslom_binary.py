@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from nmi import communities, overlapping_nmi, read_groups
+from oslom_measures import communities, overlapping_nmi, read_groups
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = ROOT / "oslom" / "bin" / "oslom_undir"
