@@ -12,7 +12,7 @@
 
 namespace oslom {
 
-constexpr const char* version_number = "0.2.0";
+constexpr const char* version_number = "0.3.0";
 
 struct Options {
   std::string edge_file;

@@ -5,6 +5,7 @@
 #define OSLOM_OVERLAPS_H
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -87,16 +88,28 @@ class OverlapResolver {
     for (Module& module : minimal_modules(study_, {std::move(whole)}, random)) add(std::move(module));
   }
 
+  // Cleaning only takes vertices away, so that the union is known to be too small as early as may be.
   void separate(std::size_t a, std::size_t b, const std::pair<Members, Members>& pair, std::size_t all, double ratio,
                 Random& random, int depth) {
-    Cleaner cleaner(study_, random);
-    Module first = cleaner.check(pair.first), second = cleaner.check(pair.second);
-    if (first.empty() || second.empty()) return;
+    const auto too_small = [all](const Members& one, const Members& other) {
+      return static_cast<double>(united(one, other).size()) <= mostly * static_cast<double>(all);
+    };
+    if (too_small(pair.first, pair.second)) return;
+    Module first = checked(pair.first, random);
+    if (first.empty() || too_small(first.members, pair.second)) return;
+    Module second = checked(pair.second, random);
+    if (second.empty() || too_small(first.members, second.members)) return;
     if (overlap_ratio(first.members, second.members) >= ratio - required_decrease) return;
-    if (static_cast<double>(united(first.members, second.members).size()) <= mostly * static_cast<double>(all)) return;
     alive_[a] = alive_[b] = 0;
     const std::size_t new_first = add(std::move(first)), new_second = add(std::move(second));
     if (depth < deepest) settle_again(new_first, new_second, depth + 1);
+  }
+
+  // CHECK in the whole graph. A module that overlaps with many others mostly comes here as it is, again and again.
+  const Module& checked(const Members& group, Random& random) {
+    const auto found = checked_.find(group);
+    if (found != checked_.end()) return found->second;
+    return checked_.emplace(group, Cleaner(study_, random).check(group)).first->second;
   }
 
   // The new pair against all other modules that were there before it.
@@ -120,6 +133,7 @@ class OverlapResolver {
   std::vector<char> alive_;
   Random random_;
   std::uint64_t resolved_ = 0;
+  std::map<Members, Module> checked_;
 };
 
 }  // namespace oslom
