@@ -57,9 +57,11 @@ class TailFormulas {
     return static_cast<Stubs>(std::ceil(std::sqrt(static_cast<double>(T))));
   }
 
+  bool may_be_exact(Stubs k, Stubs T) const { return exact_ && static_cast<double>(k) * static_cast<double>(k) >= static_cast<double>(T); }
+
   // Whether R(x) is that of the exact formula.
   bool uses_exact(Stubs x, Stubs k, Stubs O, Stubs T) const {
-    if (!exact_ || static_cast<double>(k) * static_cast<double>(k) < static_cast<double>(T)) return false;
+    if (!may_be_exact(k, T)) return false;
     return x >= mode_of(k, O, T, std::max<Stubs>(0, -(T - 2 * k - O) / 2));
   }
 

@@ -113,17 +113,18 @@ class WorkingSet {
   void for_each_key_up_to(double bound, Slot end, const Outside& outside, Visit visit) {
     state_.least_outgoing = std::min(state_.least_outgoing, Scores::outgoing(outside));
     const std::size_t count = watch(Scores::density(state_.least_outgoing, outside), end);
+    const Scores::SafeDensity safe_density(scores_, outside, least_factor_, bound);
     for (std::size_t i = 0; i < count; ++i) {
       const Slot slot = watched_[i];
       const double key = this->key(slot, outside, bound);
       if (key <= bound) visit(slot, key);
-      else state_.alert[slot] = scores_.alert_density(key, state_.links[slot], degree_[slot], outside, least_factor_, bound);
+      else state_.alert[slot] = safe_density(key, state_.links[slot], degree_[slot]);
     }
   }
   ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.test(state_.links[slot], degree_[slot], weight_part(slot), outside, random);
   }
-  // Of a member whose key is known; its tail is as old as the key.
+  // Of one of the worst members; its tail is as old as the key.
   double random_member_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.member_at_step(state_.member_tail[slot], degree_[slot], weight_part(slot), outside, random.uniform());
   }
@@ -136,10 +137,12 @@ class WorkingSet {
   Few worst_members() {
     Few few;
     for (Slot slot : state_.members)
-      if (state_.key_known[slot]) few.offer(slot, -state_.member_key[slot]);
+      if (state_.key_kind[slot] == KeyKind::exact) few.offer(slot, -state_.member_key[slot]);
     const Outside now = outside();
     for (Slot slot : state_.members) {
-      if (state_.key_known[slot] || few.refuses(-state_.member_key[slot])) continue;
+      if (state_.key_kind[slot] == KeyKind::exact || few.refuses(-state_.member_key[slot])) continue;
+      tighten_bound(slot);
+      if (few.refuses(-state_.member_key[slot])) continue;
       renew_member(slot, now);
       few.offer(slot, -state_.member_key[slot]);
     }
@@ -185,7 +188,7 @@ class WorkingSet {
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), border_key_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_known.clear(), state_.member_tail.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.member_tail.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
@@ -200,7 +203,7 @@ class WorkingSet {
     state_.links.push_back({});
     state_.place.push_back(-1);
     state_.member_key.push_back(0);
-    state_.key_known.push_back(0);
+    state_.key_kind.push_back(KeyKind::bound_of_tail);
     state_.member_tail.push_back({});
     state_.alert.push_back(not_in_border);
     if (graph_.weighted()) state_.weight_part.push_back(unknown);
@@ -246,11 +249,16 @@ class WorkingSet {
   void renew_member(Slot slot, const Outside& outside) {
     state_.member_tail[slot] = scores_.tail_of_member(state_.links[slot], degree_[slot], outside);
     state_.member_key[slot] = scores_.member_key(state_.member_tail[slot], degree_[slot], weight_part(slot), outside);
-    state_.key_known[slot] = 1;
+    state_.key_kind[slot] = KeyKind::exact;
   }
   void bound_member(Slot slot, const Outside& outside) {
     state_.member_key[slot] = scores_.member_key_bound(state_.links[slot], degree_[slot], outside);
-    state_.key_known[slot] = 0;
+    state_.key_kind[slot] = KeyKind::bound_of_tail;
+  }
+  // The weights, too, say how small a key is, and cost less than its tail.
+  void tighten_bound(Slot slot) {
+    if (state_.key_kind[slot] == KeyKind::bound_of_tail) state_.member_key[slot] *= weight_part(slot);
+    state_.key_kind[slot] = KeyKind::bound;
   }
 
   void renew_touched() {
@@ -324,13 +332,16 @@ class WorkingSet {
     }
   }
 
+  // What is known of a member's key: an upper bound, weights left aside or not, or the key itself.
+  enum class KeyKind : char { bound_of_tail, bound, exact };
+
   // What moves change. All vectors but members have one entry per slot.
   struct State {
     std::vector<Links> links;
     std::vector<Slot> place;  // in members; -1 for outsiders
     std::vector<double> member_key;   // or an upper bound of it
-    std::vector<char> key_known;
-    std::vector<Scores::MemberTail> member_tail;  // where the key is known
+    std::vector<KeyKind> key_kind;
+    std::vector<Scores::MemberTail> member_tail;  // where the key is exact
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;

@@ -86,7 +86,10 @@ class Scores {
   }
   static double density(Stubs, const Outside&) { return 1; }
   static Stubs outgoing(const Outside& outside) { return outside.leaving; }
-  double alert_density(double, const Links&, const Degree&, const Outside&, double, double) const { return never_safe; }
+  struct SafeDensity {
+    SafeDensity(const Scores&, const Outside&, double, double) {}
+    double operator()(double, const Links&, const Degree&) const { return never_safe; }
+  };
   double member_key_bound(const Links&, const Degree&, const Outside&) const { return 1; }
   double key_of(double score) const { return score; }
   double score_of(double key) const { return key; }

@@ -88,27 +88,38 @@ class Scores {
   }
   static Stubs outgoing(const Outside& outside) { return outside.outgoing; }
 
-  // The density down to which the key of an outsider with so many links or less stays above `bound`; infinite if that
-  // is not known. `least_factor`: the border factor is never smaller.
-  double alert_density(double key, const Links& links, Degree k, const Outside& outside, double least_factor, double bound) const {
-    const double y = static_cast<double>(links.x + 1), total = static_cast<double>(outside.total);
-    if (tails_.memo.formulas().exact_from(outside.total) <= k) return never_safe;
-    if (weighted_) key *= least_factor / border_factor(outside.vertices, outside.border);
-    const double root = std::sqrt(key / (bound * (1 + 2 * y * y / total)));
-    if (!(root > 1)) return never_safe;
-    const double fall = 4 * (root - 1) / (root + 1);  // at most the logarithm of the root's square
-    const double share = y / (y + fall);  // share^y >= exp(-fall)
-    return (share * static_cast<double>(outside.outgoing) + (1 - share) * (y - 1)) / total;
-  }
+  // Outsider by outsider, the density down to which the key of one with so many links or less stays above `bound`; infinite
+  // if none is known. `least_factor`: the border factor is never smaller.
+  class SafeDensity {
+   public:
+    SafeDensity(const Scores& scores, const Outside& outside, double least_factor, double bound)
+        : exact_from_(scores.tails_.memo.formulas().exact_from(outside.total)),
+          outgoing_(static_cast<double>(outside.outgoing)), per_stub_(1 / static_cast<double>(outside.total)),
+          per_bound_((scores.weighted_ ? least_factor / border_factor(outside.vertices, outside.border) : 1) / bound) {}
 
-  // No member key is above this: Bernstein's inequality for the hypergeometric distribution. The variance is at most the
-  // mean; the exact formula's may be larger, hence the 2.
+    double operator()(double key, const Links& links, Degree k) const {
+      const double y = static_cast<double>(links.x + 1);
+      const double root = std::sqrt(key * per_bound_ * (1 - 2 * y * y * per_stub_));
+      if (k >= exact_from_ || !(root > 1)) return never_safe;
+      // share^y >= exp(-fall), where fall = 4 (root-1)/(root+1) is at most the logarithm of the root's square
+      const double share = y * (root + 1) / (y * (root + 1) + 4 * (root - 1));
+      return (share * outgoing_ + (1 - share) * (y - 1)) * per_stub_;
+    }
+
+   private:
+    Stubs exact_from_;
+    double outgoing_, per_stub_, per_bound_;
+  };
+
+  // No member key, divided by its weight part, is above this: Bernstein's inequality for the hypergeometric distribution.
+  // The variance of the exact formula may be larger, hence the 2.
   double member_key_bound(const Links& links, Degree k, const Outside& outside) const {
     const Outside without = outside.without(k, links);
-    const double mean = static_cast<double>(k) * static_cast<double>(without.outgoing) / static_cast<double>(without.total);
-    const double above = static_cast<double>(links.x) - mean;
+    const double density = static_cast<double>(without.outgoing) / static_cast<double>(without.total);
+    const double mean = static_cast<double>(k) * density, above = static_cast<double>(links.x) - mean;
     if (above <= 0) return 1;
-    const double r = std::exp(-above * above / (2 * (2 * mean + above / 3)));
+    const double variance = tails_.memo.formulas().may_be_exact(k, without.total) ? 2 * mean : mean * (1 - density);
+    const double r = std::exp(-above * above / (2 * (variance + above / 3)));
     return weighted_ ? std::min(1.0, r * border_factor(without.vertices, without.border)) : r;
   }
 
