@@ -124,9 +124,9 @@ class WorkingSet {
   ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.test(state_.links[slot], degree_[slot], weight_part(slot), outside, random);
   }
-  // Of one of the worst members; its tail is as old as the key.
+  // Not of the age of the keys: with draws from old tails random graphs are full of modules.
   double random_member_score(Slot slot, const Outside& outside, Random& random) {
-    return scores_.member_at_step(state_.member_tail[slot], degree_[slot], weight_part(slot), outside, random.uniform());
+    return scores_.member_at_step(state_.links[slot], degree_[slot], weight_part(slot), outside, random.uniform());
   }
   double random_border_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.at_step(state_.links[slot], degree_[slot], weight_part(slot), outside, random.uniform());
@@ -188,7 +188,7 @@ class WorkingSet {
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), border_key_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.member_tail.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
@@ -204,7 +204,6 @@ class WorkingSet {
     state_.place.push_back(-1);
     state_.member_key.push_back(0);
     state_.key_kind.push_back(KeyKind::bound_of_tail);
-    state_.member_tail.push_back({});
     state_.alert.push_back(not_in_border);
     if (graph_.weighted()) state_.weight_part.push_back(unknown);
     return slot;
@@ -247,8 +246,7 @@ class WorkingSet {
   }
 
   void renew_member(Slot slot, const Outside& outside) {
-    state_.member_tail[slot] = scores_.tail_of_member(state_.links[slot], degree_[slot], outside);
-    state_.member_key[slot] = scores_.member_key(state_.member_tail[slot], degree_[slot], weight_part(slot), outside);
+    state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), outside);
     state_.key_kind[slot] = KeyKind::exact;
   }
   void bound_member(Slot slot, const Outside& outside) {
@@ -341,7 +339,6 @@ class WorkingSet {
     std::vector<Slot> place;  // in members; -1 for outsiders
     std::vector<double> member_key;   // or an upper bound of it
     std::vector<KeyKind> key_kind;
-    std::vector<Scores::MemberTail> member_tail;  // where the key is exact
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;

@@ -31,7 +31,6 @@ struct Outside {
     const Stubs inside = links.in + links.out;
     return {leaving + inside - k.out, total_in + k.in, arriving + inside - k.in, total_out + k.out, vertices + 1, border + 1};
   }
-  Outside with_one_more() const { return {leaving, total_in, arriving, total_out, vertices + 1, border + 1}; }
 };
 
 // What a group adds up to.
@@ -67,22 +66,16 @@ class Scores {
     return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, 0.5, bound);
   }
 
-  // A member is scored as if it were taken out. Its tails may be used again while its links are the same.
-  struct MemberTail {
-    Tail in, out;
-  };
-  MemberTail tail_of_member(const Links& links, const Degree& k, const Outside& outside) const {
+  // A member is scored as if it were taken out.
+  double member_key(const Links& links, const Degree& k, double w, const Outside& outside) const {
+    return member_at_step(links, k, w, outside, 0.5);
+  }
+  double member_at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
     const Outside without = outside.without(k, links);
-    return {single_tail_in(links, k, without), single_tail_out(links, k, without)};
-  }
-  double member_key(const MemberTail& tail, const Degree& k, double w, const Outside& outside) const {
-    return member_at_step(tail, k, w, outside, 0.5);
-  }
-  double member_at_step(const MemberTail& tail, const Degree& k, double w, const Outside& outside, double step) const {
-    return score_from(tail.in, tail.out, k, w, outside.with_one_more(), step, 2);
+    return score_from(single_tail_in(links, k, without), single_tail_out(links, k, without), k, w, without, step, 2);
   }
   double member_mid(const Links& links, const Degree& k, const Outside& outside) const {
-    return member_at_step(tail_of_member(links, k, outside), k, weight_part(links), outside, 0.5);
+    return member_at_step(links, k, weight_part(links), outside, 0.5);
   }
   static double density(Stubs, const Outside&) { return 1; }
   static Stubs outgoing(const Outside& outside) { return outside.leaving; }

@@ -30,7 +30,6 @@ struct Outside {
   Outside without(Degree k, const Links& links) const {
     return {outgoing + 2 * links.x - k, total + k, vertices + 1, border + 1};
   }
-  Outside with_one_more() const { return {outgoing, total, vertices + 1, border + 1}; }
 };
 
 // What a group adds up to.
@@ -65,19 +64,17 @@ class Scores {
     return key_from(tail(links, k, outside), w, outside);
   }
 
-  // A member is scored as if it were taken out. Its tail may be used again while its links are the same.
-  using MemberTail = Tail;
-  MemberTail tail_of_member(const Links& links, Degree k, const Outside& outside) const {
-    return single_tail(links, k, outside.without(k, links));
+  // A member is scored as if it were taken out.
+  double member_key(const Links& links, Degree k, double w, const Outside& outside) const {
+    const Outside without = outside.without(k, links);
+    return key_from(single_tail(links, k, without), w, without);
   }
-  double member_key(const MemberTail& tail, Degree, double w, const Outside& outside) const {
-    return key_from(tail, w, outside.with_one_more());
-  }
-  double member_at_step(const MemberTail& tail, Degree, double w, const Outside& outside, double step) const {
-    return score_from(tail, w, outside.with_one_more(), step);
+  double member_at_step(const Links& links, Degree k, double w, const Outside& outside, double step) const {
+    const Outside without = outside.without(k, links);
+    return score_from(single_tail(links, k, without), w, without, step);
   }
   double member_mid(const Links& links, Degree k, const Outside& outside) const {
-    return member_at_step(tail_of_member(links, k, outside), k, weight_part(links), outside, 0.5);
+    return member_at_step(links, k, weight_part(links), outside, 0.5);
   }
 
   // While a group loses members its stubs O become fewer and T more, and the keys of outsiders fall with the density
