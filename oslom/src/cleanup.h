@@ -154,8 +154,8 @@ class Cleaner {
     std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
   }
 
-  // All border vertices, or in a restricted pass all that were members, with a score of at most 100/Q and 0.1. (Section
-  // 4.2 walks the border in the order of scores that may be old, until too many fresh ones are larger.)
+  // Section 4.2: the border is walked in the order of keys that may be old, until six exact scores were too large. In a
+  // restricted pass the others in the border are the misses, and there are many just above the limit.
   void collect_candidates(Reach reach, const Outside& outside) {
     set_limits(std::min(100.0 / static_cast<double>(outside.vertices), 0.1));
     candidates_.clear();
@@ -163,6 +163,19 @@ class Cleaner {
     set_.for_each_key_up_to(limits_.key, end, outside, [&](Slot slot, double key) {
       candidates_.push_back({study_.scores.score_of(key), 0, slot});
     });
+    if (candidates_.empty()) return;
+    const double last = reach == Reach::inside ? limits_.key : sixth_miss();
+    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& c) { return set_.border_key(c.who) > last; }),
+                      candidates_.end());
+  }
+
+  double sixth_miss() {
+    visited_.resize(static_cast<std::size_t>(set_.num_slots()));
+    for (const Candidate& candidate : candidates_) visited_[candidate.who] = 1;
+    const double key = set_.nth_miss(6, visited_);
+    for (const Candidate& candidate : candidates_) visited_[candidate.who] = 0;
+    return key;
   }
 
   void set_limits(double largest) {
@@ -181,7 +194,7 @@ class Cleaner {
 
   // The group with a random number of its best neighbours.
   Members grown(const Members& group) {
-    set_.build_to_grow(group);
+    set_.build(group, Reach::everywhere);
     const Stubs size = std::min(study_.inflation_sizes.draw(random_), set_.border());
     for (Stubs i = 0; i < size; ++i) {
       const Slot best = best_neighbour();
@@ -214,6 +227,7 @@ class Cleaner {
   WorkingSet& set_;
   Random& random_;
   std::vector<Candidate> candidates_;
+  std::vector<char> visited_;  // by slot; all 0 between uses
   BorderVerdict verdict_{0, 1};
   Limits limits_{-1, 0};
   FailedStates failures_;

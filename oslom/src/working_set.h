@@ -2,12 +2,12 @@
 //
 // Every vertex met (member, or outsider with a link to a member) has a slot; members of the group
 // the set was built from have slots 0..built_size()-1. A slot holds the vertex's links to the group,
-// and its key, which grows with its mid score. Keys of members are as old as their last change of links:
-// they put members in an order and decide nothing. Keys of outsiders are computed when asked for.
+// and its key, which grows with its mid score and is as old as the last change of the links: keys put vertices
+// in an order and decide nothing; whatever is decided is decided by fresh ones.
 //
 // Approach: slots are flat arrays; save() and restore() copy them. Moving a vertex renews the keys of its
 // neighbours only. A set whose members may only come back (Reach::inside) has no use for other vertices, but
-// for their number in weighted graphs. While a group grows, keys of the border are kept as well.
+// for their number in weighted graphs.
 // Moves keep links, totals and the border size up to date; matches_recount() computes them afresh (asserted in debug
 // builds after every move).
 #ifndef OSLOM_WORKING_SET_H
@@ -66,16 +66,10 @@ class WorkingSet {
     for (Slot slot = built_size_; slot < num_slots(); ++slot) state_.alert[slot] = never_safe;
     const Outside now = outside();
     state_.least_outgoing = Scores::outgoing(now);
+    for (Slot slot = built_size_; slot < num_slots(); ++slot) renew_border(slot, now);
     least_factor_ = border_factor(now.vertices, num_slots());
     for (Slot slot : state_.members) bound_member(slot, now);
     assert(matches_recount());
-  }
-
-  // A set that vertices may be inserted into.
-  void build_to_grow(const Members& group) {
-    build(group, Reach::everywhere);
-    const Outside now = outside();
-    for (Slot slot = 0; slot < num_slots(); ++slot) border_key_.push_back(is_member(slot) ? no_key : key(slot, now));
   }
 
   // The state to come back to.
@@ -121,6 +115,19 @@ class WorkingSet {
       else state_.alert[slot] = safe_density(key, state_.links[slot], degree_[slot]);
     }
   }
+  double border_key(Slot slot) const { return state_.border_key[slot]; }
+  // The n-th smallest old key of the border vertices that are not among those visited last.
+  double nth_miss(std::size_t n, const std::vector<char>& visited) {
+    least_.assign(n, no_key);
+    for (Slot slot = 0; slot < num_slots(); ++slot) {
+      const double key = state_.border_key[slot];
+      if (key >= least_.back() || visited[slot]) continue;
+      std::size_t place = n - 1;
+      for (; place > 0 && least_[place - 1] > key; --place) least_[place] = least_[place - 1];
+      least_[place] = key;
+    }
+    return least_.back();
+  }
   ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.test(state_.links[slot], degree_[slot], weight_part(slot), outside, random);
   }
@@ -148,11 +155,11 @@ class WorkingSet {
     }
     return few;
   }
-  // The border vertices with the smallest keys, in a set built to grow.
+  // The border vertices with the smallest keys.
   Few best_border() const {
     Few few;
     for (Slot slot = 0; slot < num_slots(); ++slot)
-      if (border_key_[slot] <= 1) few.offer(slot, border_key_[slot]);
+      if (state_.border_key[slot] <= 1) few.offer(slot, state_.border_key[slot]);
     return few;
   }
 
@@ -160,7 +167,7 @@ class WorkingSet {
     state_.totals.add(degree_[slot], state_.links[slot]);
     if (state_.links[slot].any()) --state_.border;
     enter(slot);
-    border_key_[slot] = no_key;
+    state_.border_key[slot] = no_key;
     add_links(slot);
     bound_member(slot, outside());
     renew_touched();
@@ -187,8 +194,8 @@ class WorkingSet {
 
   void clear() {
     slot_of_.clear();
-    vertex_.clear(), degree_.clear(), border_key_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.alert.clear(), state_.weight_part.clear(), state_.members.clear();
+    vertex_.clear(), degree_.clear(), orphans_.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.alert.clear(), state_.border_key.clear(), state_.weight_part.clear(), state_.members.clear();
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
@@ -205,6 +212,7 @@ class WorkingSet {
     state_.member_key.push_back(0);
     state_.key_kind.push_back(KeyKind::bound_of_tail);
     state_.alert.push_back(not_in_border);
+    state_.border_key.push_back(no_key);
     if (graph_.weighted()) state_.weight_part.push_back(unknown);
     return slot;
   }
@@ -222,6 +230,7 @@ class WorkingSet {
   void enter(Slot slot) {
     state_.place[slot] = static_cast<Slot>(size());
     state_.alert[slot] = not_in_border;
+    state_.border_key[slot] = no_key;
     state_.members.push_back(slot);
     mark(slot);
   }
@@ -253,6 +262,9 @@ class WorkingSet {
     state_.member_key[slot] = scores_.member_key_bound(state_.links[slot], degree_[slot], outside);
     state_.key_kind[slot] = KeyKind::bound_of_tail;
   }
+  void renew_border(Slot slot, const Outside& outside) {
+    state_.border_key[slot] = state_.links[slot].any() ? key(slot, outside) : no_key;
+  }
   // The weights, too, say how small a key is, and cost less than its tail.
   void tighten_bound(Slot slot) {
     if (state_.key_kind[slot] == KeyKind::bound_of_tail) state_.member_key[slot] *= weight_part(slot);
@@ -263,7 +275,7 @@ class WorkingSet {
     const Outside now = outside();
     for (Slot slot : touched_) {
       if (is_member(slot)) bound_member(slot, now);
-      else border_key_[slot] = state_.links[slot].any() ? key(slot, now) : no_key;
+      else renew_border(slot, now);
     }
   }
 
@@ -292,7 +304,7 @@ class WorkingSet {
     const Vertex v = vertex_[slot];
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Vertex u = graph_.target(link);
-      if (!slot_of_.contains(u)) add_slot(u), border_key_.push_back(no_key);
+      if (!slot_of_.contains(u)) add_slot(u);
       const Slot neighbour = slot_of_[u];
       Links& links = state_.links[neighbour];
       if (!links.any() && !is_member(neighbour)) ++state_.border;
@@ -308,6 +320,7 @@ class WorkingSet {
     leave(slot);
     if (state_.links[slot].any()) ++state_.border, state_.alert[slot] = never_safe;
     take_links(slot);
+    touched_.push_back(slot);
     renew_touched();
   }
 
@@ -321,7 +334,7 @@ class WorkingSet {
       Links& links = state_.links[neighbour];
       links -= graph_.links_of_target(link);
       links_changed(neighbour);
-      if (is_member(neighbour)) touched_.push_back(neighbour);
+      touched_.push_back(neighbour);
       if (links.any()) continue;
       links = {};
       state_.alert[neighbour] = not_in_border;
@@ -339,6 +352,7 @@ class WorkingSet {
     std::vector<Slot> place;  // in members; -1 for outsiders
     std::vector<double> member_key;   // or an upper bound of it
     std::vector<KeyKind> key_kind;
+    std::vector<double> border_key;   // as old as the last change of links; no_key if not in the border
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;
@@ -353,8 +367,8 @@ class WorkingSet {
   StampedMap slot_of_;
   std::vector<Vertex> vertex_;
   std::vector<Degree> degree_;
-  std::vector<double> border_key_;  // of a set built to grow
   std::vector<Slot> orphans_, touched_, watched_;
+  std::vector<double> least_;
   Slot built_size_ = 0;
   bool knows_border_ = true;
   double least_factor_ = 0;

@@ -15,7 +15,7 @@ TEST_CASE("moves keep the working set equal to a recount, and restore undoes the
     Bench bench(random_graph(60, 240, weighted, random));
     WorkingSet& set = bench.study.set;
     for (int trial = 0; trial < 20; ++trial) {
-      set.build_to_grow(range(static_cast<Vertex>(random.below(30)), 45));
+      set.build(range(static_cast<Vertex>(random.below(30)), 45), Reach::everywhere);
       for (int i = 0; i < 5; ++i) {
         const Few best = set.best_border();
         REQUIRE(best.count > 0);
@@ -89,6 +89,25 @@ TEST_CASE("what is looked at again is all that the whole border shows, while mem
     }
   CHECK(met > 1000);
   CHECK(skipped > 10000);
+}
+
+TEST_CASE("the n-th miss is the n-th smallest old key of those that were not visited") {
+  Random random(16);
+  Bench bench(random_graph(300, 1500, false, random));
+  WorkingSet& set = bench.study.set;
+  set.build(range(0, 40), Reach::everywhere);
+  for (int i = 0; i < 10; ++i) {
+    set.remove(set.members()[random.below(set.members().size())]);
+    std::vector<char> visited(static_cast<std::size_t>(set.num_slots()), 0);
+    std::vector<double> keys;
+    for (Slot slot = 0; slot < set.num_slots(); ++slot) {
+      visited[slot] = random.uniform() < 0.3;
+      if (set.in_border(slot) && !visited[slot]) keys.push_back(set.border_key(slot));
+    }
+    std::sort(keys.begin(), keys.end());
+    CHECK(set.nth_miss(1, visited) == keys[0]);
+    CHECK(set.nth_miss(6, visited) == keys[5]);
+  }
 }
 
 TEST_CASE("the worst members are those with the largest keys, computed or bounded") {

@@ -146,7 +146,7 @@ TEST_CASE("moves keep the working set equal to a recount") {
     Bench bench(Graph(60, random_arcs(60, 300, random), weighted));
     WorkingSet& set = bench.study.set;
     for (int trial = 0; trial < 10; ++trial) {
-      set.build_to_grow(range(static_cast<Vertex>(random.below(30)), 45));
+      set.build(range(static_cast<Vertex>(random.below(30)), 45), Reach::everywhere);
       for (int i = 0; i < 5; ++i) {
         const Few best = set.best_border();
         REQUIRE(best.count > 0);
