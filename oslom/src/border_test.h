@@ -34,7 +34,7 @@ inline double overtaking(double a, double b, double c, double d) {
 }
 
 // False if no candidate can be significant, in whatever order, by a look that costs less than sorting. Candidates are
-// counted by the size of their score, on a scale whose steps are a twelfth at most: the largest rank that a score
+// counted by the size of their score, on a scale whose steps are an eighth at most: the largest rank that a score
 // of one step can have is the number of scores up to this step, and critical scores grow with the rank.
 inline bool may_accept(const std::vector<Candidate>& candidates, CriticalScores& critical) {
   std::array<std::uint16_t, ScoreScale::steps> counts{};

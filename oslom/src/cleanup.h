@@ -159,8 +159,7 @@ class Cleaner {
   void collect_candidates(Reach reach, const Outside& outside) {
     set_limits(std::min(100.0 / static_cast<double>(outside.vertices), 0.1));
     candidates_.clear();
-    const Slot end = reach == Reach::inside ? set_.built_size() : set_.num_slots();
-    set_.for_each_key_up_to(limits_.key, end, outside, [&](Slot slot, double key) {
+    set_.for_each_key_up_to(limits_.key, outside, [&](Slot slot, double key) {
       candidates_.push_back({study_.scores.score_of(key), 0, slot});
     });
     if (candidates_.empty()) return;

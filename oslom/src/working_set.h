@@ -59,14 +59,14 @@ class WorkingSet {
     clear();
     for (Vertex v : group) add_slot(v);
     built_size_ = num_slots();
-    knows_border_ = reach == Reach::everywhere || graph_.weighted();
+    reach_ = reach;
     for (Slot slot = 0; slot < built_size_; ++slot) link_neighbours(slot);
     for (Slot slot = 0; slot < built_size_; ++slot) enter(slot), state_.totals.count(degree_[slot], state_.links[slot]);
     state_.border = num_slots() - built_size_;
     for (Slot slot = built_size_; slot < num_slots(); ++slot) state_.alert[slot] = never_safe;
     const Outside now = outside();
     state_.least_outgoing = Scores::outgoing(now);
-    for (Slot slot = built_size_; slot < num_slots(); ++slot) renew_border(slot, now);
+    for (Slot slot = built_size_; slot < end_of_interest(); ++slot) renew_border(slot, now);
     least_factor_ = border_factor(now.vertices, num_slots());
     for (Slot slot : state_.members) bound_member(slot, now);
     assert(matches_recount());
@@ -101,12 +101,12 @@ class WorkingSet {
   double key(Slot slot, const Outside& outside, double bound = 2) {
     return scores_.key(state_.links[slot], degree_[slot], weight_part(slot), outside, bound);
   }
-  // visit(slot, key) for all outsiders before `end` whose key is at most `bound`. The bound may not grow while members
+  // visit(slot, key) for all outsiders in reach whose key is at most `bound`. The bound may not grow while members
   // leave: what is far above it is not looked at again before the group has become sparse enough.
   template <typename Visit>
-  void for_each_key_up_to(double bound, Slot end, const Outside& outside, Visit visit) {
+  void for_each_key_up_to(double bound, const Outside& outside, Visit visit) {
     state_.least_outgoing = std::min(state_.least_outgoing, Scores::outgoing(outside));
-    const std::size_t count = watch(Scores::density(state_.least_outgoing, outside), end);
+    const std::size_t count = watch(Scores::density(state_.least_outgoing, outside));
     const Scores::SafeDensity safe_density(scores_, outside, least_factor_, bound);
     for (std::size_t i = 0; i < count; ++i) {
       const Slot slot = watched_[i];
@@ -167,7 +167,6 @@ class WorkingSet {
     state_.totals.add(degree_[slot], state_.links[slot]);
     if (state_.links[slot].any()) --state_.border;
     enter(slot);
-    state_.border_key[slot] = no_key;
     add_links(slot);
     bound_member(slot, outside());
     renew_touched();
@@ -222,9 +221,12 @@ class WorkingSet {
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Vertex u = graph_.target(link);
       if (slot_of_.contains(u)) state_.links[slot_of_[u]] += graph_.links_of_target(link);
-      else if (knows_border_) state_.links[add_slot(u)] += graph_.links_of_target(link);
+      else if (reach_ == Reach::everywhere || graph_.weighted()) state_.links[add_slot(u)] += graph_.links_of_target(link);
     }
   }
+
+  // Slots of vertices that may become members; in weighted graphs the others are only counted.
+  Slot end_of_interest() const { return reach_ == Reach::inside ? built_size_ : num_slots(); }
 
   // A member more or less. Every slot has its own pattern of bits in the fingerprint.
   void enter(Slot slot) {
@@ -275,7 +277,7 @@ class WorkingSet {
     const Outside now = outside();
     for (Slot slot : touched_) {
       if (is_member(slot)) bound_member(slot, now);
-      else renew_border(slot, now);
+      else if (slot < end_of_interest()) renew_border(slot, now);
     }
   }
 
@@ -287,12 +289,12 @@ class WorkingSet {
   }
 
   // How many are to be looked at; watched_ begins with them. Without branches, as nobody can predict which ones.
-  std::size_t watch(double density, Slot end) {
+  std::size_t watch(double density) {
     if (watched_.size() < vertex_.size()) watched_.resize(vertex_.size());
     Slot* const watched = watched_.data();
     const double* const alert = state_.alert.data();
     std::size_t count = 0;
-    for (Slot slot = 0; slot < end; ++slot) {
+    for (Slot slot = 0, end = end_of_interest(); slot < end; ++slot) {
       watched[count] = slot;
       count += alert[slot] >= density;
     }
@@ -370,7 +372,7 @@ class WorkingSet {
   std::vector<Slot> orphans_, touched_, watched_;
   std::vector<double> least_;
   Slot built_size_ = 0;
-  bool knows_border_ = true;
+  Reach reach_ = Reach::everywhere;
   double least_factor_ = 0;
   State state_, saved_;
   bool has_saved_ = false;

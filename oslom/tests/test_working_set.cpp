@@ -72,7 +72,7 @@ TEST_CASE("what is looked at again is all that the whole border shows, while mem
             const double bound = bench.study.scores.key_of(0.1);
             std::set<Slot> seen, expected;
             const Slot slots = reach == Reach::inside ? set.built_size() : set.num_slots();
-            set.for_each_key_up_to(bound, slots, outside, [&](Slot slot, double key) {
+            set.for_each_key_up_to(bound, outside, [&](Slot slot, double key) {
               seen.insert(slot);
               CHECK(key == set.key(slot, outside));
             });
