@@ -136,10 +136,12 @@ class Cleaner {
   BorderVerdict test_border(Reach reach) {
     if (reach == Reach::inside && set_.size() == set_.built_size()) return {0, 1};
     const Outside outside = set_.outside();
-    collect_candidates(reach, outside);
     const Count n = study_.graph.weighted() ? outside.border : outside.vertices;
     CriticalScores& critical = study_.probabilities.order.for_border(n);
+    collect_candidates(outside);
     if (candidates_.empty() || !may_accept(candidates_, critical)) return {0, 1};
+    drop_unreached(outside);
+    if (!may_accept(candidates_, critical)) return {0, 1};
     sort_candidates();
     if (!any_significant(candidates_, critical)) return {0, 1};
     for (Candidate& candidate : candidates_) {
@@ -154,27 +156,24 @@ class Cleaner {
     std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
   }
 
-  // Section 4.2: the border is walked in the order of keys that may be old, until six exact scores were too large. In a
-  // restricted pass the others in the border are the misses, and there are many just above the limit.
-  void collect_candidates(Reach reach, const Outside& outside) {
+  // Everybody in reach whose score is small enough.
+  void collect_candidates(const Outside& outside) {
     set_limits(std::min(100.0 / static_cast<double>(outside.vertices), 0.1));
     candidates_.clear();
     set_.for_each_key_up_to(limits_.key, outside, [&](Slot slot, double key) {
       candidates_.push_back({study_.scores.score_of(key), 0, slot});
     });
-    if (candidates_.empty()) return;
-    const double last = reach == Reach::inside ? limits_.key : sixth_miss();
-    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
-                                     [&](const Candidate& c) { return set_.border_key(c.who) > last; }),
-                      candidates_.end());
   }
 
-  double sixth_miss() {
-    visited_.resize(static_cast<std::size_t>(set_.num_slots()));
-    for (const Candidate& candidate : candidates_) visited_[candidate.who] = 1;
-    const double key = set_.nth_miss(6, visited_);
-    for (const Candidate& candidate : candidates_) visited_[candidate.who] = 0;
-    return key;
+  // Section 4.2: the border is walked in the order of keys that may be old, until six exact scores were too large, and
+  // the candidates behind them are not seen. That only takes ranks from others, so it comes after a first judgement.
+  void drop_unreached(const Outside& outside) {
+    double last = 0;
+    for (const Candidate& candidate : candidates_) last = std::max(last, set_.old_key(candidate.who));
+    const double reached = set_.nth_miss(6, limits_.key, last, outside);
+    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& c) { return set_.old_key(c.who) > reached; }),
+                      candidates_.end());
   }
 
   void set_limits(double largest) {
@@ -226,7 +225,6 @@ class Cleaner {
   WorkingSet& set_;
   Random& random_;
   std::vector<Candidate> candidates_;
-  std::vector<char> visited_;  // by slot; all 0 between uses
   BorderVerdict verdict_{0, 1};
   Limits limits_{-1, 0};
   FailedStates failures_;

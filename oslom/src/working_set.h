@@ -5,9 +5,9 @@
 // and its key, which grows with its mid score and is as old as the last change of the links: keys put vertices
 // in an order and decide nothing; whatever is decided is decided by fresh ones.
 //
-// Approach: slots are flat arrays; save() and restore() copy them. Moving a vertex renews the keys of its
-// neighbours only. A set whose members may only come back (Reach::inside) has no use for other vertices, but
-// for their number in weighted graphs.
+// Approach: slots are flat arrays; save() and restore() copy them. Moving a vertex makes the keys of its
+// neighbours unknown. The old key of an outsider is computed when it is asked for, which is rare, from what the group
+// showed when its links changed last.
 // Moves keep links, totals and the border size up to date; matches_recount() computes them afresh (asserted in debug
 // builds after every move).
 #ifndef OSLOM_WORKING_SET_H
@@ -17,6 +17,7 @@
 #include <array>
 #include <cassert>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "graph.h"
@@ -34,6 +35,8 @@ struct Few {
   static constexpr int most = 5;
 
   bool refuses(double value) const { return count == most && value >= values[most - 1]; }
+  // What is above it is refused.
+  double worst() const { return count == most ? values[most - 1] : std::numeric_limits<double>::infinity(); }
 
   // Among equal values the first seen stays ahead.
   void offer(Slot candidate, double value) {
@@ -66,7 +69,7 @@ class WorkingSet {
     for (Slot slot = built_size_; slot < num_slots(); ++slot) state_.alert[slot] = never_safe;
     const Outside now = outside();
     state_.least_outgoing = Scores::outgoing(now);
-    for (Slot slot = built_size_; slot < end_of_interest(); ++slot) renew_border(slot, now);
+    moments_.assign(1, now);
     least_factor_ = border_factor(now.vertices, num_slots());
     for (Slot slot : state_.members) bound_member(slot, now);
     assert(matches_recount());
@@ -115,16 +118,24 @@ class WorkingSet {
       else state_.alert[slot] = safe_density(key, state_.links[slot], degree_[slot]);
     }
   }
-  double border_key(Slot slot) const { return state_.border_key[slot]; }
-  // The n-th smallest old key of the border vertices that are not among those visited last.
-  double nth_miss(std::size_t n, const std::vector<char>& visited) {
-    least_.assign(n, no_key);
+  // Of a border vertex: its key when its links changed last. Keys above `bound` need not be right.
+  double old_key(Slot slot, double bound = 2) {
+    double& known = state_.border_key[slot];
+    if (known != unknown) return known;
+    const double key = scores_.single_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]], bound);
+    return key > bound ? key : known = key;
+  }
+  // The n-th smallest old key of the border vertices, members or not in reach, whose key is now above `limit`; `most` if
+  // that is above it.
+  double nth_miss(std::size_t n, double limit, double most, const Outside& outside) {
+    least_.assign(n, most);
     for (Slot slot = 0; slot < num_slots(); ++slot) {
-      const double key = state_.border_key[slot];
-      if (key >= least_.back() || visited[slot]) continue;
+      if (!in_border(slot)) continue;
+      const double old = old_key(slot, least_.back());
+      if (old >= least_.back() || key(slot, outside, limit) <= limit) continue;
       std::size_t place = n - 1;
-      for (; place > 0 && least_[place - 1] > key; --place) least_[place] = least_[place - 1];
-      least_[place] = key;
+      for (; place > 0 && least_[place - 1] > old; --place) least_[place] = least_[place - 1];
+      least_[place] = old;
     }
     return least_.back();
   }
@@ -156,10 +167,10 @@ class WorkingSet {
     return few;
   }
   // The border vertices with the smallest keys.
-  Few best_border() const {
+  Few best_border() {
     Few few;
     for (Slot slot = 0; slot < num_slots(); ++slot)
-      if (state_.border_key[slot] <= 1) few.offer(slot, state_.border_key[slot]);
+      if (in_border(slot)) few.offer(slot, old_key(slot, few.worst()));
     return few;
   }
 
@@ -188,13 +199,13 @@ class WorkingSet {
   bool matches_recount() const;
 
  private:
-  static constexpr double no_key = 2, unknown = -1;
+  static constexpr double unknown = -1;
   static constexpr double not_in_border = -1;  // an alert density that is below all
 
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.alert.clear(), state_.border_key.clear(), state_.weight_part.clear(), state_.members.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear();
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
@@ -211,7 +222,8 @@ class WorkingSet {
     state_.member_key.push_back(0);
     state_.key_kind.push_back(KeyKind::bound_of_tail);
     state_.alert.push_back(not_in_border);
-    state_.border_key.push_back(no_key);
+    state_.border_key.push_back(unknown);
+    state_.since.push_back(0);
     if (graph_.weighted()) state_.weight_part.push_back(unknown);
     return slot;
   }
@@ -221,18 +233,17 @@ class WorkingSet {
     for (auto link = graph_.first_link(v); link < graph_.end_link(v); ++link) {
       const Vertex u = graph_.target(link);
       if (slot_of_.contains(u)) state_.links[slot_of_[u]] += graph_.links_of_target(link);
-      else if (reach_ == Reach::everywhere || graph_.weighted()) state_.links[add_slot(u)] += graph_.links_of_target(link);
+      else state_.links[add_slot(u)] += graph_.links_of_target(link);
     }
   }
 
-  // Slots of vertices that may become members; in weighted graphs the others are only counted.
+  // Slots of vertices that may become members.
   Slot end_of_interest() const { return reach_ == Reach::inside ? built_size_ : num_slots(); }
 
   // A member more or less. Every slot has its own pattern of bits in the fingerprint.
   void enter(Slot slot) {
     state_.place[slot] = static_cast<Slot>(size());
     state_.alert[slot] = not_in_border;
-    state_.border_key[slot] = no_key;
     state_.members.push_back(slot);
     mark(slot);
   }
@@ -264,9 +275,6 @@ class WorkingSet {
     state_.member_key[slot] = scores_.member_key_bound(state_.links[slot], degree_[slot], outside);
     state_.key_kind[slot] = KeyKind::bound_of_tail;
   }
-  void renew_border(Slot slot, const Outside& outside) {
-    state_.border_key[slot] = state_.links[slot].any() ? key(slot, outside) : no_key;
-  }
   // The weights, too, say how small a key is, and cost less than its tail.
   void tighten_bound(Slot slot) {
     if (state_.key_kind[slot] == KeyKind::bound_of_tail) state_.member_key[slot] *= weight_part(slot);
@@ -275,9 +283,10 @@ class WorkingSet {
 
   void renew_touched() {
     const Outside now = outside();
+    moments_.push_back(now);
     for (Slot slot : touched_) {
       if (is_member(slot)) bound_member(slot, now);
-      else if (slot < end_of_interest()) renew_border(slot, now);
+      else state_.border_key[slot] = unknown, state_.since[slot] = static_cast<std::int32_t>(moments_.size() - 1);
     }
   }
 
@@ -354,7 +363,8 @@ class WorkingSet {
     std::vector<Slot> place;  // in members; -1 for outsiders
     std::vector<double> member_key;   // or an upper bound of it
     std::vector<KeyKind> key_kind;
-    std::vector<double> border_key;   // as old as the last change of links; no_key if not in the border
+    std::vector<double> border_key;   // of outsiders; unknown until asked for
+    std::vector<std::int32_t> since;  // the moment of the last change of the links
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;
@@ -371,6 +381,7 @@ class WorkingSet {
   std::vector<Degree> degree_;
   std::vector<Slot> orphans_, touched_, watched_;
   std::vector<double> least_;
+  std::vector<Outside> moments_;  // what the group showed after each move since it was built, restored or not
   Slot built_size_ = 0;
   Reach reach_ = Reach::everywhere;
   double least_factor_ = 0;

@@ -91,23 +91,46 @@ TEST_CASE("what is looked at again is all that the whole border shows, while mem
   CHECK(skipped > 10000);
 }
 
-TEST_CASE("the n-th miss is the n-th smallest old key of those that were not visited") {
+bool linked(const Graph& graph, Vertex a, Vertex b) {
+  for (auto link = graph.first_link(a); link < graph.end_link(a); ++link)
+    if (graph.target(link) == b) return true;
+  return false;
+}
+
+TEST_CASE("an old key is the key at the last change of the links; the n-th miss is the n-th smallest of those that miss now") {
   Random random(16);
-  Bench bench(random_graph(300, 1500, false, random));
-  WorkingSet& set = bench.study.set;
-  set.build(range(0, 40), Reach::everywhere);
-  for (int i = 0; i < 10; ++i) {
-    set.remove(set.members()[random.below(set.members().size())]);
-    std::vector<char> visited(static_cast<std::size_t>(set.num_slots()), 0);
-    std::vector<double> keys;
-    for (Slot slot = 0; slot < set.num_slots(); ++slot) {
-      visited[slot] = random.uniform() < 0.3;
-      if (set.in_border(slot) && !visited[slot]) keys.push_back(set.border_key(slot));
+  int misses = 0, old_ones = 0;
+  for (bool weighted : {false, true})
+    for (Reach reach : {Reach::everywhere, Reach::inside}) {
+      Bench bench(random_graph(120, 2400, weighted, random));
+      WorkingSet& set = bench.study.set;
+      set.build(range(0, 60), reach);
+      std::vector<double> old(static_cast<std::size_t>(set.num_slots()));
+      for (Slot slot = 0; slot < set.num_slots(); ++slot) old[slot] = set.key(slot, set.outside());
+      for (int i = 0; i < 20; ++i) {
+        const Slot gone = set.members()[random.below(set.members().size())];
+        set.remove(gone);
+        REQUIRE(set.size() == 59 - i);  // no other member went with it
+        const Outside outside = set.outside();
+        for (Slot slot = 0; slot < set.num_slots(); ++slot)
+          if (slot == gone || linked(bench.graph, set.vertex(slot), set.vertex(gone))) old[slot] = set.key(slot, outside);
+        const double limit = bench.study.scores.key_of(0.3);
+        std::vector<double> missed;
+        for (Slot slot = 0; slot < set.num_slots(); ++slot)
+          if (set.in_border(slot) && set.key(slot, outside) > limit) missed.push_back(old[slot]);
+        std::sort(missed.begin(), missed.end());
+        misses += static_cast<int>(missed.size());
+        for (std::size_t n : {1, 6}) CHECK(set.nth_miss(n, limit, 2, outside) == doctest::Approx(missed.size() < n ? 2 : missed[n - 1]));
+        CHECK(set.nth_miss(1, limit, missed[0] / 2, outside) == missed[0] / 2);
+        for (Slot slot = 0; slot < set.num_slots(); ++slot)
+          if (set.in_border(slot)) {
+            CHECK(set.old_key(slot) == doctest::Approx(old[slot]));
+            old_ones += old[slot] != set.key(slot, outside);
+          }
+      }
     }
-    std::sort(keys.begin(), keys.end());
-    CHECK(set.nth_miss(1, visited) == keys[0]);
-    CHECK(set.nth_miss(6, visited) == keys[5]);
-  }
+  CHECK(misses > 1000);
+  CHECK(old_ones > 1000);
 }
 
 TEST_CASE("the worst members are those with the largest keys, computed or bounded") {

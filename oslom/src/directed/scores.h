@@ -66,6 +66,11 @@ class Scores {
     return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, 0.5, bound);
   }
 
+  // The same where no other vertex is asked about the same group.
+  double single_key(const Links& links, const Degree& k, double w, const Outside& outside, double bound) const {
+    return score_from(single_tail_in(links, k, outside), single_tail_out(links, k, outside), k, w, outside, 0.5, bound);
+  }
+
   // A member is scored as if it were taken out.
   double member_key(const Links& links, const Degree& k, double w, const Outside& outside) const {
     return member_at_step(links, k, w, outside, 0.5);

@@ -64,6 +64,12 @@ class Scores {
     return key_from(tail(links, k, outside), w, outside);
   }
 
+  // The same where no other vertex is asked about the same group.
+  double single_key(const Links& links, Degree k, double w, const Outside& outside, double bound) const {
+    if (0.49 * w > bound && below_expectation(links.x, k, outside.outgoing, outside.total)) return 0.49 * w;
+    return key_from(single_tail(links, k, outside), w, outside);
+  }
+
   // A member is scored as if it were taken out.
   double member_key(const Links& links, Degree k, double w, const Outside& outside) const {
     const Outside without = outside.without(k, links);
