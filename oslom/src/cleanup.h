@@ -51,7 +51,7 @@ class FailedStates {
 
 class Cleaner {
  public:
-  Cleaner(Study& study, Random& random) : study_(study), set_(study.set), random_(random) {}
+  Cleaner(Study& study, Random& random) : study_(study), set_(study.set), seed_(study.seed), random_(random) {}
 
   // CLEAN of section 4.4; an empty module if the group is not significant.
   Module clean(const Members& group, Reach reach, int passes = full_passes) {
@@ -85,7 +85,8 @@ class Cleaner {
   Module inflate(const Members& group) {
     Module found = iterate(group);
     for (int attempt = 0; attempt < 5 && found.empty(); ++attempt) {
-      const Members larger = grown(group);
+      if (attempt == 0) sow(group);
+      const Members larger = grown();
       if (larger.size() == static_cast<std::size_t>(study_.graph.num_vertices())) return {};
       found = clean(larger, Reach::everywhere, inflation_passes);
       if (!found.empty()) found = check(found.members);
@@ -140,10 +141,9 @@ class Cleaner {
     CriticalScores& critical = study_.probabilities.order.for_border(n);
     collect_candidates(outside);
     if (candidates_.empty() || !may_accept(candidates_, critical)) return {0, 1};
-    drop_unreached(outside);
-    if (!may_accept(candidates_, critical)) return {0, 1};
     sort_candidates();
     if (!any_significant(candidates_, critical)) return {0, 1};
+    if (drop_unreached(outside) && !any_significant(candidates_, critical)) return {0, 1};
     for (Candidate& candidate : candidates_) {
       const ScoreInterval interval = set_.test_score(candidate.who, outside, random_);
       candidate = {interval.score, interval.half, candidate.who};
@@ -167,13 +167,15 @@ class Cleaner {
 
   // Section 4.2: the border is walked in the order of keys that may be old, until six exact scores were too large, and
   // the candidates behind them are not seen. That only takes ranks from others, so it comes after a first judgement.
-  void drop_unreached(const Outside& outside) {
+  bool drop_unreached(const Outside& outside) {
     double last = 0;
     for (const Candidate& candidate : candidates_) last = std::max(last, set_.old_key(candidate.who));
     const double reached = set_.nth_miss(6, limits_.key, last, outside);
-    candidates_.erase(std::remove_if(candidates_.begin(), candidates_.end(),
-                                     [&](const Candidate& c) { return set_.old_key(c.who) > reached; }),
-                      candidates_.end());
+    const auto seen = std::remove_if(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& c) { return set_.old_key(c.who) > reached; });
+    const bool any = seen != candidates_.end();
+    candidates_.erase(seen, candidates_.end());
+    return any;
   }
 
   void set_limits(double largest) {
@@ -190,27 +192,33 @@ class Cleaner {
     best.probability = verdict_.probability;
   }
 
-  // The group with a random number of its best neighbours.
-  Members grown(const Members& group) {
-    set_.build(group, Reach::everywhere);
-    const Stubs size = std::min(study_.inflation_sizes.draw(random_), set_.border());
+  void sow(const Members& group) {
+    seed_.build(group, Reach::everywhere);
+    seed_.best_border();  // the keys are saved, too
+    seed_.save();
+  }
+
+  // The sown group with a random number of its best neighbours.
+  Members grown() {
+    seed_.restore();
+    const Stubs size = std::min(study_.inflation_sizes.draw(random_), seed_.border());
     for (Stubs i = 0; i < size; ++i) {
       const Slot best = best_neighbour();
-      if (best >= 0) set_.insert(best);
+      if (best >= 0) seed_.insert(best);
     }
     Members larger;
-    for (Slot slot : set_.members()) larger.push_back(set_.vertex(slot));
+    for (Slot slot : seed_.members()) larger.push_back(seed_.vertex(slot));
     std::sort(larger.begin(), larger.end());
     return larger;
   }
 
   Slot best_neighbour() {
-    const Few few = set_.best_border();
-    const Outside outside = set_.outside();
+    const Few few = seed_.best_border();
+    const Outside outside = seed_.outside();
     Slot best = -1;
     double smallest = 1;
     for (int i = 0; i < few.count; ++i) {
-      const double score = set_.random_border_score(few.slot[i], outside, random_);
+      const double score = seed_.random_border_score(few.slot[i], outside, random_);
       if (score < smallest) smallest = score, best = few.slot[i];
     }
     return best;
@@ -223,6 +231,7 @@ class Cleaner {
 
   Study& study_;
   WorkingSet& set_;
+  WorkingSet& seed_;
   Random& random_;
   std::vector<Candidate> candidates_;
   BorderVerdict verdict_{0, 1};

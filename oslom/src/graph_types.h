@@ -35,6 +35,7 @@ class StampedMap {
   bool contains(Vertex v) const { return entries_[v].stamp == stamp_; }
   std::int32_t operator[](Vertex v) const { return entries_[v].value; }
   void set(Vertex v, std::int32_t value) { entries_[v] = Entry{stamp_, value}; }
+  void erase(Vertex v) { entries_[v].stamp = 0; }
 
  private:
   struct Entry {

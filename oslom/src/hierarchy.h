@@ -48,7 +48,7 @@ class Hierarchy {
   Level level_of(const Graph& graph, const std::vector<Level>& below) {
     Level level;
     level.number = static_cast<std::int64_t>(below.size());
-    Team team(graph, parameters_, log_factorial_, plan_.threads);
+    Team team(graph, parameters_, log_factorial_, plan_.threads, InflationSizes(input_));
     const Random random = Random(seed_).child(Phase::level, static_cast<std::uint64_t>(level.number));
     level.result = search_level(team, plan_for(level.number), random);
     const Modules& found = level.result.final_cover;

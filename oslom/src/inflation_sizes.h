@@ -16,6 +16,7 @@ namespace oslom {
 
 class InflationSizes {
  public:
+  explicit InflationSizes(const Graph& graph) : InflationSizes(graph.num_vertices(), graph.total_stubs()) {}
   InflationSizes(Vertex num_vertices, Stubs total_stubs) : num_vertices_(num_vertices), total_stubs_(total_stubs) {}
 
   // A random size; 0 if there is none.

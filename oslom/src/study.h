@@ -1,10 +1,12 @@
 // A graph with everything that the analysis of its groups needs: the parameters of the search, the
-// scores for this kind of graph, one working set and one vertex map.
+// scores for this kind of graph, working sets and a vertex map.
 //
 // Studies of subgraphs and graphs of modules share the Probabilities of their thread, which hold
 // nothing but remembered values of pure functions.
 #ifndef OSLOM_STUDY_H
 #define OSLOM_STUDY_H
+
+#include <utility>
 
 #include "graph.h"
 #include "inflation_sizes.h"
@@ -31,10 +33,12 @@ class Judgements;
 
 struct Study {
   Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities)
+      : Study(the_graph, the_parameters, the_probabilities, InflationSizes(the_graph)) {}
+  Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities, InflationSizes sizes)
       : graph(the_graph), parameters(the_parameters), probabilities(the_probabilities),
-        scores(the_graph.weighted(), the_probabilities.tails), set(the_graph, scores),
+        scores(the_graph.weighted(), the_probabilities.tails), set(the_graph, scores), seed(the_graph, scores),
         map(static_cast<std::size_t>(the_graph.num_vertices())),
-        inflation_sizes(the_graph.num_vertices(), the_graph.total_stubs()) {}
+        inflation_sizes(std::move(sizes)) {}
   Study(const Study&) = delete;
   Study& operator=(const Study&) = delete;
 
@@ -43,6 +47,7 @@ struct Study {
   Probabilities& probabilities;
   Scores scores;
   WorkingSet set;
+  WorkingSet seed;  // a group that is inflated, again and again
   StampedMap map;
   InflationSizes inflation_sizes;
   Judgements* judgements = nullptr;  // what other runs found out about the same groups, if there are any

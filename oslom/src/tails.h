@@ -51,6 +51,16 @@ class TailFormulas {
                     (lf_(T) - lf_(k) - lf_(T - k)));
   }
 
+  // h(x) is at least this, of use while O k / T is small: every factor O-i at its least, and (1-p)^n >= 1 - n p.
+  static double hypergeometric_floor(Stubs x, Stubs k, Stubs O, Stubs T) {
+    if (x > O || x > k || k >= T) return 0;
+    const double others = 1 - static_cast<double>(k - x) * static_cast<double>(O - x) / static_cast<double>(T - k + 1);
+    const double p = static_cast<double>(O - x + 1) / static_cast<double>(T);
+    double h = others;
+    for (Stubs i = 0; i < x && h > smallest_score; ++i) h *= p * static_cast<double>(k - i) / static_cast<double>(i + 1);
+    return std::max(h, 0.0);
+  }
+
   // The smallest k with k*k >= T, where the exact formula begins.
   Stubs exact_from(Stubs T) const {
     if (!exact_) return std::numeric_limits<Stubs>::max();

@@ -21,7 +21,9 @@ namespace oslom {
 class Team {
  public:
   Team(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, int threads)
-      : graph_(graph), parameters_(parameters), log_factorial_(log_factorial), benches_(static_cast<std::size_t>(std::max(threads, 1))) {}
+      : Team(graph, parameters, log_factorial, threads, InflationSizes(graph)) {}
+  Team(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, int threads, const InflationSizes& sizes)
+      : graph_(graph), parameters_(parameters), sizes_(sizes), log_factorial_(log_factorial), benches_(static_cast<std::size_t>(std::max(threads, 1))) {}
 
   // The study of the calling thread.
   Study& study() { return bench(0); }
@@ -57,21 +59,22 @@ class Team {
 
  private:
   struct Bench {
-    Bench(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial)
-        : probabilities(parameters, log_factorial), study(graph, parameters, probabilities) {}
+    Bench(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, const InflationSizes& sizes)
+        : probabilities(parameters, log_factorial), study(graph, parameters, probabilities, sizes) {}
     Probabilities probabilities;
     Study study;
   };
 
   Study& bench(std::size_t thread) {
     std::unique_ptr<Bench>& bench = benches_[thread];
-    if (!bench) bench = std::make_unique<Bench>(graph_, parameters_, log_factorial_);
+    if (!bench) bench = std::make_unique<Bench>(graph_, parameters_, log_factorial_, sizes_);
     bench->study.judgements = judgements_;
     return bench->study;
   }
 
   const Graph& graph_;
   const Parameters& parameters_;
+  const InflationSizes sizes_;
   const LogFactorial& log_factorial_;
   std::vector<std::unique_ptr<Bench>> benches_;
   Judgements* judgements_ = nullptr;

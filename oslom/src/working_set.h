@@ -79,9 +79,10 @@ class WorkingSet {
   void save() { saved_ = state_, has_saved_ = true; }
   bool saved() const { return has_saved_; }
 
-  // Back to the saved state; no vertex may have been inserted since.
+  // Back to the saved state, without the slots that were added since.
   void restore() {
-    assert(saved_.links.size() == state_.links.size());
+    for (std::size_t slot = saved_.links.size(); slot < vertex_.size(); ++slot) slot_of_.erase(vertex_[slot]);
+    vertex_.resize(saved_.links.size()), degree_.resize(saved_.links.size());
     state_ = saved_;
     assert(matches_recount());
   }
@@ -119,11 +120,12 @@ class WorkingSet {
     }
   }
   // Of a border vertex: its key when its links changed last. Keys above `bound` need not be right.
-  double old_key(Slot slot, double bound = 2) {
+  double old_key(Slot slot, double bound = std::numeric_limits<double>::infinity()) {
     double& known = state_.border_key[slot];
-    if (known != unknown) return known;
-    const double key = scores_.single_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]], bound);
-    return key > bound ? key : known = key;
+    if (known == unknown) known = -scores_.key_floor(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
+    if (known < 0 && -known <= bound)
+      known = scores_.single_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
+    return std::abs(known);
   }
   // The n-th smallest old key of the border vertices, members or not in reach, whose key is now above `limit`; `most` if
   // that is above it.
@@ -199,7 +201,7 @@ class WorkingSet {
   bool matches_recount() const;
 
  private:
-  static constexpr double unknown = -1;
+  static constexpr double unknown = -2;
   static constexpr double not_in_border = -1;  // an alert density that is below all
 
   void clear() {
@@ -363,7 +365,7 @@ class WorkingSet {
     std::vector<Slot> place;  // in members; -1 for outsiders
     std::vector<double> member_key;   // or an upper bound of it
     std::vector<KeyKind> key_kind;
-    std::vector<double> border_key;   // of outsiders; unknown until asked for
+    std::vector<double> border_key;   // of outsiders; unknown until asked for; negative: not below its opposite
     std::vector<std::int32_t> since;  // the moment of the last change of the links
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for

@@ -77,6 +77,28 @@ TEST_CASE("keys order vertices as mid scores do, and key_of translates") {
   }
 }
 
+TEST_CASE("no key is below its floor, and floors are of use where few links are expected") {
+  Tails tails(log_factorial);
+  Random random(7);
+  int useful = 0;
+  for (bool weighted : {false, true}) {
+    const Scores scores(weighted, tails);
+    for (int trial = 0; trial < 20000; ++trial) {
+      const Stubs total = 1000 + static_cast<Stubs>(random.below(100000));
+      const Outside outside{1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(total / 4))), total, 900, static_cast<Stubs>(random.below(900))};
+      const Stubs k = 1 + static_cast<Stubs>(random.below(400)), x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min<Stubs>(k, 12))));
+      const Links links{x, weighted ? 2 * random.uniform() * static_cast<double>(x) : 0};
+      const double w = scores.weight_part(links), floor = scores.key_floor(links, k, w, outside);
+      const double key = scores.single_key(links, k, w, outside);
+      REQUIRE(floor > 0);
+      REQUIRE(floor <= std::max(key, smallest_score));
+      CHECK(scores.key(links, k, w, outside) == Approx(key).epsilon(1e-4));
+      useful += x == 2 && floor > 0.3 * key;
+    }
+  }
+  CHECK(useful > 500);
+}
+
 TEST_CASE("homeless scores are not conditioned on the border") {
   Tails tails(log_factorial);
   const Scores plain(false, tails), weighted(true, tails);

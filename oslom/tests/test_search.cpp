@@ -221,3 +221,18 @@ TEST_CASE("sizes of inflation stay in range and fall off") {
   CHECK(small > 5500);
   CHECK(small < 9500);
 }
+
+TEST_CASE("a team inflates by the sizes it is given, one for all studies of its threads") {
+  const Graph clique = ring_of_cliques(1, 30);
+  const Parameters parameters;
+  const LogFactorial log_factorial(clique.total_stubs());
+  Random random(19);
+  Team given(clique, parameters, log_factorial, 1, InflationSizes(4, 6)), own(clique, parameters, log_factorial, 1);
+  Stubs largest_given = 0, largest_own = 0;
+  for (int i = 0; i < 200; ++i) {
+    largest_given = std::max(largest_given, given.study().inflation_sizes.draw(random));
+    largest_own = std::max(largest_own, own.study().inflation_sizes.draw(random));
+  }
+  CHECK(largest_given == 2);
+  CHECK(largest_own > 10);
+}

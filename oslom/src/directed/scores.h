@@ -67,9 +67,11 @@ class Scores {
   }
 
   // The same where no other vertex is asked about the same group.
-  double single_key(const Links& links, const Degree& k, double w, const Outside& outside, double bound) const {
-    return score_from(single_tail_in(links, k, outside), single_tail_out(links, k, outside), k, w, outside, 0.5, bound);
+  double single_key(const Links& links, const Degree& k, double w, const Outside& outside) const {
+    return score_from(single_tail_in(links, k, outside), single_tail_out(links, k, outside), k, w, outside, 0.5, 2);
   }
+  // Nothing is known without the tails.
+  double key_floor(const Links&, const Degree&, double, const Outside&) const { return smallest_score; }
 
   // A member is scored as if it were taken out.
   double member_key(const Links& links, const Degree& k, double w, const Outside& outside) const {

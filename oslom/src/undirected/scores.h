@@ -58,16 +58,22 @@ class Scores {
   double weight_part(const Links& links) const { return weighted_ ? weight_tail(links.z, links.x) : 1; }
 
   // Keys order vertices as mid scores do, without the logarithm of weighted scores. `w` is the weight part of the
-  // links; a key above `bound` may be replaced by any other above it.
+  // links; a key above `bound` may be replaced by a smaller one that is above it, too.
   double key(const Links& links, Degree k, double w, const Outside& outside, double bound = 2) const {
-    if (0.49 * w > bound && below_expectation(links.x, k, outside.outgoing, outside.total)) return 0.49 * w;
-    return key_from(tail(links, k, outside), w, outside);
+    const double floor = k > TailTable::most_stubs ? key_floor(links, k, w, outside) : expected_floor(links, k, w, outside);
+    return floor > bound ? floor : key_from(tail(links, k, outside), w, outside);
   }
 
   // The same where no other vertex is asked about the same group.
-  double single_key(const Links& links, Degree k, double w, const Outside& outside, double bound) const {
-    if (0.49 * w > bound && below_expectation(links.x, k, outside.outgoing, outside.total)) return 0.49 * w;
+  double single_key(const Links& links, Degree k, double w, const Outside& outside) const {
     return key_from(single_tail(links, k, outside), w, outside);
+  }
+  // The key is not below it; in a few multiplications.
+  double key_floor(const Links& links, Degree k, double w, const Outside& outside) const {
+    const double expected = expected_floor(links, k, w, outside);
+    if (expected > 0 || tails_.memo.formulas().may_be_exact(k, outside.total)) return std::max(expected, smallest_score);
+    const double r = 0.49 * TailFormulas::hypergeometric_floor(links.x, k, outside.outgoing, outside.total);
+    return std::max((weighted_ ? std::min(1.0, r * border_factor(outside.vertices, outside.border)) : r) * w, smallest_score);
   }
 
   // A member is scored as if it were taken out.
@@ -172,6 +178,11 @@ class Scores {
     const Stubs outsiders = group.vertices + (own ? 1 : 0);
     const Stubs border = std::min(outsiders, outgoing / x + 1);
     return std::max(std::min(1.0, r * border_factor(outsiders, border)) * bonus, smallest_score) * w;
+  }
+
+  // 0 with more links than expected.
+  static double expected_floor(const Links& links, Degree k, double w, const Outside& outside) {
+    return below_expectation(links.x, k, outside.outgoing, outside.total) ? 0.49 * w : 0;
   }
 
   static double combine(double r, double w) {
