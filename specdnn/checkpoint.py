@@ -54,6 +54,10 @@ class SavedModels:
         parts += [algo] if algo != PUBLISHED_ALGO else []
         return self.folder / f"{'.'.join(parts)}.best_retrained.pth.tar"
 
+    def published(self, runs: Path, path: Path) -> Path:
+        """The published copy of the metrics file beside one of these checkpoints."""
+        return runs / f"{'' if self.seed == 1 else f'seed{self.seed}.'}{metrics_path(path).name}"
+
     def table(self, ending: str) -> Path:
         return self.folder / f"{self.arch}.{ending}"
 
@@ -155,7 +159,11 @@ def file_hash(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with its origin. `algo` is empty for a parent; `accuracy` is that on validation."""
+    """A network with its origin. `algo` is empty for a parent; `accuracy` is that on validation.
+
+    `arch` names the parent; a control may be another network of the folder. `owed_epochs` are added to the long
+    retraining of a network that was not trained so far.
+    """
 
     arch: str
     dataset: str
@@ -164,6 +172,7 @@ class Checkpoint:
     accuracy: float
     algo: str = ""
     seed: int = 1
+    owed_epochs: int = 0
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -179,6 +188,7 @@ def save(path: Path, saved: Checkpoint) -> None:
         "state_dict": {name: tensor for name, tensor in state.items() if name != "gather"},
         "mask": pruned_inputs(kept, type(network)().chain.widths),
         "arch": saved.arch,
+        "network": kind if (kind := type(network).__name__) != saved.arch else None,
         "dataset": saved.dataset,
         "classes": list(saved.classes),
         "kept": [list(units) for units in kept.units],
@@ -187,6 +197,7 @@ def save(path: Path, saved: Checkpoint) -> None:
         "normalisation": list(saved.normalisation),
         "algo": saved.algo,
         "seed": saved.seed,
+        "owed_epochs": saved.owed_epochs,
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -217,7 +228,7 @@ def load(path: Path, architectures: dict, arch: str | None = None) -> Checkpoint
         return _published(path, content, architectures, arch)
     try:
         kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
-        network = cut(CompactNetwork.parent(architectures[content["arch"]]()), kept).network
+        network = cut(CompactNetwork.parent(_network_type(content, architectures)()), kept).network
         gather = {"gather": network.gather} if hasattr(network, "gather") else {}
         if (content["widths"], content["gather"]) != (list(kept.widths), _indices(gather)):
             raise ValueError("its widths or gather contradict its kept units")
@@ -230,9 +241,17 @@ def load(path: Path, architectures: dict, arch: str | None = None) -> Checkpoint
             float(content["acc"]),
             content["algo"],
             content["seed"],
+            content.get("owed_epochs", 0),
         )
     except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise SpecDNNError(f"{path} is not a checkpoint of {', '.join(architectures)}: {_first_line(error)}") from None
+
+
+def _network_type(content: dict, architectures: dict) -> type:
+    """The network a checkpoint holds: the parent's, unless it names another one of the folder."""
+    named = {kind.__name__: kind for kind in architectures.values()}
+    other = content.get("network")
+    return named[other] if other else architectures[content["arch"]]
 
 
 def _read(path: Path) -> dict:

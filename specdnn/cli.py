@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from specdnn import activations, checkpoint, community, pipeline, report, training
+from specdnn import activations, algorithms, checkpoint, community, job, pipeline, report, training
 from specdnn.checkpoint import Checkpoint, SavedModels
 from specdnn.structures import Options, SpecDNNError
 
-ALGORITHMS = ("OSLOM",)
+ALGORITHMS = (*algorithms.ALGORITHMS, *algorithms.CONTROLS)
 VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "publish")
 
 
@@ -79,25 +79,34 @@ def run(folder: Folder, argv: list[str]) -> int:
         return print_report(saved)
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    job = open_job(folder, options, saved)
-    verb_of(verb, job, loaded, lambda path: on_device(checkpoint.load(path, folder.architectures), job))
+    work = open_job(folder, options, saved)
     if verb == "sweep":
-        print_report(saved)
+        load = lambda path: on_device(checkpoint.load(path, folder.architectures), work)  # noqa: E731
+        return told_failures(pipeline.sweep(work, load), saved)
+    verb_of(verb, work, loaded)
     return 0
 
 
-def verb_of(verb: str, job: pipeline.Job, loaded: Checkpoint | None, load) -> None:
+def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None) -> None:
     if verb == "train":
-        pipeline.train_parent(job)
-    elif verb == "sweep":
-        pipeline.sweep(job, load)
+        pipeline.train_parent(work)
     elif verb == "evaluate":
-        found = pipeline.evaluate(job, job.options.pretrained, on_device(loaded, job))
+        found = pipeline.evaluate(work, work.options.pretrained, on_device(loaded, work))
         print(checkpoint.json_text({k: v for k, v in found.items() if k not in ("kept", "options")}), end="")
-        print(pipeline.summary(found))
+        print(job.summary(found))
     else:
         stage = pipeline.prune if verb == "prune" else pipeline.retrain
-        stage(job, job.options.pretrained, on_device(loaded, job))
+        stage(work, work.options.pretrained, on_device(loaded, work))
+
+
+def told_failures(failures: list[str], saved: SavedModels) -> int:
+    """Print the report of a sweep; exit code 1 and one sentence if cells failed."""
+    if not failures:
+        return print_report(saved)
+    if report.cells(finished(saved.folder), saved.arch):
+        print_report(saved)
+    print(f"main.py: {len(failures)} cells failed, all others are finished: {'; '.join(failures)}", file=sys.stderr)
+    return 1
 
 
 # ------------------------------------------------------------------------------------------ the command line
@@ -118,6 +127,7 @@ def parser(folder: Folder) -> Parser:
     add_training(p.add_argument_group("training"))
     add_extraction(p.add_argument_group("extraction (--prune, --sweep)"))
     add_oslom(p.add_argument_group("the OSLOM program (--prune, --sweep)"))
+    add_sweep(p.add_argument_group("the cells of --sweep"))
     return p.plain_metavars()
 
 
@@ -160,7 +170,12 @@ def add_common(group, folder: Folder) -> None:
     )
     group.add_argument("--pretrained", type=Path, metavar="FILE", help="the checkpoint to start from")
     group.add_argument(
-        "--specialize", type=int, nargs="+", metavar="N", help="the wanted classes (default: all of the checkpoint's)"
+        "--specialize",
+        "--classes",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="the wanted classes (default: all of the checkpoint's); with --sweep each gets its own network",
     )
     group.add_argument(
         "--split",
@@ -210,7 +225,12 @@ def add_training(group) -> None:
 
 
 def add_extraction(group) -> None:
-    group.add_argument("--algo", choices=ALGORITHMS, default="OSLOM", help="what chooses the units")
+    group.add_argument(
+        "--algo",
+        choices=ALGORITHMS,
+        default="OSLOM",
+        help="what chooses the units; the rivals follow the cuts of a finished OSLOM run with the same options",
+    )
     group.add_argument(
         "--warmup-epochs", type=int, default=2, help="one-against-rest training before the first class graph; may be 0"
     )
@@ -232,6 +252,19 @@ def add_extraction(group) -> None:
     )
     group.add_argument("--max-params", type=int, help="budget: true parameters, weights and biases")
     group.add_argument(
+        "--min-balanced",
+        type=float,
+        help="the smallest network with this balanced accuracy on validation, before --retrain; at most the budget",
+    )
+    group.add_argument(
+        "--candidates",
+        choices=("shape", "score"),
+        nargs="+",
+        default=["shape", "score"],
+        help="widths that the last cut tries, the best on validation stays: between one unit per layer and the whole "
+        "network (a rival: OSLOM's), or by one ranking of all units",
+    )
+    group.add_argument(
         "--trim",
         choices=("ties", "norm"),
         default="norm",
@@ -250,6 +283,20 @@ def add_oslom(group) -> None:
     group.add_argument("--oslom-runs", type=int, default=1, help="its -r")
     group.add_argument("--oslom-t", type=float, default=0.1, help="its -t, the significance level")
     group.add_argument("--oslom-timeout", type=float, default=600, help="seconds it may take")
+    group.add_argument(
+        "--oslom-seeds",
+        type=int,
+        default=1,
+        help="record how alike the first communities of so many seeds are (Jaccard index)",
+    )
+
+
+def add_sweep(group) -> None:
+    group.add_argument("--seeds", type=int, nargs="+", metavar="N", help="(default: that of --seed)")
+    group.add_argument("--algos", choices=ALGORITHMS, nargs="+", help="(default: that of --algo)")
+    group.add_argument(
+        "--resume-from", type=Path, metavar="DIR", help="published metrics files whose cells need not be made again"
+    )
 
 
 def chosen_verb(args) -> str:
@@ -260,6 +307,9 @@ def chosen_verb(args) -> str:
         raise SpecDNNError("--pretrained goes with --prune, --retrain or --evaluate: name one of them")
     if verb == "train" and args.specialize is not None:
         raise SpecDNNError("--specialize goes with --prune, --retrain, --evaluate or --sweep: name one of them")
+    for name in ("seeds", "algos"):
+        if verb != "sweep" and getattr(args, name) is not None:
+            raise SpecDNNError(f"--{name} goes with --sweep; without it, --{name.removesuffix('s')} names one")
     return verb
 
 
@@ -268,13 +318,15 @@ RANGES = {
     "keep": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "max_params": (lambda v: v >= 1, "at least 1"),
+    "min_balanced": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
+    "seeds": (lambda v: all(1 <= seed <= 2147483399 for seed in v), "between 1 and 2147483399"),
     "oslom_t": (lambda v: 0 <= v <= 1, "between 0 and 1"),
     "oslom_timeout": (lambda v: 0 < v <= 1e6, "above 0 and at most 1000000"),
     "momentum": (lambda v: 0 <= v < 1, "between 0 and 1"),
     "seed": (lambda v: 1 <= v <= 2147483399, "between 1 and 2147483399"),
     **dict.fromkeys(("lr", "brief_lr", "retrain_lr"), (lambda v: 0 < v < float("inf"), "above 0")),
     **dict.fromkeys(
-        ("threads", "batch_size", "test_batch_size", "rounds", "log_interval", "oslom_runs"),
+        ("threads", "batch_size", "test_batch_size", "rounds", "log_interval", "oslom_runs", "oslom_seeds"),
         (lambda v: v >= 1, "at least 1"),
     ),
     **dict.fromkeys(
@@ -322,6 +374,9 @@ def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Optio
     values["classes"] = wanted_classes(
         specialize, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained
     )
+    values["candidates"] = tuple(dict.fromkeys(args.candidates))
+    values["seeds"] = tuple(dict.fromkeys(args.seeds or [args.seed]))
+    values["algos"] = tuple(dict.fromkeys(args.algos or [args.algo]))
     values["epochs"] = 20 if args.epochs is None else args.epochs
     values["lr"] = 0.003 if args.lr is None else args.lr
     stage = {"prune": "brief", "retrain": "retrain"}.get(verb)  # the training that --epochs and --lr mean
@@ -352,14 +407,15 @@ def saved_models(folder: Folder, root: Path, arch: str, dataset: str, seed: int)
     return SavedModels(root, arch, "" if dataset == folder.dataset.DEFAULT else dataset, seed)
 
 
-def open_job(folder: Folder, options: Options, saved: SavedModels) -> pipeline.Job:
+def open_job(folder: Folder, options: Options, saved: SavedModels) -> job.Job:
     device = torch.device("cuda" if options.cuda else "cpu")
     data = folder.dataset.load(options.dataset, options.data_dir, device)
-    return pipeline.Job(options, data, folder.architectures[options.arch], saved, tqdm.write, pipeline.hash_of(data))
+    network_type, digest = folder.architectures[options.arch], job.hash_of(data)
+    return job.Job(options, data, network_type, saved, tqdm.write, digest, folder.architectures)
 
 
-def on_device(loaded: Checkpoint, job: pipeline.Job) -> Checkpoint:
-    loaded.compact.network.to(job.data.train.images.device)
+def on_device(loaded: Checkpoint, work: job.Job) -> Checkpoint:
+    loaded.compact.network.to(work.data.train.images.device)
     return loaded
 
 

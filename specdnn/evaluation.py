@@ -85,10 +85,10 @@ def sizes(network, parent_type, image_shape) -> dict:
     """Both size conventions of a compact network, beside those of its ten-output parent.
 
     `true_...` counts weights and parameters (weights and biases) of the network; `paper_rule_...` is the
-    published count, which the network's file defines.
+    published count, which the network's file defines. The network may be of another type than the parent.
     """
     parent = parent_type()
-    rule, base = (parent_type.paper_rule_weights(widths) for widths in (network.chain.widths, parent.chain.widths))
+    rule, base = (type(one).paper_rule_weights(one.chain.widths) for one in (network, parent))
     return {
         "true_weights": weights(network),
         "true_parameters": parameters(network),

@@ -81,6 +81,11 @@ class KeptUnits:
     def widths(self) -> tuple[int, ...]:
         return tuple(len(units) for units in self.units)
 
+    def channels(self, chain: LayerChain) -> tuple[int, ...]:
+        """Per layer the number of channels these units lie in; `chain` is the parent's."""
+        layers = zip(self.units, chain.layers, strict=True)
+        return tuple(len({unit // layer.positions for unit in units}) for units, layer in layers)
+
     @property
     def classes(self) -> tuple[int, ...]:
         """The wanted classes are the kept units of the output layer."""
@@ -202,6 +207,24 @@ class ClassCommunity:
     joined: int
     module_sizes: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        return len(self.nodes)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One cut and the brief training after it, as the metrics file records it.
+
+    `widths` and `channels` per layer, the outputs included; they differ where a convolution is flattened.
+    """
+
+    stage: str
+    widths: tuple[int, ...]
+    channels: tuple[int, ...]
+    true_weights: int
+    validation_score: float
+
 
 # ------------------------------------------------------------------------------------------ data
 
@@ -287,15 +310,22 @@ class Options:
     strength: str
     rate: float | None
     max_params: int | None
+    min_balanced: float | None
+    candidates: tuple[str, ...]
     trim: str
     # the oslom program
     oslom_bin: Path | None
     oslom_runs: int
     oslom_t: float
     oslom_timeout: float
+    oslom_seeds: int
     # retraining
     retrain_epochs: int
     retrain_lr: float
+    # the cells of a sweep
+    seeds: tuple[int, ...]
+    algos: tuple[str, ...]
+    resume_from: Path | None
 
     @property
     def budgeted(self) -> bool:

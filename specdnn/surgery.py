@@ -47,13 +47,22 @@ def cut(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
 
     Raises ValueError if `parent` lacks one of the units.
     """
-    network, positions = parent.network, kept.within(parent.kept)
-    smaller = type(network)(kept.widths, _gather(network, positions)).to(next(network.parameters()))
+    network, positions, smaller = parent.network, kept.within(parent.kept), fresh(parent, kept).network
     with torch.no_grad():
         for depth in range(1, len(positions)):
             rows = np.unique(channels_of(network, depth)[positions[depth]])
             _slice(network, smaller, network.chain.names[depth], rows, positions[depth - 1])
     return CompactNetwork(smaller, kept)
+
+
+def fresh(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
+    """The compact network that holds just `kept`, with first weights by torch's generator.
+
+    Raises ValueError if `parent` lacks one of the units.
+    """
+    network = parent.network
+    smaller = type(network)(kept.widths, _gather(network, kept.within(parent.kept)))
+    return CompactNetwork(smaller.to(next(network.parameters())), kept)
 
 
 def _slice(network, smaller, name: str, rows: np.ndarray, columns: np.ndarray) -> None:

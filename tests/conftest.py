@@ -11,7 +11,7 @@ import hypothesis
 import pytest
 import torch
 
-from specdnn import cli, community
+from specdnn import checkpoint, cli, community
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST_DATA = Path(os.environ.get("SPECDNN_DATA") or ROOT.parent / "shared" / "data")
@@ -88,12 +88,12 @@ def main(call, capsys):
 
 
 @pytest.fixture(scope="session")
-def parents(folder, call, tmp_path_factory):
+def parents(call, tmp_path_factory):
     """Checkpoints of both networks, trained on `digits` for an epoch or three: name -> path."""
     saved = tmp_path_factory.mktemp("parents")
     for arch, epochs in (("LeNet_300_100", 3), ("LeNet_5", 1)):
         assert call(f"--dataset digits --arch {arch} --epochs {epochs} --save-dir", saved) == 0
-    return {arch: saved / "digits" / f"{arch}.best_origin.pth.tar" for arch in folder.architectures}
+    return {arch: saved / "digits" / f"{arch}.best_origin.pth.tar" for arch in ("LeNet_300_100", "LeNet_5")}
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +104,12 @@ def pruned(call, parents, every_third, tmp_path_factory):
         words = ("--pretrained", path, "--save-dir", saved, "--oslom-bin", every_third)
         assert call("--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0", *words) == 0
     return {arch: saved / "digits" / f"{arch}.specialize.3.OSLOM.pth.tar" for arch in parents}
+
+
+@pytest.fixture
+def loaded(folder):
+    """Checkpoint file -> Checkpoint."""
+    return lambda path: checkpoint.load(path, folder.architectures)
 
 
 # ------------------------------------------------------------------------------------------ OSLOM programs

@@ -47,11 +47,6 @@ def prune(main, parents, every_third, tmp_path):
     return run
 
 
-@pytest.fixture
-def loaded(folder):
-    return lambda path: checkpoint.load(path, folder.architectures)
-
-
 # ------------------------------------------------------------------------------------------ once for real
 
 

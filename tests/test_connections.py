@@ -98,3 +98,55 @@ def test_strengths_of_both_networks_are_what_the_formula_says(network_type, digi
         i, j = np.unravel_index(matrix.argmax(), matrix.shape)
         assert matrix[i, j] == pytest.approx(weights[depth][i, j] * active[depth][i] * relevance[depth + 1][j])
         np.testing.assert_allclose(relevance[depth], matrix.sum(1) / matrix.sum(1).mean())
+
+
+# ------------------------------------------------------------------------------------------ Taylor
+
+
+def test_taylor_scores_worked_by_hand():
+    """The loss is the mean of output 0, so dloss/da of a hidden unit is its outgoing weight 3 or -1."""
+    data = six_units.data()
+    pixels, hidden = connections.taylor(
+        six_units.network(), data.images, torch.zeros(4, 2), lambda logits, _: logits[:, 0].mean()
+    )
+    activity = np.array(six_units.HIDDEN)
+    np.testing.assert_allclose(hidden, (np.abs(activity) * [3, 1]).mean(0))
+    # pixels: through unit 0 where it is active (3 x (1, -1)), through unit 1 where it is (-1 x (-1, 2))
+    slope = (activity[:, :1] > 0) * np.array([[3, -3]]) + (activity[:, 1:] > 0) * np.array([[1, -2]])
+    np.testing.assert_allclose(pixels, np.abs(data.images.flatten(1).numpy() * slope).mean(0))
+
+
+def test_taylor_scores_do_not_depend_on_the_batches_and_leave_no_gradients(network_type, digits, monkeypatch):
+    torch.manual_seed(0)
+    network, images = network_type(), digits.validation.images
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    targets = torch.nn.functional.one_hot(digits.validation.labels, 10).float()
+    whole = connections.taylor(network, images, targets, loss)
+    monkeypatch.setattr(connections, "BATCH_SIZE", 50)
+    ticks = []
+    parts = connections.taylor(network, images, targets, loss, lambda: ticks.append(1))
+    assert len(ticks) == 4 and [len(score) for score in whole] == list(network.chain.widths[:-1])
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-9)
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_the_taylor_score_of_a_channel_is_the_change_summed_over_its_positions(folder, digits):
+    """To first order: what a scaling of the whole channel by 1 + h does to the loss of an image, over h."""
+    torch.manual_seed(0)
+    network, image = folder.architectures["LeNet_5"]().double(), digits.train.images[:1].double()
+    found = connections.taylor(network, image, torch.zeros(1, 10), lambda logits, _: logits[:, 3].mean())[1]
+
+    def scaled(channel, factor):
+        def visit(depth, units):
+            if depth != 1:
+                return units
+            mask = torch.ones(20, dtype=torch.double)
+            mask[channel] = factor
+            return units * mask.view(1, -1, 1, 1)
+
+        return network(image, visit=visit)[0, 3].item()
+
+    for channel in (0, 7, 19):
+        slope = (scaled(channel, 1 + 1e-5) - scaled(channel, 1 - 1e-5)) / 2e-5
+        assert found[channel] == pytest.approx(abs(slope), rel=1e-4, abs=1e-9)

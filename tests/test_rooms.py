@@ -67,7 +67,7 @@ def test_structures_knows_paths_by_name_only():
 
 
 def test_processes_are_started_by_the_community_room_and_for_the_git_commit():
-    assert {name for name in FILES if "subprocess" in imports(name)} <= {"community", "pipeline"}
+    assert {name for name in FILES if "subprocess" in imports(name)} <= {"community", "job"}
 
 
 def test_nobody_but_the_command_line_prints_or_exits():

@@ -1,4 +1,6 @@
-"""Cover -> class community -> kept units, and the budget, on a graph small enough to draw."""
+"""Cover -> class community -> kept units, the budget, the rivals' choices, on a graph small enough to draw."""
+
+import math
 
 import numpy as np
 import pytest
@@ -204,3 +206,152 @@ def test_trim_steps_are_geometric_means():
     assert selection.trim_steps((800, 1), (50, 1)) == [(200, 1), (100, 1), (50, 1)]
     assert selection.trim_steps((100, 1), (50, 1)) == [(50, 1)]
     assert selection.trim_steps((50, 1), (50, 1)) == [(50, 1)]
+    assert selection.trim_steps((800, 1), (50, 1), 2) == [(200, 1), (50, 1)]
+    assert selection.trim_steps((100, 1), (50, 1), 1) == [(50, 1)]
+    assert selection.trim_steps((50, 1), (50, 1), 2) == [(50, 1), (50, 1)]
+
+
+# ------------------------------------------------------------------------------------------ channels
+
+# 3 channels of 4 positions each between two pixels and two hidden units
+FLATTENED = LayerChain(
+    (Layer("input", 2), Layer("conv", 12, positions=4), Layer("hidden", 2), Layer("out", 2, prunable=False))
+)
+
+
+def test_channels_are_counted_where_a_convolution_is_flattened():
+    assert KeptUnits(((0, 1), (0, 3, 4, 11), (1,), (1,))).channels(FLATTENED) == (2, 3, 1, 1)
+    assert KeptUnits(((0,), (4, 5, 6, 7), (1,), (1,))).channels(FLATTENED) == (1, 1, 1, 1)
+
+
+def test_features_of_so_many_channels():
+    kept = KeptUnits(((0, 1), tuple(range(12)), (0, 1), (1,)))
+    feature = np.array([9, 8, 7, 6, 5, 4, 3, 2, 10, 1, 1, 1])
+    scores = [np.ones(2), feature, np.ones(2)]
+
+    def chosen(width, channels):
+        found = selection.strongest_in_channels(FLATTENED, kept, scores, (2, width, 2, 1), (2, channels, 2, 1))
+        assert found.channels(FLATTENED)[1] == channels or channels * 4 < width
+        return found.units[1]
+
+    assert chosen(3, 2) == (0, 1, 8)  # the three strongest as they are
+    assert chosen(3, 3) == (0, 4, 8)  # the best of each channel
+    assert chosen(3, 1) == (8, 9, 10)  # the best channel, ties to the lower index
+    assert chosen(6, 2) == (0, 1, 2, 3, 8, 9)
+    assert chosen(6, 1) == (0, 1, 2, 3, 8, 9)  # one channel has four features only
+
+
+def test_a_channel_too_small_for_the_width_is_passed_over():
+    kept = KeptUnits(((0, 1), (0, 4, 5, 6, 8), (0, 1), (1,)))  # 1, 3 and 1 features of the channels
+    scores = [np.ones(2), np.array([9, 1, 2, 3, 8]), np.ones(2)]
+    found = selection.strongest_in_channels(FLATTENED, kept, scores, (2, 4, 2, 1), (2, 2, 2, 1))
+    assert found.units[1] == (0, 4, 5, 6)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.integers(1, 30), st.integers(1, 6), st.randoms())
+def test_the_channels_are_as_many_as_asked_for_where_any_choice_can_be(channel, width, count, random):
+    channel, score = np.sort(channel), np.array([random.random() for _ in channel])
+    sizes = sorted((channel == c).sum() for c in set(channel.tolist()))[::-1]
+    width = min(width, len(channel))
+    found = selection._in_channels(channel, score, width, min(count, len(sizes), width))
+    assert len(found) == len(set(found)) == width
+    needed = next(n for n in range(1, len(sizes) + 1) if sum(sizes[:n]) >= width)
+    assert len(set(channel[found].tolist())) == max(min(count, len(sizes), width), needed)
+
+
+# ------------------------------------------------------------------------------------------ one ranking for all layers
+
+
+def test_one_ranking_over_all_layers_uses_the_budget_up():
+    kept = KeptUnits(((2, 5, 9), (0, 1, 4), (3,)))
+    scores = [np.array([1.0, 2.0, 3.0]), np.array([10.0, 70.0, 10.0])]
+    # divided by their means 2 and 30: 0.5 1 1.5 and 1/3 7/3 1/3; one of each layer, then unit 5, 2, ...
+
+    chain = LayerChain((Layer("input", 10), Layer("hidden", 5), Layer("out", 4, prunable=False)))
+
+    def chosen(budget):
+        return selection.ranked_across_layers(chain, kept, scores, lambda k: sum(k.widths[:2]) <= budget).units[:2]
+
+    assert chosen(2) == ((9,), (1,))
+    assert chosen(3) == ((5, 9), (1,))
+    assert chosen(5) == ((2, 5, 9), (0, 1))
+    # a unit too dear is passed over: hidden units cost 5, pixels 1
+    found = selection.ranked_across_layers(chain, kept, scores, lambda k: k.widths[0] + 5 * k.widths[1] <= 9)
+    assert found.units[:2] == ((2, 5, 9), (1,))
+
+
+def test_a_feature_of_an_open_channel_may_fit_where_a_new_channel_does_not():
+    kept = KeptUnits(((0, 1), tuple(range(12)), (0, 1), (1,)))
+    scores = [np.array([1.0, 0.1]), np.array([9, 1, 1, 1, 8, 1, 1, 1, 7, 1, 1, 1.0]), np.array([1.0, 0.1])]
+    one_channel = lambda k: k.channels(FLATTENED)[1] == 1 and k.widths[1] <= 3  # noqa: E731
+    found = selection.ranked_across_layers(FLATTENED, kept, scores, one_channel)
+    assert found.units == ((0, 1), (0, 1, 2), (0, 1), (1,))
+
+
+def test_a_layer_that_cannot_be_pruned_stays_whole_in_the_ranking():
+    kept = KeptUnits(((0, 1), (0, 1), (0,)))
+    layers = Layer("input", 2, prunable=False), Layer("hidden", 2), Layer("out", 1, prunable=False)
+    found = selection.ranked_across_layers(LayerChain(layers), kept, [np.ones(2), np.ones(2)], lambda k: False)
+    assert found.units == ((0, 1), (0,), (0,))
+
+
+# ------------------------------------------------------------------------------------------ the published formula
+
+
+def binomial_tail(m, p, q):
+    """P(Bin(m, p) >= q) as a sum of its terms: the dull twin."""
+    return sum(math.comb(m, k) * p**k * (1 - p) ** (m - k) for k in range(q, m + 1))
+
+
+def layer_kept(into, tolerance=0.99):
+    m = len(into)
+    r = [math.exp(-m / 2 * x / sum(into) - 0.5) for x in into]
+    order = sorted(range(m), key=lambda j: r[j])
+    for q, unit in enumerate(order, start=1):
+        if binomial_tail(m, r[unit], q) > tolerance:
+            return sorted(order[: q - 1])
+    return sorted(order)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=12), st.floats(0.05, 0.999))
+def test_the_published_formula_against_direct_sums(into, tolerance):
+    found = selection._before_the_first_excess(np.array(into), tolerance)
+    assert sorted(found.tolist()) == layer_kept(into, tolerance)
+
+
+def test_the_published_formula_goes_backwards_from_the_output():
+    """One strong unit in each layer: r = exp(-1.5), P(Bin(2, 0.22) >= 1) = 0.396; the other's exp(-0.5) 0.37."""
+    kept = KeptUnits(((3, 4), (6, 8), (1,)))
+    weights = [np.array([[1.0, 0.0], [0.0, 50.0]]), np.array([[0.0], [7.0]])]
+    assert binomial_tail(2, math.exp(-1.5), 1) == pytest.approx(0.396, abs=1e-3)
+    assert binomial_tail(2, math.exp(-0.5), 2) == pytest.approx(0.368, abs=1e-3)
+    found = selection.layerwise_community(weights, kept, (0, 1), tolerance=0.38)
+    assert found is None  # 0.396 > 0.38 for the very first unit
+    assert selection.layerwise_community(weights, kept, (0, 1), tolerance=0.5) == kept
+    assert selection.layerwise_community(weights, kept, (), tolerance=0.1) == kept
+
+
+def test_the_published_formula_follows_the_kept_units_only():
+    """Five hidden units, one with all the weight: the formula keeps it alone, and then looks at its pixels only."""
+    strong = np.array([[20.0], [0.1], [0.1], [0.1], [0.1]])
+    into = np.zeros((6, 5))
+    into[2, 0], into[4, 1] = 1.0, 1000.0
+    kept = KeptUnits((tuple(range(6)), tuple(range(5)), (0,)))
+    assert layer_kept(strong[:, 0].tolist(), 0.5) == [0] and layer_kept(into[:, 0].tolist(), 0.5) == [2]
+    assert selection.layerwise_community([into, strong], kept, (0, 1), 0.5).units[:2] == ((2,), (0,))
+
+
+# ------------------------------------------------------------------------------------------ stability
+
+
+def test_the_jaccard_index_counts_units_of_the_prunable_layers():
+    one, other = KeptUnits(((0, 1), (5,), (3,))), KeptUnits(((1, 2), (5,), (3,)))
+    assert selection.jaccard(one, other, (0, 1)) == pytest.approx(2 / 4)
+    assert selection.jaccard(one, other, (1,)) == 1
+    assert selection.jaccard(one, one, (0, 1)) == 1
+
+
+def test_stability_is_the_mean_over_all_pairs_and_nothing_found_agrees_with_nobody():
+    one, other = KeptUnits(((0, 1), (5,), (3,))), KeptUnits(((1, 2), (5,), (3,)))
+    assert selection.stability([one, one, other], (0, 1)) == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert selection.stability([one, one, None], (0, 1)) == pytest.approx(1 / 3)

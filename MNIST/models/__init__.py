@@ -2,5 +2,6 @@
 
 from models.LeNet_5 import LeNet_5
 from models.LeNet_300_100 import LeNet_300_100
+from models.Linear import Linear
 
-ARCHITECTURES = {"LeNet_300_100": LeNet_300_100, "LeNet_5": LeNet_5}
+ARCHITECTURES = {"LeNet_300_100": LeNet_300_100, "LeNet_5": LeNet_5, "Linear": Linear}

@@ -1,0 +1,244 @@
+"""Cuts followed by brief training: to given widths, and down to a budget by the best of several choices of widths.
+
+Knows no algorithm: what is cut first is told by a score of every unit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from specdnn import checkpoint, evaluation, selection
+from specdnn.job import Job, fit, headline_of, recipe, told, validation_logits
+from specdnn.structures import KeptUnits, SpecDNNError, Step
+from specdnn.surgery import CompactNetwork, cut
+
+Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
+Score = Callable[[Job, CompactNetwork], Scores]
+Choice = Callable[[CompactNetwork, Scores], KeptUnits]  # which units one cut leaves
+FINENESS = 1.1  # the search for the smallest network ends when two rates are closer than this factor
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """A network on its way to the compact one: every cut so far, and what else the metrics file tells."""
+
+    compact: CompactNetwork
+    steps: tuple[Step, ...] = ()
+    story: dict = field(default_factory=dict)
+    evidence: tuple[dict, ...] = ()  # per round: file ending -> text
+
+    def then(self, compact: CompactNetwork, *steps: Step, **story) -> Extraction:
+        """The same after another cut."""
+        told = {**self.story, **story}
+        return dataclasses.replace(self, compact=compact, steps=(*self.steps, *steps), story=told)
+
+    @property
+    def score(self) -> float:
+        """Validation score after the last cut."""
+        return self.steps[-1].validation_score
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The finished OSLOM run that other algorithms follow: its cuts and its kept units."""
+
+    steps: tuple[Step, ...]
+    kept: KeptUnits
+
+    @classmethod
+    def of(cls, metrics: dict) -> Reference:
+        """From the metrics file of the run."""
+        rows = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in metrics["steps"]]
+        kept = KeptUnits(tuple(tuple(units) for units in metrics["kept"].values()))
+        return cls(tuple(Step(**row) for row in rows if row["stage"] != "warm-up"), kept)
+
+    def stage(self, word: str) -> list[Step]:
+        """The cuts of the rounds (`round`) or of the trim (`trim`)."""
+        return [step for step in self.steps if step.stage.startswith(word)]
+
+
+# ------------------------------------------------------------------------------------------ one cut
+
+
+def step_of(job: Job, compact: CompactNetwork, stage: str, score: float) -> Step:
+    kept = compact.kept
+    weights = evaluation.weights(compact.network)
+    return Step(stage, kept.widths, kept.channels(job.chain), weights, score)
+
+
+def cut_and_train(job: Job, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
+    """Cut to `kept` and train briefly."""
+    o, smaller = job.options, cut(compact, kept)
+    score = fit(job, smaller, recipe(o, o.brief_epochs, o.brief_lr), f"{stage} to {layers(kept.widths)}")
+    return smaller, step_of(job, smaller, stage, score)
+
+
+def layers(widths) -> str:
+    """Widths without the outputs: `88-7-4`."""
+    return checkpoint.joined(widths[:-1])
+
+
+def cuts(job: Job, found: Extraction, choices: list[Choice], scored: Score, stage: str) -> Extraction:
+    """One cut and brief training per choice, the units scored anew before each."""
+    for number, choice in enumerate(choices, start=1):
+        kept = choice(found.compact, scored(job, found.compact))
+        found = found.then(*cut_and_train(job, found.compact, kept, f"{stage} {number}"))
+    return found
+
+
+def widths_of(job: Job, step: Step) -> Choice:
+    """The choice that leaves as many units and channels per layer as `step` did: the same true weights."""
+    chain = job.chain
+    return lambda compact, scores: selection.strongest_in_channels(
+        chain, compact.kept, scores, step.widths, step.channels
+    )
+
+
+# ------------------------------------------------------------------------------------------ the budget
+
+
+def meets_budget(job: Job, compact: CompactNetwork) -> bool:
+    """Whether a network meets --rate (paper rule) and --max-params (true parameters), where given."""
+    o = job.options
+    small = o.rate is None or paper_rule_rate(job, compact.kept.widths) <= o.rate
+    return small and (o.max_params is None or evaluation.parameters(compact.network) <= o.max_params)
+
+
+def paper_rule_rate(job: Job, widths) -> float:
+    rule = job.network_type.paper_rule_weights
+    return rule(widths) / rule(job.network_type.full_widths)
+
+
+def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] | None:
+    """The widths that a cut by `scores` (per layer but the outputs) may keep; None without a budget."""
+    if not job.options.budgeted:
+        return None
+
+    def fits(widths) -> bool:
+        return meets_budget(job, cut(compact, selection.strongest(compact.kept, scores, widths)))
+
+    chain = compact.network.chain
+    widths = selection.budget_widths(
+        job.network_type.full_widths[:-1] + (len(compact.kept.classes),), chain.widths, chain.prunable, fits
+    )
+    if not fits(widths):
+        raise SpecDNNError("the budget is below one unit per layer: give a larger --rate or --max-params")
+    return widths
+
+
+# ------------------------------------------------------------------------------------------ the trim
+
+
+def trim(job: Job, found: Extraction, scored: Score, allotted: Score, reference: Reference | None) -> Extraction:
+    """The last cuts, once for each of --candidates; the best on validation after its brief training stays.
+
+    `shape`: the widths lie between one unit per layer and the whole network, or are those of `reference` at every
+    step. `score`: the widths come out of one ranking over all layers by `allotted`, with no more true weights than
+    `shape` needs. `scored` chooses the units. As many cuts for all.
+    """
+    with job.timed("trim"):
+        tried = {}
+        for name, plan in trim_plans(job, found.compact, scored, allotted, reference).items():
+            job.log(f"{told(job, found.compact.kept.classes)}trim, widths by {name}")
+            tried[name] = cuts(job, found, plan, scored, "trim")
+    if not tried:
+        return found
+    best = max(tried, key=lambda name: tried[name].score)  # of equals the first
+    if len(tried) > 1:
+        scores = ", ".join(f"{name} {100 * one.score:.2f} %" for name, one in tried.items())
+        job.log(f"{told(job, found.compact.kept.classes)}widths by {scores}: {best} stays")
+    rows = [{"widths_by": name, "chosen": name == best, **last(one)} for name, one in tried.items()]
+    return dataclasses.replace(tried[best], story={**found.story, "candidates": rows})
+
+
+def last(found: Extraction) -> dict:
+    """The last cut as a row of the metrics file."""
+    return {k: v for k, v in dataclasses.asdict(found.steps[-1]).items() if k != "stage"}
+
+
+def trim_plans(job: Job, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None):
+    """Name of the choice of widths -> one choice of units per cut; empty where nothing has to be cut."""
+    if reference:
+        shape = [widths_of(job, step) for step in reference.stage("trim")]
+        weights = reference.steps[-1].true_weights
+    elif meets_budget(job, compact):
+        return {}
+    else:
+        goal = functools.partial(by_shape, job)
+        target = goal(compact, scored(job, compact))
+        shape = gradual(goal, len(selection.trim_steps(compact.kept.widths, target.widths)))
+        weights = evaluation.weights(cut(compact, target).network)
+    score = gradual(functools.partial(by_score, job, allotted if allotted is not scored else None, weights), len(shape))
+    plans = {"shape": shape, "score": score}
+    return {name: plans[name] for name in job.options.candidates} if shape else {}
+
+
+def by_shape(job: Job, compact: CompactNetwork, scores: Scores) -> KeptUnits:
+    return selection.strongest(compact.kept, scores, target_widths(job, compact, scores))
+
+
+def by_score(job: Job, allotted: Score | None, weights: int, compact: CompactNetwork, scores: Scores) -> KeptUnits:
+    """Widths by one ranking over all layers within the budget and `weights` true weights; units by `scores`."""
+
+    def fits(kept: KeptUnits) -> bool:
+        smaller = cut(compact, kept)
+        return meets_budget(job, smaller) and evaluation.weights(smaller.network) <= weights
+
+    ranking = allotted(job, compact) if allotted else scores
+    chain = job.chain
+    wide = selection.ranked_across_layers(chain, compact.kept, ranking, fits)
+    return selection.strongest_in_channels(chain, compact.kept, scores, wide.widths, wide.channels(chain))
+
+
+def gradual(goal: Choice, count: int) -> list[Choice]:
+    """`count` cuts towards what `goal` would keep, by geometric means of the widths; the last one is the goal's own."""
+
+    def choose(left: int, compact: CompactNetwork, scores: Scores) -> KeptUnits:
+        target = goal(compact, scores)
+        widths = selection.trim_steps(compact.kept.widths, target.widths, left)[0]
+        return target if left == 1 else selection.strongest(compact.kept, scores, widths)
+
+    return [functools.partial(choose, left) for left in range(count, 0, -1)]
+
+
+# ------------------------------------------------------------------------------------------ the smallest network
+
+
+def smallest(job: Job, found: Extraction, scored: Score, allotted: Score) -> Extraction:
+    """The smallest trim whose balanced accuracy on validation is at least --min-balanced: bisection over the rate."""
+    wanted, search = job.options.min_balanced, []
+
+    def attempt(rate: float | None) -> tuple[Extraction, bool]:
+        one = job if rate is None else job.with_options(rate=rate)
+        tried = trim(one, found, scored, allotted, None)
+        balanced = headline_of(job, validation_logits(job, tried.compact), tried.compact.kept.classes)[1]
+        weights = evaluation.weights(tried.compact.network)
+        search.append({"rate": rate, "true_weights": weights, "balanced_accuracy": balanced})
+        job.log(f"{told(job, tried.compact.kept.classes)}{weights} weights reach {100 * balanced:.2f} % balanced")
+        return tried, balanced >= wanted
+
+    best, reached = attempt(job.options.rate)
+    if not reached:
+        raise SpecDNNError(
+            f"classes {checkpoint.joined(best.compact.kept.classes)}: the largest network reaches a balanced accuracy "
+            f"of {search[0]['balanced_accuracy']:.4f} on validation, not {wanted:g}: give a smaller --min-balanced or "
+            "a larger budget, or longer training (--brief-epochs)"
+        )
+    low, high = lowest_rate(job), paper_rule_rate(job, best.compact.kept.widths)
+    while high > low * FINENESS:
+        middle = math.sqrt(low * high)
+        tried, reached = attempt(middle)
+        best, low, high = (tried, low, middle) if reached else (best, middle, high)
+    return dataclasses.replace(best, story={**best.story, "search": search})
+
+
+def lowest_rate(job: Job) -> float:
+    """The paper-rule rate of one unit per prunable layer."""
+    layers = job.chain.layers
+    return paper_rule_rate(job, tuple(1 if layer.prunable else layer.units for layer in layers))
