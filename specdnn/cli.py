@@ -100,11 +100,11 @@ def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None) -> None:
 
 
 def told_failures(failures: list[str], saved: SavedModels) -> int:
-    """Print the report of a sweep; exit code 1 and one sentence if cells failed."""
-    if not failures:
-        return print_report(saved)
+    """Print the report of what a sweep made, if anything; exit code 1 and one sentence if cells failed."""
     if report.cells(finished(saved.folder), saved.arch):
         print_report(saved)
+    if not failures:
+        return 0
     print(f"main.py: {len(failures)} cells failed, all others are finished: {'; '.join(failures)}", file=sys.stderr)
     return 1
 

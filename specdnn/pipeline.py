@@ -167,7 +167,7 @@ def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Callable[[Path], 
 
 
 def is_published(job: Job) -> bool:
-    """Whether --resume-from holds a cell with the same options: parent, extraction and retraining, each of the other."""
+    """Whether --resume-from holds a cell with the same options: parent, extraction and retraining, each of the last."""
     o, input_hash = job.options, ""
     if o.resume_from is None:
         return False

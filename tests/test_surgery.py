@@ -186,4 +186,5 @@ def test_a_unit_that_was_cut_before_cannot_come_back(network_type):
 
 def test_the_dtype_of_the_parent_stays(doubles):
     for parent in doubles.values():
-        assert {p.dtype for p in cut(parent, parent.kept.replace(len(parent.kept.units) - 1, (3,))).network.parameters()} == {torch.float64}
+        wanted = cut(parent, parent.kept.replace(len(parent.kept.units) - 1, (3,)))
+        assert {p.dtype for p in wanted.network.parameters()} == {torch.float64}
