@@ -182,7 +182,11 @@ class Checkpoint:
 def save(path: Path, saved: Checkpoint) -> None:
     """Write a checkpoint. The same network gives the same bytes."""
     network, kept = saved.compact.network, saved.compact.kept
-    state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
+    # cloned, because how a tensor lies in memory would be saved with it
+    state = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
     content = {
         "acc": saved.accuracy,
         "state_dict": {name: tensor for name, tensor in state.items() if name != "gather"},

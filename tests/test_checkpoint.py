@@ -156,6 +156,34 @@ def test_the_same_network_gives_the_same_bytes(network_type, folder, tmp_path):
     assert one.read_bytes() == two.read_bytes() == three.read_bytes()
 
 
+def test_the_layout_in_memory_that_training_prefers_leaves_no_trace(network_type, tmp_path):
+    one, two = tmp_path / "a.pth.tar", tmp_path / "b.pth.tar"
+    saved = checkpoint_of(network_type)
+    checkpoint.save(one, saved)
+    saved.compact.network.to(memory_format=torch.channels_last)
+    checkpoint.save(two, saved)
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_control_is_another_network_under_the_name_of_the_parent(folder, tmp_path):
+    linear = CompactNetwork.parent(folder.architectures["Linear"]())
+    compact = cut(linear, linear.kept.replace(1, (3,)))
+    saved = Checkpoint("LeNet_5", "digits", compact, (0.1, 0.3), 0.5, "linear", owed_epochs=7)
+    checkpoint.save(tmp_path / "x.pth.tar", saved)
+    loaded = checkpoint.load(tmp_path / "x.pth.tar", folder.architectures)
+    assert type(loaded.compact.network) is folder.architectures["Linear"] and loaded.arch == "LeNet_5"
+    assert loaded.owed_epochs == 7 and loaded.classes == (3,)
+    few = {name: kind for name, kind in folder.architectures.items() if name != "Linear"}
+    with pytest.raises(SpecDNNError, match="Linear"):
+        checkpoint.load(tmp_path / "x.pth.tar", few)
+
+
+def test_published_metrics_files_lie_in_one_folder():
+    path = SavedModels(Path("saved"), "net").pruned((3,), "random")
+    named = [SavedModels(Path("saved"), "net", seed=seed).published(Path("runs"), path).name for seed in (1, 2)]
+    assert named == ["net.specialize.3.random.json", "seed2.net.specialize.3.random.json"]
+
+
 def test_a_checkpoint_is_a_dictionary_of_tensors_and_plain_values(network_type, tmp_path):
     saved = checkpoint_of(network_type)
     checkpoint.save(tmp_path / "x.pth.tar", saved)

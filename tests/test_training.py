@@ -131,6 +131,12 @@ def test_the_same_seed_gives_the_same_weights(network_type, digits):
     assert not same(found[0], found[2])
 
 
+def test_training_leaves_the_layout_in_memory_as_it_was(network_type, digits):
+    network, few = network_type(), Split(digits.train.images[:64], digits.train.labels[:64])
+    run(network, Recipe(epochs=1, lr=0.003, batch_size=32), classes=range(10), data=few)
+    assert all(parameter.is_contiguous() for parameter in network.parameters())
+
+
 def test_the_seed_of_torch_and_of_numpy_do_not_matter():
     found = []
     for seed in (1, 2):
