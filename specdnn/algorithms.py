@@ -24,6 +24,7 @@ from specdnn.trimming import (
     Scores,
     cut_and_train,
     cuts,
+    good_enough,
     layers,
     meets_budget,
     smallest,
@@ -94,13 +95,17 @@ def class_graph(job: Job, compact: CompactNetwork, scores, keep: float) -> Class
 
 
 def oslom_rounds(job: Job, found: Extraction, reference: Reference | None) -> Extraction:
-    """Graph, OSLOM, class community, cut, brief training; again on the survivor until the budget is met."""
+    """Graph, OSLOM, class community, cut, brief training; again on the survivor until the budget is met.
+
+    A later round that falls below --min-balanced is not taken: the smallest good network may lie between the two.
+    """
     for number in range(1, job.options.rounds + 1):
         if number > 1 and job.options.budgeted and meets_budget(job, found.compact):
             break
         further = one_round(job, found, number)
-        if further is None:
-            job.log(f"{told(job, found.compact.kept.classes)}round {number}: no community is left, the rounds end")
+        if further is None or (number > 1 and not good_enough(job, further.compact)):
+            reason = "no community is left" if further is None else "it is not good enough"
+            job.log(f"{told(job, found.compact.kept.classes)}round {number}: {reason}, the rounds end")
             break
         found = further
     return found

@@ -72,7 +72,7 @@ def run(folder: Folder, argv: list[str]) -> int:
     options = resolve(folder, args, verb, loaded)
     if verb != "evaluate":  # which writes nothing
         checkpoint.check_writable(options.save_dir)
-    if verb in ("prune", "sweep"):
+    if "OSLOM" in {"prune": (options.algo,), "sweep": options.algos}.get(verb, ()):
         community.program(options.oslom_bin)  # a missing program or compiler is told before hours of training
     saved = saved_models(folder, options.save_dir, options.arch, options.dataset, options.seed)
     if verb == "report":

@@ -212,30 +212,39 @@ def gradual(goal: Choice, count: int) -> list[Choice]:
 
 def smallest(job: Job, found: Extraction, scored: Score, allotted: Score) -> Extraction:
     """The smallest trim whose balanced accuracy on validation is at least --min-balanced: bisection over the rate."""
-    wanted, search = job.options.min_balanced, []
+    search = []
 
-    def attempt(rate: float | None) -> tuple[Extraction, bool]:
-        one = job if rate is None else job.with_options(rate=rate)
-        tried = trim(one, found, scored, allotted, None)
-        balanced = headline_of(job, validation_logits(job, tried.compact), tried.compact.kept.classes)[1]
-        weights = evaluation.weights(tried.compact.network)
+    def attempt(rate: float | None) -> Extraction:
+        tried = trim(job.with_options(rate=rate), found, scored, allotted, None)
+        weights, balanced = evaluation.weights(tried.compact.network), balanced_accuracy(job, tried.compact)
         search.append({"rate": rate, "true_weights": weights, "balanced_accuracy": balanced})
         job.log(f"{told(job, tried.compact.kept.classes)}{weights} weights reach {100 * balanced:.2f} % balanced")
-        return tried, balanced >= wanted
+        return tried
 
-    best, reached = attempt(job.options.rate)
-    if not reached:
+    best = attempt(job.options.rate)
+    if not good_enough(job, best.compact):
         raise SpecDNNError(
             f"classes {checkpoint.joined(best.compact.kept.classes)}: the largest network reaches a balanced accuracy "
-            f"of {search[0]['balanced_accuracy']:.4f} on validation, not {wanted:g}: give a smaller --min-balanced or "
-            "a larger budget, or longer training (--brief-epochs)"
+            f"of {search[0]['balanced_accuracy']:.4f} on validation, not {job.options.min_balanced:g}: give a smaller "
+            "--min-balanced, a larger budget or longer training (--brief-epochs)"
         )
     low, high = lowest_rate(job), paper_rule_rate(job, best.compact.kept.widths)
     while high > low * FINENESS:
         middle = math.sqrt(low * high)
-        tried, reached = attempt(middle)
-        best, low, high = (tried, low, middle) if reached else (best, middle, high)
-    return dataclasses.replace(best, story={**best.story, "search": search})
+        tried = attempt(middle)
+        best, low, high = (tried, low, middle) if good_enough(job, tried.compact) else (best, middle, high)
+    return best.then(best.compact, search=search)
+
+
+def good_enough(job: Job, compact: CompactNetwork) -> bool:
+    """Whether a network reaches --min-balanced, where given."""
+    wanted = job.options.min_balanced
+    return wanted is None or balanced_accuracy(job, compact) >= wanted
+
+
+def balanced_accuracy(job: Job, compact: CompactNetwork) -> float:
+    """On validation."""
+    return headline_of(job, validation_logits(job, compact), compact.kept.classes)[1]
 
 
 def lowest_rate(job: Job) -> float:

@@ -39,8 +39,8 @@ def extracted(call, parents, every_third, tmp_path_factory):
 def prune(main, parents, every_third, tmp_path):
     """Prune LeNet-300-100 in a folder of its own: words -> (path, result)."""
 
-    def run(algo, *words):
-        where = ("--pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path, "--oslom-bin", every_third)
+    def run(algo, *words, oslom=every_third):
+        where = ("--pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path, "--oslom-bin", oslom)
         done = main("--prune --specialize 3 --warmup-epochs 0 --brief-epochs 0 --algo", algo, *words, *where)
         return tmp_path / "digits" / f"LeNet_300_100.specialize.3.{algo}.pth.tar", done
 
@@ -153,6 +153,24 @@ def test_a_rival_alone_is_cut_from_the_whole_network_to_the_budget(algo, prune):
     assert len(widths) > 2 and all(b <= 2 * a for a, b in zip(widths[-1], widths[-2], strict=True))
 
 
+def test_a_rival_needs_no_oslom_program(main, parents, tmp_path):
+    words = ("--pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path, "--oslom-bin", tmp_path / "none")
+    alone = "--prune --specialize 3 --warmup-epochs 0 --brief-epochs 0 --rate 0.02 --algo"
+    assert main(alone, "magnitude", *words).code == 0
+    assert main(alone, "OSLOM", *words).code == 2
+
+
+def test_several_classes_are_one_cell(main, parents, every_third, tmp_path):
+    words = ("--pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path, "--oslom-bin", every_third)
+    for algo in ("OSLOM", "taylor"):
+        brief = "--prune --specialize 7 3 --warmup-epochs 0 --brief-epochs 0 --rate 0.02 --algo"
+        assert main(brief, algo, *words).code == 0
+    stem = tmp_path / "digits" / "LeNet_300_100.specialize.3-7"
+    oslom, taylor = (stem.with_name(f"{stem.name}.{algo}.pth.tar") for algo in ("OSLOM", "taylor"))
+    assert metrics(taylor)["classes"] == [3, 7] and metrics(taylor)["schedule"] == "OSLOM"
+    assert metrics(taylor)["true_weights"] <= metrics(oslom)["true_weights"]
+
+
 @pytest.mark.parametrize("algo", ["random", "magnitude", "taylor", "OSLOM-null", "scratch"])
 def test_without_budget_and_oslom_run_there_is_nothing_to_do(algo, prune, tmp_path):
     path, done = prune(algo)
@@ -254,6 +272,24 @@ def test_the_smallest_network_that_is_good_enough(prune):
     )[1].out
 
 
+def test_a_round_that_loses_too_much_is_not_taken(prune, fake_program):
+    """The second round's module is one unit per layer, which cannot be good enough; the first one's network is."""
+    told = """
+import os
+nodes = sorted({int(word) for line in open("graph") for word in line.split()[:2]})
+first = [next(node for node in nodes if node >= start) for start in (0, 784, 1084)]
+module = nodes[::2] if len(nodes) > 700 else first
+os.mkdir("graph_oslo_files")
+with open("graph_oslo_files/tp", "w") as tp:
+    tp.write(f"#module 0 size: {len(module)} bs: 0.01\\n{' '.join(map(str, module))} \\n")
+"""
+    path, done = prune("OSLOM", "--rounds 3 --brief-epochs 8 --min-balanced 0.85", oslom=fake_program(told))
+    assert done.code == 0, done.err
+    found = metrics(path)
+    assert found["rounds"] == 1 and found["search"][0]["true_weights"] == found["community_true_weights"]
+    assert "not good enough" in done.out
+
+
 def test_a_goal_that_even_the_largest_network_misses_is_an_error(prune):
     path, done = prune("OSLOM", "--rounds 1 --min-balanced 1 --rate 0.001")
     assert done.code == 2 and done.err.count("\n") == 1 and "--min-balanced" in done.err
@@ -263,7 +299,7 @@ def test_a_goal_that_even_the_largest_network_misses_is_an_error(prune):
 # ------------------------------------------------------------------------------------------ stability
 
 
-def test_the_first_community_of_several_oslom_seeds_is_compared(prune, fake_program, main, parents, tmp_path):
+def test_the_first_community_of_several_oslom_seeds_is_compared(prune, fake_program):
     """A program whose module is every second node from its seed on: even and odd seeds share nothing."""
     told = """
 import os, sys
@@ -273,12 +309,10 @@ os.mkdir("graph_oslo_files")
 with open("graph_oslo_files/tp", "w") as tp:
     tp.write(f"#module 0 size: {len(module)} bs: 0.01\\n{' '.join(map(str, module))} \\n")
 """
-    path, done = prune("OSLOM", "--rounds 1 --oslom-seeds 3 --oslom-bin", fake_program(told))
+    program = fake_program(told)
+    assert "stability" not in metrics(prune("OSLOM", "--rounds 1", oslom=program)[0])
+    path, done = prune("OSLOM", "--rounds 1 --oslom-seeds 3", oslom=program)
     assert done.code == 0, done.err
-    assert "stability" not in metrics(prune("OSLOM", "--rounds 1")[0])
-    words = ("--pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path, "--oslom-bin", fake_program(told))
-    again = "--prune --specialize 3 --warmup-epochs 0 --brief-epochs 0 --rounds 1 --oslom-seeds 3"
-    assert main(again, *words).code == 0
     assert metrics(path)["stability"] == pytest.approx(1 / 3)  # seeds 1 and 3 agree, 2 with neither
 
 
