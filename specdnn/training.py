@@ -63,7 +63,7 @@ def train(
     Order of the images and nothing else is random, from `recipe.seed`. Raises SpecDNNError if the
     training diverges.
     """
-    # kernels with their channels last: an epoch of a small convolutional network takes 3/4, of a whole one half the time
+    # channels last in memory: an epoch of a compact convolutional network takes 3/4 of the time, of a whole one half
     network.to(memory_format=torch.channels_last)
     targets = one_against_rest(data.labels, classes)
     batches = -(-len(data) // recipe.batch_size)
