@@ -65,7 +65,6 @@ class SavedModels:
         return self.folder / f"{self.arch}.exhibits.json"
 
 
-
 def joined(classes) -> str:
     return "-".join(str(c) for c in classes)
 

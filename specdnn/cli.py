@@ -135,7 +135,9 @@ def add_verbs(verbs) -> None:
         action="store_true",
         help="train, then prune and retrain every class, then report; goes on where it was broken off",
     )
-    verbs.add_argument("--report", action="store_true", help="print and write tables and pictures of the finished classes")
+    verbs.add_argument(
+        "--report", action="store_true", help="print and write tables and pictures of the finished classes"
+    )
     verbs.add_argument(
         "--publish",
         action="store_true",
@@ -411,7 +413,7 @@ def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data) -> dict:
 
 
 def publish(folder: Folder, args) -> int:
-    """Copy the metrics files to results/runs, build the tables and the README's section from those alone."""
+    """Copy the metrics files to results/runs, build tables, pictures and README's section from those alone."""
     runs, readme = folder.path / "results" / "runs", folder.path.parent / "README.md"
     text, marker = checkpoint.read_text(readme), f"results of {folder.path.name}"
     report.between(text, marker, "")  # a README without the section is told before anything is written
@@ -420,18 +422,18 @@ def publish(folder: Folder, args) -> int:
         checkpoint.write(runs / name, metrics["file"].read_bytes())
     found = results.finished(runs, folder.dataset.DEFAULT)
     networks = {arch: results.of_network(found, arch, folder.published) for arch in folder.architectures}
-    networks = {arch: own for arch, own in networks.items() if own}
-    if not networks:
+    sections = [publish_network(folder, arch, own) for arch, own in networks.items() if own]
+    if not sections:
         raise SpecDNNError(f"nothing to publish: no finished runs in {args.save_dir} or {runs}")
-    sections = [publish_network(folder, SavedModels(folder.path / "results", arch), own) for arch, own in networks.items()]
-    together = report.beaten_together([own.published for own in networks.values()])
+    together = report.beaten_together([own.published for own in networks.values() if own])
     checkpoint.write(readme, report.between(text, marker, "\n".join(filter(None, [together, *sections]))))
     print(f"written: {runs}, the tables and pictures beside it, and the results section of {readme}")
     return 0
 
 
-def publish_network(folder: Folder, saved: SavedModels, own: results.Results) -> str:
+def publish_network(folder: Folder, arch: str, own: results.Results) -> str:
     """Write the tables and pictures of a network; returns its part of the README."""
+    saved = SavedModels(folder.path / "results", arch)
     results.write(own.files(saved))
     if not own.exhibits:
         print(f"{saved.arch}: no contact sheet, for no {saved.exhibits().name} is published; --report makes it")

@@ -95,7 +95,8 @@ def against_size(axes: Axes, rows: list[dict], measure: str, size: str, scale: f
         x, y = _curve(group, size, measure, scale)
         axes.plot(x, y, color=BLUE, alpha=0.35, linewidth=0.8)
         axes.plot(x, y, color=BLUE, alpha=0.7, linewidth=0, marker=f"${wanted}$", markersize=5)
-    axes.plot(*_curve(scorecard.of_all_classes(ours), size, measure, scale), color=BLUE, marker="o", markersize=7, linewidth=2.5, label=OURS)
+    x, y = _curve(scorecard.of_all_classes(ours), size, measure, scale)
+    axes.plot(x, y, color=BLUE, marker="o", markersize=7, linewidth=2.5, label=OURS)
 
 
 def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:

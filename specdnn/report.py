@@ -12,9 +12,9 @@ from specdnn import scorecard
 from specdnn.scorecard import OURS, Paired, PublishedCell
 from specdnn.structures import SpecDNNError
 
-CELL = ("arch", "class", "algo", "seed", "split", "budget")
+CELL = ("arch", "class", "algo", "seed", "split")
 MEASURES = (
-    *("accuracy", "always_no_accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc"),
+    *("accuracy", "balanced_accuracy", "always_no_accuracy", "precision", "recall", "f1", "auroc"),
     *("tp", "fp", "fn", "tn", "true_weights", "true_parameters", "true_rate", "paper_rule_weights"),
     *("paper_rule_rate", "macs", "file_bytes"),
 )
@@ -123,7 +123,7 @@ DETECTION = Table(
 )
 COUNTS = Table(
     "Counts",
-    "Images of the class that are detected (TP) or missed (FN), others taken for it (FP) or not (TN); means over seeds.",
+    "Images of the class that are detected (TP) or missed (FN), others that are taken for it (FP) or not (TN).",
     (("TP", count("tp")), ("FP", count("fp")), ("FN", count("fn")), ("TN", count("tn"))),
 )
 SIZES = Table(
@@ -153,8 +153,8 @@ SHARES = Table(
 FIRST_ROUND = Table(
     "The first round",
     "The community that OSLOM finds in the whole network: its significance (bs; the smaller, the less it can be "
-    "chance; of several the largest), how alike other OSLOM seeds are (Jaccard), the share of the relevance it captures, "
-    "and how many modules were joined because a layer was too narrow.",
+    "chance; of several the largest), how alike those of other OSLOM seeds are (Jaccard), the share of the relevance it "
+    "captures, and how many modules were joined because a layer was too narrow.",
     (
         ("significance", largest("pruned_significance")),
         ("stability", number("pruned_stability", ".2f")),
@@ -209,6 +209,8 @@ ALGORITHMS = {
 def lead(rows: Rows) -> str:
     """The first sentence: who is ahead in mean balanced accuracy, by how much."""
     ours, compared = scorecard.of_algo(rows, OURS), []
+    if not ours:
+        return f"{OURS} has not been measured yet."
     for algo in scorecard.rivals(rows):
         difference = scorecard.paired(ours, scorecard.of_algo(rows, algo), "balanced_accuracy")
         compared += [(difference, algo)] if difference else []
@@ -297,7 +299,8 @@ def _few(classes: list[int]) -> str:
 
 def published(cells: list[PublishedCell]) -> str:
     """Our networks beside the published table; empty where none is published."""
-    if not any(cell.ours for cell in cells):
+    cells = [cell for cell in cells if cell.ours]
+    if not cells:
         return ""
     lines = [_published_line(cell) for cell in cells]
     means = [f"{100 * sum(getattr(c, name) for c in cells) / len(cells):.{d}f}" for name, d in _PRINTED]
@@ -376,13 +379,14 @@ def readme_section(rows: Rows, parents: list[dict], cells: list[PublishedCell], 
 def measured(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str:
     """What the tables rest on, in a few words."""
     seeds = sorted({row["seed"] for row in rows})
+    budget = scorecard.budget_words(next((row["budget"] for row in rows if row["budget"]), None))
     told = [f"Measured on the {rows[0]['split']} split, seed{'s' * (len(seeds) > 1)} {_list(map(str, seeds))}"]
-    told += [f"budget: {scorecard.budget_words(next((r['budget'] for r in rows if r['budget']), None))}"]
+    told += [f"budget: {budget}"]
     told += [f"parent: {percent('accuracy')(parents)} % accuracy"] if parents else []
-    text = "; ".join(told) + ("; ± is the standard deviation over the seeds." if len(seeds) > 1 else ".")
-    if rows[0]["split"] != "test":
-        text += " Choices were made on this split, so these are no results."
-    return text + (f" Published classes beaten in accuracy and size: {beaten(cells)}." if any(cell.ours for cell in cells) else "")
+    told += ["± is the standard deviation over the seeds"] if len(seeds) > 1 else []
+    told += ["choices were made on this split, so these are no results"] if rows[0]["split"] != "test" else []
+    told += [f"published classes beaten in accuracy and size: {beaten(cells)}"] if any(c.ours for c in cells) else []
+    return "; ".join(told) + "."
 
 
 def provenance(rows: Rows) -> str:
@@ -416,7 +420,7 @@ def csv_table(rows: Rows) -> str:
     """One row per cell (network, class, algorithm, seed, budget)."""
     pruned = [f"pruned_{name}" for name in PRUNED]
     named = ({**row, "budget": scorecard.budget_words(row["budget"]), "kept": shape()([row])} for row in rows)
-    return _csv((*CELL, *MEASURES, *pruned, "kept"), named)
+    return _csv((*CELL, *MEASURES, *pruned, "budget", "kept"), named)
 
 
 def csv_points(points: Iterable[dict]) -> str:
@@ -439,8 +443,13 @@ def _exact(value):
 def published_table(text: str, arch: str, dataset: str) -> dict[int, tuple[float, float]]:
     """A dataset folder's published figures: class -> (paper-rule rate, accuracy), fractions.
 
-    CSV with the columns `dataset,arch,class,paper_rule_rate,accuracy` after lines that start with `#`.
+    CSV with the columns `dataset,arch,class,paper_rule_rate,accuracy` after lines that start with `#`. Raises
+    SpecDNNError if it is not.
     """
     lines = csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
-    mine = (line for line in lines if (line["arch"], line["dataset"]) == (arch, dataset))
-    return {int(line["class"]): (float(line["paper_rule_rate"]), float(line["accuracy"])) for line in mine}
+    try:
+        mine = [line for line in lines if (line["arch"], line["dataset"]) == (arch, dataset)]
+        return {int(line["class"]): (float(line["paper_rule_rate"]), float(line["accuracy"])) for line in mine}
+    except (KeyError, TypeError, ValueError) as error:
+        columns = "dataset,arch,class,paper_rule_rate,accuracy"
+        raise SpecDNNError(f"the published figures are no table of {columns}: {error} is wrong or missing") from None

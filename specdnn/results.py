@@ -11,8 +11,8 @@ from specdnn.scorecard import OURS, PublishedCell
 
 PICTURES = {  # kind -> what is to be seen
     "pareto": "Accuracy and balanced accuracy against size, the published table, and the score while a network is cut",
-    "classes": "Per class the places of its kept units over its mean image (pixels, or positions of flattened features), "
-    "and the surviving network, edges as wide as connections are strong",
+    "classes": "Per class the places of its kept units over its mean image (pixels, or positions of flattened "
+    "features), and the surviving network, edges as wide as connections are strong",
     "overlap": "Jaccard overlap of the units kept for every two classes, layer by layer",
 }
 

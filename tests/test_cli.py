@@ -690,7 +690,11 @@ def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_pa
     made = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
     assert len(made) == 6
     assert all((swept / "digits" / name).read_bytes() == content for name, content in made.items())
-    runs = [*(f"specialize.{k}.{what}" for k in (0, 3) for what in ("OSLOM", "best_retrained")), "best_origin", "exhibits"]
+    runs = [
+        *(f"specialize.{k}.{what}" for k in (0, 3) for what in ("OSLOM", "best_retrained")),
+        "best_origin",
+        "exhibits",
+    ]
     assert names(place / "runs") == sorted(f"LeNet_300_100.{stem}.json" for stem in runs)
     before = {path: path.read_bytes() for path in listing(tmp_path) if path.is_file()}
     for path in place.iterdir():

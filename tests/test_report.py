@@ -103,7 +103,11 @@ def test_validation_is_no_result():
 
 
 def against(**balanced):
-    found = [retrained(k, algo=algo.replace("_", "-"), balanced_accuracy=v[k]) for algo, v in balanced.items() for k in (0, 1)]
+    found = [
+        retrained(k, algo=algo.replace("_", "-"), balanced_accuracy=v[k])
+        for algo, v in balanced.items()
+        for k in (0, 1)
+    ]
     return markdown(*found)
 
 
@@ -120,6 +124,7 @@ def test_the_first_sentence_says_that_oslom_is_ahead():
     first = against(OSLOM=(0.95, 0.95), taylor=(0.92, 0.94), OSLOM_null=(0.5, 0.5)).splitlines()[0]
     assert first.startswith("OSLOM is ahead of taylor and OSLOM-null in mean balanced accuracy, by 2.00 ± 1.00")
     assert against(OSLOM=(0.95, 0.95)).startswith("No rival has been measured")
+    assert against(random=(0.95, 0.95)).startswith("OSLOM has not been measured")
 
 
 def test_unequal_cells_do_not_decide_who_is_ahead():
@@ -150,19 +155,22 @@ def test_every_budget_has_its_line():
 
 def test_the_published_table_stands_beside_ours():
     found = [retrained(0, accuracy=0.99, paper_rule_rate=0.004), retrained(1, accuracy=0.98, paper_rule_rate=0.006)]
-    text = markdown(*found, published={0: (0.005, 0.985), 1: (0.005, 0.985)})
+    text = markdown(*found, published={k: (0.005, 0.985) for k in (0, 1, 2)})  # of class 2 there is no run
     assert lines(text, "Beside the published table") == [
         ["0", "98.50", "99.00", "0.5000", "0.4000", "yes"],
         ["1", "98.50", "98.00", "0.5000", "0.6000", "no: accuracy and size"],
         ["mean", "98.50", "98.50", "0.5000", "0.5000", ""],
     ]
-    assert "beaten in accuracy and size: 1 of 2" in text and "### Beside" not in markdown(*found)
+    assert "beaten in accuracy and size: 1 of 3" in text and "### Beside" not in markdown(*found)
 
 
 def test_published_figures_are_read_for_their_network_and_data_set():
     text = "# where from\ndataset,arch,class,paper_rule_rate,accuracy\nA,net,1,0.5,0.75\nB,net,2,0,0\nA,other,3,0,0\n"
     assert report.published_table(text, "net", "A") == {1: (0.5, 0.75)}
     assert report.published_table("", "net", "A") == {}
+    for broken in (text.replace("0.5", "half"), text.replace("arch", "network"), text + "A,net"):
+        with pytest.raises(SpecDNNError, match="published figures"):
+            report.published_table(broken, "net", "A")
 
 
 def test_the_folders_published_table_is_complete(folder):
@@ -179,7 +187,11 @@ def test_the_folders_published_table_is_complete(folder):
 
 
 def test_the_csv_table_has_one_row_per_cell_and_full_numbers():
-    found = (retrained(3, accuracy=0.123456789), retrained(4, auroc=None), pruned(4, accuracy=0.25, options={"rate": 0.5}))
+    found = (
+        retrained(3, accuracy=0.123456789),
+        retrained(4, auroc=None),
+        pruned(4, accuracy=0.25, options={"rate": 0.5}),
+    )
     rows = list(csv.DictReader(io.StringIO(report.csv_table(cells(*found)))))
     assert [(row["class"], row["budget"]) for row in rows] == [("3", "none"), ("4", "rate 0.5")]
     assert rows[0]["accuracy"] == "0.123457" and rows[0]["tp"] == "7" and rows[0]["kept"] == "3-2"

@@ -18,7 +18,12 @@ def cells(*found):
 
 
 def test_cells_are_the_retrained_networks_of_one_class_in_order():
-    others = [retrained(1, verb="evaluate"), retrained(1, arch="other"), retrained(1, classes=[1, 2]), {"some": "thing"}]
+    others = [
+        retrained(1, verb="evaluate"),
+        retrained(1, arch="other"),
+        retrained(1, classes=[1, 2]),
+        {"some": "thing"},
+    ]
     rows = cells(retrained(2), retrained(1, seed=2), *others, retrained(0), retrained(2, algo="A"))
     assert [(m["algo"], m["seed"], m["class"]) for m in rows] == [
         ("A", 1, 2), ("OSLOM", 1, 0), ("OSLOM", 1, 2), ("OSLOM", 2, 1),
@@ -159,8 +164,6 @@ def test_points_of_validation_and_of_test_are_told_apart():
 def test_overlaps_are_jaccard_indices_averaged_over_the_seeds():
     """Inputs {0,1,2} and {2,3}: 1 of 4; in the second seed they are the same. `hidden` is kept alike by all."""
     units = {(0, 1): [0, 1, 2], (1, 1): [2, 3], (0, 2): [5], (1, 2): [5]}
-    rows = [
-        retrained(k, seed, kept={"input": kept, "hidden": [0], "out": [k]}) for (k, seed), kept in units.items()
-    ]
+    rows = [retrained(k, seed, kept={"input": kept, "hidden": [0], "out": [k]}) for (k, seed), kept in units.items()]
     assert scorecard.overlaps(cells(*rows)) == {"input": [[1, 0.625], [0.625, 1]]}
     assert scorecard.overlaps(cells(*rows[:1])) == {} == scorecard.overlaps([])
