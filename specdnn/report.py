@@ -153,8 +153,8 @@ SHARES = Table(
 FIRST_ROUND = Table(
     "The first round",
     "The community that OSLOM finds in the whole network: its significance (bs; the smaller, the less it can be "
-    "chance; of several the largest), how alike those of other OSLOM seeds are (Jaccard), the share of the relevance it "
-    "captures, and how many modules were joined because a layer was too narrow.",
+    "chance; of several the largest), how alike those of other OSLOM seeds are (Jaccard), the share of the relevance "
+    "it captures, and how many modules were joined because a layer was too narrow.",
     (
         ("significance", largest("pruned_significance")),
         ("stability", number("pruned_stability", ".2f")),
