@@ -740,7 +740,7 @@ def test_what_is_published_is_what_publishing_makes(folder, tmp_path):
     assert cli.main(tmp_path / "MNIST", folder.architectures, folder.dataset, words) == 0
     assert (tmp_path / "README.md").read_text() == readme
     made = [path for path in (tmp_path / "MNIST" / "results").iterdir() if path.is_file()]
-    assert {path.name for path in made} >= {f"pareto.{arch}.png" for arch in folder.architectures}
+    assert {path.name for path in made} >= {f"pareto.{arch}.png" for arch in ("LeNet_300_100", "LeNet_5")}
     for path in made:
         committed = folder.path / "results" / path.name
         assert committed.is_file() and (path.suffix == ".png" or committed.read_bytes() == path.read_bytes()), path.name
