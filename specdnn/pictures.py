@@ -70,7 +70,10 @@ def pareto(rows: list[dict], published: list[PublishedCell]) -> bytes:
         way_down(way, rows)
         left.set(xlabel="parameters", ylabel="accuracy %", title="Accuracy")
         right.set(xlabel="parameters", ylabel="balanced accuracy %", title="Balanced accuracy")
-        below.set(xlabel="weights by the paper rule, %", ylabel="accuracy %", title="Beside the published table")
+        title = "Beside the published table" if published else "By the paper rule"
+        below.set(xlabel="weights by the paper rule, %", ylabel="accuracy %", title=title)
+        for axes in (left, right, below):
+            widen(axes)
         handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
         handles |= dict(zip(*reversed(below.get_legend_handles_labels()), strict=True))
         title = "large: mean of the classes; a number: one class"
@@ -85,6 +88,13 @@ def log_sizes(axes: Axes, ticks=(1, 2, 5)) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=ticks))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def widen(axes: Axes) -> None:
+    """Room around sizes that are nearly the same."""
+    low, high = axes.get_xlim()
+    if high < 4 * low:
+        axes.set_xlim((low * high) ** 0.5 / 2, (low * high) ** 0.5 * 2)
 
 
 def against_size(axes: Axes, rows: list[dict], measure: str, size: str, scale: float = 1) -> None:

@@ -31,15 +31,8 @@ Rows = list[dict]
 
 
 def number(measure: str, form: str = ".4g", scale: float = 1) -> Callable[[Rows], str]:
-    """Mean of a measure over the rows and, with several seeds, ± its standard deviation over the seeds."""
-
-    def write(rows: Rows) -> str:
-        mean, sd = scorecard.spread(rows, measure)
-        if mean is None:
-            return MISSING
-        return f"{scale * mean:{form}}" + (f" ± {scale * sd:{form}}" if sd is not None else "")
-
-    return write
+    """Mean of a measure over the rows and, where seeds differ, ± its standard deviation over them."""
+    return spread(measure, lambda value: f"{scale * value:{form}}")
 
 
 def percent(measure: str, places: int = 2) -> Callable[[Rows], str]:
@@ -47,23 +40,28 @@ def percent(measure: str, places: int = 2) -> Callable[[Rows], str]:
 
 
 def count(measure: str) -> Callable[[Rows], str]:
-    """A whole number, or the mean of such with one digit; no spread."""
+    """A whole number, or the mean of such with one place."""
+    return spread(measure, lambda value: f"{value:.1f}".removesuffix(".0"))
 
-    def write(rows: Rows) -> str:
-        mean = scorecard.mean(rows, measure)
-        return MISSING if mean is None else f"{mean:.1f}".removesuffix(".0")
 
-    return write
+def spread(measure: str, write: Callable[[float], str]) -> Callable[[Rows], str]:
+    def written(rows: Rows) -> str:
+        mean, sd = scorecard.spread(rows, measure)
+        if mean is None:
+            return MISSING
+        return f"{write(mean)} ± {write(sd)}" if sd else write(mean)
+
+    return written
 
 
 def largest(measure: str) -> Callable[[Rows], str]:
     """The largest value, where a mean would hide the weakest of the rows."""
 
-    def write(rows: Rows) -> str:
+    def written(rows: Rows) -> str:
         known = [row[measure] for row in rows if row.get(measure) is not None]
         return f"{max(known):.2g}" if known else MISSING
 
-    return write
+    return written
 
 
 def shape(measure: str = "widths") -> Callable[[Rows], str]:
@@ -383,7 +381,7 @@ def measured(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str
     told = [f"Measured on the {rows[0]['split']} split, seed{'s' * (len(seeds) > 1)} {_list(map(str, seeds))}"]
     told += [f"budget: {budget}"]
     told += [f"parent: {percent('accuracy')(parents)} % accuracy"] if parents else []
-    told += ["± is the standard deviation over the seeds"] if len(seeds) > 1 else []
+    told += ["± is the standard deviation over the seeds, where it is not 0"] if len(seeds) > 1 else []
     told += ["choices were made on this split, so these are no results"] if rows[0]["split"] != "test" else []
     told += [f"published classes beaten in accuracy and size: {beaten(cells)}"] if any(c.ours for c in cells) else []
     return "; ".join(told) + "."

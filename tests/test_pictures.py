@@ -79,6 +79,15 @@ def test_a_thin_line_per_class_and_the_mean_of_the_budgets_all_classes_have():
     assert drawn.get_xscale() == "log"
 
 
+@pytest.mark.parametrize(("before", "after"), [((99, 101), (50, 200)), ((10, 100), (10, 100))])
+def test_sizes_that_are_nearly_the_same_have_room(before, after):
+    drawn = axes()
+    pictures.log_sizes(drawn)
+    drawn.set_xlim(*before)
+    pictures.widen(drawn)
+    assert drawn.get_xlim() == pytest.approx(after, rel=1e-3)
+
+
 def test_the_rivals_have_different_marks_and_colours():
     rows = [retrained(0, algo=name, budget=None) for name in "abcdefgh"]
     drawn = axes()

@@ -57,6 +57,13 @@ def test_several_seeds_have_their_spread():
     detection = lines(text, "What the networks detect")
     assert detection[0][1] == "98.50 ± 0.71" and detection[-1][1] == "99.00 ± 0.71"
     assert "seeds 1 and 2" in text and "±" not in markdown(retrained(0))
+    assert detection[0][2] == "50.00"  # the seeds agree
+
+
+def test_counts_have_their_spread_too():
+    """3 and 5: mean 4, standard deviation sqrt(2)."""
+    counts = lines(markdown(retrained(0, 1, tp=3, fp=6), retrained(0, 2, tp=5, fp=6)), "Counts")
+    assert counts[0][:3] == ["0", "4 ± 1.4", "6"]
 
 
 def test_what_is_missing_is_a_dash_and_left_out_of_the_mean():
