@@ -18,7 +18,7 @@ LARGEST := 1000000
 run: setup
 	$(QUICK)
 	@echo
-	@echo "Look into MNIST/saved_models/digits/: checkpoints, metrics files, the rounds' edge and tp files, the table."
+	@echo "Look into MNIST/saved_models/digits/: checkpoints, metrics files, the rounds' edge and tp files, the report and its pictures."
 	@echo "Next, the published experiment on MNIST (about an hour for both networks):"
 	@echo "    cd MNIST && ./spec.lenet_300_100.sh && ./spec.lenet_5.sh"
 

@@ -61,6 +61,13 @@ class SavedModels:
     def table(self, ending: str) -> Path:
         return self.folder / f"{self.arch}.{ending}"
 
+    def picture(self, kind: str, ending: str = "png") -> Path:
+        return self.folder / f"{kind}.{self.arch}.{ending}"
+
+    def exhibits(self) -> Path:
+        """What the contact sheet shows, beside the metrics files."""
+        return self.folder / f"{self.arch}.exhibits.json"
+
 
 def joined(classes) -> str:
     return "-".join(str(c) for c in classes)
@@ -69,6 +76,11 @@ def joined(classes) -> str:
 def metrics_path(checkpoint: Path) -> Path:
     """The metrics file beside a checkpoint."""
     return checkpoint.with_name(checkpoint.name.removesuffix(".pth.tar") + ".json")
+
+
+def checkpoint_path(metrics: Path) -> Path:
+    """The checkpoint beside a metrics file."""
+    return metrics.with_name(metrics.name.removesuffix(".json") + ".pth.tar")
 
 
 def round_path(checkpoint: Path, number: int, ending: str) -> Path:

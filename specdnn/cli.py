@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from specdnn import activations, algorithms, checkpoint, community, job, pipeline, report, training
+from specdnn import activations, algorithms, checkpoint, community, exhibits, job, pipeline, report, results, training
 from specdnn.checkpoint import Checkpoint, SavedModels
 from specdnn.structures import Options, SpecDNNError
 
@@ -49,6 +49,11 @@ class Folder:
     architectures: dict
     dataset: object
 
+    @property
+    def published(self) -> Path:
+        """The published figures to compare with, where the folder has them."""
+        return self.path / "published.csv"
+
 
 def main(path: Path, architectures: dict, dataset, argv: list[str] | None = None) -> int:
     """Run `main.py` of a dataset folder; returns the exit code (2 for a user's mistake)."""
@@ -75,14 +80,14 @@ def run(folder: Folder, argv: list[str]) -> int:
     if "OSLOM" in {"prune": (options.algo,), "sweep": options.algos}.get(verb, ()):
         community.program(options.oslom_bin)  # a missing program or compiler is told before hours of training
     saved = saved_models(folder, options.save_dir, options.arch, options.dataset, options.seed)
-    if verb == "report":
-        return print_report(saved)
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    if verb == "report":
+        return print_report(folder, options)
     work = open_job(folder, options, saved)
     if verb == "sweep":
         load = lambda path: on_device(checkpoint.load(path, folder.architectures), work)  # noqa: E731
-        return told_failures(pipeline.sweep(work, load), saved)
+        return told_failures(pipeline.sweep(work, load), folder, options)
     verb_of(verb, work, loaded)
     return 0
 
@@ -99,10 +104,10 @@ def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None) -> None:
         stage(work, work.options.pretrained, on_device(loaded, work))
 
 
-def told_failures(failures: list[str], saved: SavedModels) -> int:
+def told_failures(failures: list[str], folder: Folder, options: Options) -> int:
     """Print the report of what a sweep made, if anything; exit code 1 and one sentence if cells failed."""
-    if report.cells(finished(saved.folder), saved.arch):
-        print_report(saved)
+    if results_of(folder, report_place(folder, options)):
+        print_report(folder, options)
     if not failures:
         return 0
     print(f"main.py: {len(failures)} cells failed, all others are finished: {'; '.join(failures)}", file=sys.stderr)
@@ -140,11 +145,13 @@ def add_verbs(verbs) -> None:
         action="store_true",
         help="train, then prune and retrain every class, then report; goes on where it was broken off",
     )
-    verbs.add_argument("--report", action="store_true", help="print and write the table of the finished classes")
+    verbs.add_argument(
+        "--report", action="store_true", help="print and write tables and pictures of the finished classes"
+    )
     verbs.add_argument(
         "--publish",
         action="store_true",
-        help="copy the finished metrics files to results/ and rebuild the tables from them",
+        help="copy the finished metrics files to results/ and rebuild tables, pictures and README from them",
     )
 
 
@@ -419,60 +426,76 @@ def on_device(loaded: Checkpoint, work: job.Job) -> Checkpoint:
     return loaded
 
 
-# ------------------------------------------------------------------------------------------ tables
+# ------------------------------------------------------------------------------------------ results
 
 
-def print_report(saved: SavedModels) -> int:
-    """Print the table of the finished classes and write it as Markdown and CSV."""
-    found = finished(saved.folder)
-    rows = report.cells(found, saved.arch)
-    if not rows:
+def print_report(folder: Folder, options: Options) -> int:
+    """Print the report of the finished classes, and write it with its tables and pictures."""
+    saved = report_place(folder, options)
+    found = results_of(folder, saved)
+    if found is None:
         raise SpecDNNError(
             f"nothing to report: no retrained {saved.arch} in {saved.folder}; "
             "run --sweep, or --prune and --retrain first"
         )
-    table = write_tables(saved.table, rows, parents(found, saved.arch))
-    print(f"{table}\nwritten to {saved.table('md')} and {saved.table('csv')}")
+    write_exhibits(folder, options, saved, found)
+    found = results_of(folder, saved)
+    results.write(found.files(saved))
+    print(f"{found.markdown()}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
     return 0
 
 
-def write_tables(named, rows: list[dict], parents_of_rows: list[dict]) -> str:
-    """Write the tables of some rows to the paths `named(ending)`; returns the Markdown."""
-    table = report.markdown_table(rows, parents_of_rows)
-    checkpoint.write(named("md"), table)
-    checkpoint.write(named("csv"), report.csv_table(rows))
-    return table
+def report_place(folder: Folder, options: Options) -> SavedModels:
+    """Where the report of all seeds lies."""
+    return saved_models(folder, options.save_dir, options.arch, options.dataset, seed=1)
 
 
-def finished(folder: Path) -> list[dict]:
-    found = (checkpoint.read_metrics(path) for path in sorted(folder.glob("*.json")))
-    return [metrics for metrics in found if metrics]
+def results_of(folder: Folder, saved: SavedModels) -> results.Results | None:
+    found = results.finished(saved.folder, saved.dataset or folder.dataset.DEFAULT)
+    return results.of_network(found, saved.arch, folder.published)
 
 
-def parents(found: list[dict], arch: str) -> list[dict]:
-    return sorted((m for m in found if m.get("verb") == "train" and m["arch"] == arch), key=lambda m: m["seed"])
+def write_exhibits(folder: Folder, options: Options, saved: SavedModels, found: results.Results) -> None:
+    """What the contact sheet shows of each class, from the checkpoints of the first seed and the images."""
+    rows = [row for row in found.ours if row["seed"] == found.ours[0]["seed"]]
+    try:
+        data = folder.dataset.load(options.dataset, options.data_dir, torch.device("cpu"))
+        classes = [exhibit_of(folder, saved, row, data) for row in rows]
+    except SpecDNNError as missing:
+        print(f"the contact sheet of the classes is left as it is: {missing}")
+    else:
+        told = {"verb": "exhibits", "arch": saved.arch, "dataset": options.dataset, "classes": classes}
+        checkpoint.write(saved.exhibits(), checkpoint.json_text(told))
+
+
+def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data) -> dict:
+    compact = checkpoint.load(checkpoint.checkpoint_path(row["file"]), folder.architectures).compact
+    return exhibits.exhibit(compact, data, folder.architectures[saved.arch]().chain)
 
 
 def publish(folder: Folder, args) -> int:
-    """Copy the metrics files to results/runs, build the tables and the README's section from those alone."""
+    """Copy the metrics files to results/runs, build tables, pictures and README's section from those alone."""
     runs, readme = folder.path / "results" / "runs", folder.path.parent / "README.md"
     text, marker = checkpoint.read_text(readme), f"results of {folder.path.name}"
     report.between(text, marker, "")  # a README without the section is told before anything is written
-    for source in sorted([*args.save_dir.glob("*.json"), *args.save_dir.glob("seed*/*.json")]):
-        seed = f"{source.parent.name}." if source.parent != args.save_dir else ""
-        checkpoint.write(runs / f"{seed}{source.name}", source.read_bytes())
-    found = finished(runs)
-    sections = [published_section(folder, arch, found) for arch in folder.architectures]
-    if not any(sections):
+    for metrics in results.finished(args.save_dir, folder.dataset.DEFAULT):
+        name = ".".join(metrics["file"].relative_to(args.save_dir).parts)  # seed2/x.json is seed2.x.json
+        checkpoint.write(runs / name, metrics["file"].read_bytes())
+    found = results.finished(runs, folder.dataset.DEFAULT)
+    networks = {arch: results.of_network(found, arch, folder.published) for arch in folder.architectures}
+    sections = [publish_network(folder, arch, own) for arch, own in networks.items() if own]
+    if not sections:
         raise SpecDNNError(f"nothing to publish: no finished runs in {args.save_dir} or {runs}")
-    checkpoint.write(readme, report.between(text, marker, "\n".join(filter(None, sections))))
-    print(f"written: {runs}, the tables beside it, and the results section of {readme}")
+    together = report.beaten_together([own.published for own in networks.values() if own])
+    checkpoint.write(readme, report.between(text, marker, "\n".join(filter(None, [together, *sections]))))
+    print(f"written: {runs}, the tables and pictures beside it, and the results section of {readme}")
     return 0
 
 
-def published_section(folder: Folder, arch: str, found: list[dict]) -> str:
-    rows = report.cells(found, arch)
-    if not rows:
-        return ""
-    table = write_tables(SavedModels(folder.path / "results", arch).table, rows, parents(found, arch))
-    return f"### {arch}\n\n{report.provenance(rows)}\n\n{table}"
+def publish_network(folder: Folder, arch: str, own: results.Results) -> str:
+    """Write the tables and pictures of a network; returns its part of the README."""
+    saved = SavedModels(folder.path / "results", arch)
+    results.write(own.files(saved))
+    if not own.exhibits:
+        print(f"{saved.arch}: no contact sheet, for no {saved.exhibits().name} is published; --report makes it")
+    return own.readme(saved, folder.path.parent)

@@ -226,6 +226,21 @@ class Step:
     validation_score: float
 
 
+@dataclass(frozen=True)
+class Exhibit:
+    """What a picture shows of the compact network of a class.
+
+    `mean_image` (height, width) in 0..255, `places` (rows, columns) the number of kept units at every place of the
+    image, `layers` the names of the layers, `strengths` per pair of them an array (source, target).
+    """
+
+    name: str
+    mean_image: np.ndarray
+    places: np.ndarray
+    layers: tuple[str, ...]
+    strengths: tuple[np.ndarray, ...]
+
+
 # ------------------------------------------------------------------------------------------ data
 
 

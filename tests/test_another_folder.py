@@ -57,7 +57,9 @@ def test_the_whole_way_with_another_network_and_other_data(main, tmp_path):
         and list(found["kept"]) == ["input", "hidden", "out"]
     )
     assert json.loads((tmp_path / "SixUnits.best_origin.json").read_text())["accuracy"] > 0.9
-    assert (tmp_path / "SixUnits.md").read_text().count("| OSLOM |") == 2
+    report = (tmp_path / "SixUnits.md").read_text()
+    assert "\n| 0 |" in report and "\n| 1 |" in report and "### Beside the published table" not in report
+    assert (tmp_path / "classes.SixUnits.png").is_file() and (tmp_path / "pareto.SixUnits.png").is_file()
 
 
 def test_its_mistakes_are_told_in_its_own_words(main):

@@ -5,12 +5,13 @@ import json
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from specdnn import activations, checkpoint, cli, community, connections, evaluation, graph, pipeline
+from specdnn import activations, checkpoint, cli, community, connections, evaluation, graph, pipeline, report
 from specdnn.surgery import cut
 
 ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
@@ -525,7 +526,9 @@ def test_a_sweep_leaves_parent_classes_and_table(swept):
     files += [
         f"LeNet_300_100.specialize.{k}.OSLOM.rounds/1.{ending}" for k in (0, 3) for ending in ("edges", "json", "tp")
     ]
-    assert names(swept / "digits") == sorted([*files, "LeNet_300_100.md", "LeNet_300_100.csv"])
+    files += [f"LeNet_300_100.{ending}" for ending in ("md", "csv", "exhibits.json")]
+    files += [f"{kind}.LeNet_300_100.png" for kind in ("pareto", "classes", "overlap")] + ["pareto.LeNet_300_100.csv"]
+    assert names(swept / "digits") == sorted(files)
 
 
 def test_the_same_seed_twice_gives_the_same_bytes(main, swept, tmp_path):
@@ -535,7 +538,8 @@ def test_the_same_seed_twice_gives_the_same_bytes(main, swept, tmp_path):
     for name in names(swept):
         if name.endswith(".json"):
             one, two = (json.loads((place / name).read_text()) for place in (swept, tmp_path))
-            assert one["kept"] == two["kept"] and one.get("accuracy") == two.get("accuracy"), name
+            for told in ("kept", "accuracy", "classes"):
+                assert one.get(told) == two.get(told), f"{told} of {name}"
 
 
 def test_tables_hold_neither_times_nor_dates_nor_versions(swept):
@@ -563,24 +567,49 @@ def test_the_tables_say_what_the_metrics_files_say(swept):
             assert float(row[name]) == pytest.approx(found[name], rel=1e-5), name
         assert row["kept"] == "-".join(str(len(units)) for units in list(found["kept"].values())[:-1])
     text = (swept / "digits" / "LeNet_300_100.md").read_text()
-    assert "| mean |" in text and text.count("| OSLOM |") == 2 and "always no" in text
+    for row in rows:
+        assert f"| {row['class']} | {100 * float(row['accuracy']):.2f} |" in text
+    assert "| mean |" in text and "always no" in text
 
 
 def test_a_sweep_that_is_finished_does_nothing_again(main, swept, listing):
     before = listing(swept / "digits")
     done = main(QUICK_SWEEP, "--specialize 0 3 --save-dir", swept)
     assert done.code == 0 and done.out.count("already finished") == 5 and "epoch" not in done.out
-    changed = {path.suffix for path, seen in listing(swept / "digits").items() if before[path] != seen}
-    assert changed <= {".md", ".csv"}
+    changed = {path.name for path, seen in listing(swept / "digits").items() if before[path] != seen and seen}
+    assert {name for name in changed if not name.endswith((".md", ".csv", ".png"))} <= {"LeNet_300_100.exhibits.json"}
 
 
 def test_a_report_writes_the_same_table_again(main, swept):
     table = swept / "digits" / "LeNet_300_100.md"
     before = table.read_bytes()
     table.unlink()
+    written = [path for path in (swept / "digits").iterdir() if path.suffix in (".csv", ".png")]
+    pictures = {path: path.read_bytes() for path in written}
+    for path in pictures:
+        path.unlink()
     done = main("--report --dataset digits --save-dir", swept)
     assert done.code == 0 and table.read_bytes() == before
     assert before.decode() in done.out
+    assert len(pictures) == 5 and {path: path.read_bytes() for path in pictures} == pictures
+
+
+def test_a_report_of_all_seeds_needs_neither_checkpoints_nor_images(main, swept, tmp_path):
+    """Metrics files alone give the tables; what the contact sheet shows is told to be missing."""
+    for name in (path.name for path in (swept / "digits").glob("*.json") if "exhibits" not in path.name):
+        for seed in (1, 2):
+            folder = tmp_path / "digits" / ("" if seed == 1 else "seed2")
+            folder.mkdir(parents=True, exist_ok=True)
+            told = json.loads((swept / "digits" / name).read_text())
+            (folder / name).write_text(json.dumps({**told, "seed": seed}))
+    done = main("--report --dataset digits --save-dir", tmp_path)
+    assert done.code == 0 and "seeds 1 and 2" in done.out and " over the seeds" in done.out
+    assert "contact sheet of the classes is left as it is: there is no checkpoint" in done.out
+    made = [name for name in names(tmp_path) if not name.endswith(".json")]
+    assert made == [f"digits/{n}" for n in (
+        "LeNet_300_100.csv", "LeNet_300_100.md", "overlap.LeNet_300_100.png",
+        "pareto.LeNet_300_100.csv", "pareto.LeNet_300_100.png",
+    )]  # fmt: skip
 
 
 def test_a_sweep_broken_off_goes_on(main, monkeypatch, every_third, tmp_path, listing):
@@ -634,26 +663,82 @@ def test_the_data_set_may_come_from_the_environment(folder, monkeypatch, tmp_pat
     assert args.data_dir == tmp_path
 
 
-def test_publishing_needs_the_metrics_files_only(folder, swept, capsys, tmp_path):
-    """Copied metrics files give the tables; a clone builds the same ones from them alone."""
-    place, saved = tmp_path / "MNIST", tmp_path / "saved"
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- results of MNIST -->\nold\n<!-- /results of MNIST -->\nafter\n")
-    place.mkdir()
-    shutil.copytree(swept / "digits", saved)
+@pytest.fixture
+def publish(folder, swept, tmp_path):
+    """`--publish` in a folder of its own, which holds `digits` for its MNIST: save folder -> exit code."""
+    (tmp_path / "MNIST").mkdir()
+    (tmp_path / "README.md").write_text("before\n<!-- results of MNIST -->\nold\n<!-- /results of MNIST -->\nafter\n")
+    data = SimpleNamespace(**{**vars(folder.dataset), "DEFAULT": "digits"})
+    words = ["--publish", "--save-dir"]
+    return lambda saved: cli.main(tmp_path / "MNIST", folder.architectures, data, [*words, str(saved)])
 
-    def publish(save_dir):
-        return cli.main(place, folder.architectures, folder.dataset, ["--publish", "--save-dir", str(save_dir)])
 
-    assert publish(saved) == 0
+def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_path):
+    """Copied metrics files give tables and pictures; a clone builds the same ones from them alone."""
+    readme, place = tmp_path / "README.md", tmp_path / "MNIST" / "results"
+    assert publish(swept / "digits") == 0
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "### LeNet_300_100" in text and "| mean |" in text
-    table = (place / "results" / "LeNet_300_100.csv").read_bytes()
-    assert table == (swept / "digits" / "LeNet_300_100.csv").read_bytes()
-    assert "LeNet_300_100.specialize.0.best_retrained.json" in names(place / "results" / "runs")
+    for kind in ("pareto", "classes", "overlap"):
+        assert f"(MNIST/results/{kind}.LeNet_300_100.png)" in text
+    made = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
+    assert len(made) == 6
+    assert all((swept / "digits" / name).read_bytes() == content for name, content in made.items())
+    runs = [
+        *(f"specialize.{k}.{what}" for k in (0, 3) for what in ("OSLOM", "best_retrained")),
+        "best_origin",
+        "exhibits",
+    ]
+    assert names(place / "runs") == sorted(f"LeNet_300_100.{stem}.json" for stem in runs)
+    before = {path: path.read_bytes() for path in listing(tmp_path) if path.is_file()}
+    for path in place.iterdir():
+        if path.is_file():
+            path.unlink()
     assert publish(tmp_path / "nothing here") == 0
-    assert (place / "results" / "LeNet_300_100.csv").read_bytes() == table and readme.read_text() == text
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_publishing_keeps_other_seeds_and_budgets_apart(swept, publish, tmp_path):
+    """A folder below the save folder becomes a part of the name; data sets of other names stay away."""
+    name = "LeNet_300_100.specialize.0.best_retrained.json"
+    content = (swept / "digits" / name).read_bytes()
+    for below in (".", "seed2", "small/seed2"):
+        (tmp_path / "saved" / below).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "saved" / below / name).write_bytes(content)
+    (tmp_path / "saved" / "KMNIST").mkdir()
+    (tmp_path / "saved" / "KMNIST" / name).write_bytes(content.replace(b'"digits"', b'"KMNIST"'))
+    assert publish(tmp_path / "saved") == 0
+    published = names(tmp_path / "MNIST" / "results" / "runs")
+    assert published == sorted([name, f"seed2.{name}", f"small.seed2.{name}"])
+
+
+def test_an_exhibit_of_other_units_is_not_shown(swept, publish, capsys, tmp_path):
+    shutil.copytree(swept / "digits", tmp_path / "saved")
+    path = tmp_path / "saved" / "LeNet_300_100.exhibits.json"
+    told = json.loads(path.read_text())
+    for one in told["classes"]:
+        one["kept"]["ip1"] = [0]
+    path.write_text(json.dumps(told))
+    assert publish(tmp_path / "saved") == 0
+    assert "no contact sheet" in capsys.readouterr().out
+    assert "classes.LeNet_300_100.png" not in (tmp_path / "README.md").read_text()
+
+
+def test_what_is_published_is_what_publishing_makes(folder, tmp_path):
+    """README and tables of this repository, built anew from the committed runs."""
+    shutil.copytree(folder.path / "results" / "runs", tmp_path / "MNIST" / "results" / "runs")
+    shutil.copy(folder.path / "published.csv", tmp_path / "MNIST")
+    readme = (folder.path.parent / "README.md").read_text()
+    (tmp_path / "README.md").write_text(report.between(readme, "results of MNIST", "to be made"))
+    words = ["--publish", "--save-dir", str(tmp_path / "nothing")]
+    assert cli.main(tmp_path / "MNIST", folder.architectures, folder.dataset, words) == 0
+    assert (tmp_path / "README.md").read_text() == readme
+    made = [path for path in (tmp_path / "MNIST" / "results").iterdir() if path.is_file()]
+    assert {path.name for path in made} >= {f"pareto.{arch}.png" for arch in ("LeNet_300_100", "LeNet_5")}
+    for path in made:
+        committed = folder.path / "results" / path.name
+        assert committed.is_file() and (path.suffix == ".png" or committed.read_bytes() == path.read_bytes()), path.name
 
 
 @pytest.mark.parametrize("readme", [None, "no section"])

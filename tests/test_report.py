@@ -1,74 +1,222 @@
-"""Tables from metrics files: rows, means, spread over seeds, and what is missing."""
+"""Texts from metrics files: tables, spreads, what is missing, who is ahead, CSV."""
 
 import csv
 import io
 
 import pytest
+from metrics_files import pruned, retrained
 
-from specdnn import report
+from specdnn import report, scorecard
 from specdnn.structures import SpecDNNError
 
-KEPT = {"input": [1, 2, 3], "hidden": [0, 4], "out": [5]}
+
+def cells(*found):
+    return scorecard.cells(list(found), "net")
 
 
-def found(k, seed=1, **more):
-    numbers = dict.fromkeys(report.MEASURES, 0.5) | dict.fromkeys(("tp", "fp", "fn", "tn", "true_weights", "macs"), 7)
-    origin = {"verb": "retrain", "arch": "net", "classes": [k], "algo": "OSLOM", "seed": seed, "split": "test"}
-    return {**origin, **numbers, "kept": KEPT, **more}
+def lines(text: str, heading: str) -> list[list[str]]:
+    """The rows of the table under a heading, as cells."""
+    part = text.partition(f"### {heading}\n")[2].partition("\n### ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line[:1] == "|"][2:]
 
 
-def lines(rows):
-    return report.markdown_table(rows, []).splitlines()
+def markdown(*found, published=None):
+    rows = cells(*found)
+    return report.markdown(rows, [], scorecard.published_cells(rows, published or {}))
 
 
-def test_cells_are_the_retrained_networks_of_one_class_in_order():
-    others = [found(1, verb="prune"), found(1, arch="other"), found(1, classes=[1, 2]), {"something": "else"}]
-    rows = report.cells([found(2), found(1, seed=2), *others, found(0), found(2, algo="A")], "net")
-    assert [(m["algo"], m["seed"], m["classes"]) for m in rows] == [
-        ("A", 1, [2]), ("OSLOM", 1, [0]), ("OSLOM", 1, [2]), ("OSLOM", 2, [1]),
+# ------------------------------------------------------------------------------------------ tables per class
+
+
+def test_a_line_per_class_and_their_mean():
+    text = markdown(retrained(0, accuracy=0.98, tp=3), retrained(1, accuracy=0.99, tp=4))
+    detection = lines(text, "What the networks detect")
+    assert [line[:3] for line in detection] == [
+        ["0", "98.00", "50.00"], ["1", "99.00", "50.00"], ["mean", "98.50", "50.00"],
     ]  # fmt: skip
+    assert [line[1] for line in lines(text, "Counts")] == ["3", "4", "3.5"]
+    assert lines(text, "How big they are")[2] == ["mean", "3-2", "7", "7", "50.000", "50.000", "7", "7"]
+    assert len(lines(markdown(retrained(0)), "Counts")) == 1  # of one class there is no mean
 
 
-def test_a_row_per_class_and_their_mean():
-    told = lines([found(0, accuracy=0.98), found(1, accuracy=0.99)])
-    assert len(told) == 5
-    assert told[2].startswith("| 0 | OSLOM | 1 | 98.00 | 50.00 |") and told[2].endswith("| 3-2 |")
-    assert told[4].startswith("| mean |  |  | 98.50 |")
-    assert len({line.count("|") for line in told}) == 1
-
-
-def test_one_row_has_no_mean():
-    assert len(lines([found(0)])) == 3
+def test_every_table_is_as_wide_as_its_heading():
+    more = {"significance": 0.01, "joined": 0, "output_in_community": True, "community_true_weights": 40}
+    parent = {"verb": "train", "arch": "net", "classes": [0, 1], "true_weights": 100}
+    rivals = [retrained(k, algo="random", balanced_accuracy=0.4) for k in (0, 1)]
+    found = [pruned(0, **more), retrained(0), retrained(1), parent, *rivals]
+    text = markdown(*found, published={0: (0.6, 0.4), 1: (0.6, 0.4)})
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert len(blocks) == 8
+    assert all(len({line.count("|") for line in block}) == 1 for block in blocks)
 
 
 def test_several_seeds_have_their_spread():
-    """Means over the classes 98.5 and 99.5, so the standard deviation is sqrt(1/2)."""
-    rows = [
-        found(0, 1, accuracy=0.98),
-        found(1, 1, accuracy=0.99),
-        found(0, 2, accuracy=0.99),
-        found(1, 2, accuracy=1.0),
+    """Class 0: 98 and 99; means of the seeds 98.5 and 99.5: sqrt(1/2) both."""
+    values = [(0, 1, 0.98), (1, 1, 0.99), (0, 2, 0.99), (1, 2, 1.0)]
+    text = markdown(*(retrained(k, seed, accuracy=v) for k, seed, v in values))
+    detection = lines(text, "What the networks detect")
+    assert detection[0][1] == "98.50 ± 0.71" and detection[-1][1] == "99.00 ± 0.71"
+    assert "seeds 1 and 2" in text and "±" not in markdown(retrained(0))
+    assert detection[0][2] == "50.00"  # the seeds agree
+
+
+def test_counts_have_their_spread_too():
+    """3 and 5: mean 4, standard deviation sqrt(2)."""
+    counts = lines(markdown(retrained(0, 1, tp=3, fp=6), retrained(0, 2, tp=5, fp=6)), "Counts")
+    assert counts[0][:3] == ["0", "4 ± 1.4", "6"]
+
+
+def test_what_is_missing_is_a_dash_and_left_out_of_the_mean():
+    text = markdown(retrained(0, auroc=None), retrained(1, auroc=0.75))
+    assert [line[-1] for line in lines(text, "What the networks detect")] == ["–", "0.7500", "0.7500"]
+    old = retrained(0)
+    del old["macs"], old["file_bytes"]
+    assert lines(markdown(old), "How big they are")[0][-2:] == ["–", "–"]
+
+
+def test_a_table_of_which_nothing_is_known_is_left_out():
+    headings = [line for line in markdown(retrained(0)).splitlines() if line.startswith("### ")]
+    assert headings == ["### What the networks detect", "### Counts", "### How big they are"]
+
+
+def test_the_way_from_the_whole_network_is_told():
+    parent = {"verb": "train", "arch": "net", "classes": [0, 1], "true_weights": 100}
+    steps = [{"stage": "warm-up", "widths": [9, 9, 2], "true_weights": 100, "validation_score": 0.9}]
+    steps += [{"stage": "round 1", "widths": [5, 4, 1], "true_weights": 60, "validation_score": 0.8}]
+    first = {"significance": 0.012, "stability": 0.5, "captured_relevance": 0.7, "joined": 2}
+    first |= {"output_in_community": True, "community_true_weights": 40, "steps": steps}
+    text = markdown(parent, pruned(0, **first, recall=0.25), retrained(0, true_weights=10))
+    assert lines(text, "The first round") == [["0", "0.012", "0.50", "70.0", "2", "1 of 1", "5-4", "60", "60.0"]]
+    assert lines(text, "Who removed the weights") == [["0", "60.00", "30.00", "10.000"]]
+    assert lines(text, "Without retraining") == [["0", "50.00", "50.00", "25.00", "50.00", "50.00"]]
+
+
+def test_the_weakest_significance_speaks_for_several():
+    found = [file for k, bs in ((0, 1e-9), (1, 0.02)) for file in (pruned(k, significance=bs), retrained(k))]
+    assert lines(markdown(*found), "The first round")[-1][:2] == ["mean", "0.02"]
+
+
+def test_kept_units_of_different_widths_are_averaged():
+    wide = {"input": [1, 2], "hidden": [1, 2, 3], "out": [0]}
+    sizes = lines(markdown(retrained(0), retrained(0, seed=2, kept=wide)), "How big they are")
+    assert sizes[0][1] == "2.5-2.5"
+
+
+def test_validation_is_no_result():
+    assert "no results" in markdown(retrained(0, split="validation")) and "no results" not in markdown(retrained(0))
+
+
+# ------------------------------------------------------------------------------------------ rivals
+
+
+def against(**balanced):
+    found = [
+        retrained(k, algo=algo.replace("_", "-"), balanced_accuracy=v[k])
+        for algo, v in balanced.items()
+        for k in (0, 1)
     ]
-    assert lines(rows)[-1].startswith("| sd over seeds |  |  | 0.71 |")
+    return markdown(*found)
 
 
-def test_a_measure_that_does_not_exist_is_a_dash_and_left_out_of_the_mean():
-    rows = [found(0, auroc=None), found(1, auroc=0.75), found(0, 2, auroc=None), found(1, 2, auroc=None)]
-    told = lines(rows)
-    assert "| – |" in told[2] and "| 0.7500 |" in told[-2] and "| – |" in told[-1]
-    assert len(lines([found(0, auroc=None), found(1, auroc=None)])) == 5
+def test_the_first_sentence_says_which_rival_is_ahead():
+    """taylor - OSLOM: 2 and 4 points, 3 ± 1; random is behind."""
+    text = against(OSLOM=(0.90, 0.90), taylor=(0.92, 0.94), random=(0.5, 0.5))
+    assert text.splitlines()[0].startswith("**taylor (by 3.00 ± 1.00) is ahead of OSLOM")
+    assert "**magnitude (by 6.00 ± 0.00) and taylor (by 3.00" in against(
+        OSLOM=(0.90, 0.90), taylor=(0.92, 0.94), magnitude=(0.96, 0.96)
+    )
 
 
-def test_the_parents_stand_above():
-    parent = {"arch": "net", "seed": 1, "accuracy": 0.9876, "split": "test"}
-    assert report.markdown_table([found(0)], [parent]).startswith("Parent net, seed 1: 98.76 % accuracy on test.\n\n|")
+def test_the_first_sentence_says_that_oslom_is_ahead():
+    first = against(OSLOM=(0.95, 0.95), taylor=(0.92, 0.94), OSLOM_null=(0.5, 0.5)).splitlines()[0]
+    assert first.startswith("OSLOM is ahead of taylor and OSLOM-null in mean balanced accuracy, by 2.00 ± 1.00")
+    assert against(OSLOM=(0.95, 0.95)).startswith("No rival has been measured")
+    assert against(random=(0.95, 0.95)).startswith("OSLOM has not been measured")
+
+
+def test_unequal_cells_do_not_decide_who_is_ahead():
+    """The rival was measured on the easy class only, where it is behind."""
+    found = [retrained(0, balanced_accuracy=0.99), retrained(1, balanced_accuracy=0.5)]
+    assert markdown(*found, retrained(0, algo="random", balanced_accuracy=0.9)).startswith("OSLOM is ahead of random")
+
+
+def test_rivals_stand_side_by_side_with_their_paired_differences():
+    table = lines(against(OSLOM=(0.90, 0.90), taylor=(0.92, 0.94), random=(0.5, 0.9)), "The rivals")
+    assert [line[0] for line in table] == ["OSLOM", "taylor", "random"]
+    assert table[0] == ["OSLOM", "2", "50.00", "90.00", "7", "–", "–"]
+    assert table[1][-1] == "-3.00 ± 1.00 (0 of 2)" and table[2][-1] == "+20.00 ± 20.00 (1 of 2)"
+
+
+def test_every_budget_has_its_line():
+    found = []
+    for rate, size in ((0.5, 30), (0.25, 20)):
+        kept = {"input": [size], "out": [0]}
+        found += [pruned(0, kept=kept, options={"rate": rate}), retrained(0, kept=kept, true_parameters=size)]
+    table = lines(markdown(*found), "Every budget")
+    assert [(line[0], line[1], line[5]) for line in table] == [("rate 0.25", "0", "20"), ("rate 0.5", "0", "30")]
+    assert not lines(markdown(*found[:2]), "Every budget")
+
+
+# ------------------------------------------------------------------------------------------ the published table
+
+
+def test_the_published_table_stands_beside_ours():
+    found = [retrained(0, accuracy=0.99, paper_rule_rate=0.004), retrained(1, accuracy=0.98, paper_rule_rate=0.006)]
+    text = markdown(*found, published={k: (0.005, 0.985) for k in (0, 1, 2)})  # of class 2 there is no run
+    assert lines(text, "Beside the published table") == [
+        ["0", "98.50", "99.00", "0.5000", "0.4000", "yes"],
+        ["1", "98.50", "98.00", "0.5000", "0.6000", "no: accuracy and size"],
+        ["mean", "98.50", "98.50", "0.5000", "0.5000", ""],
+    ]
+    assert "beaten in accuracy and size: 1 of 3" in text and "### Beside" not in markdown(*found)
+
+
+def test_published_figures_are_read_for_their_network_and_data_set():
+    text = "# where from\ndataset,arch,class,paper_rule_rate,accuracy\nA,net,1,0.5,0.75\nB,net,2,0,0\nA,other,3,0,0\n"
+    assert report.published_table(text, "net", "A") == {1: (0.5, 0.75)}
+    assert report.published_table("", "net", "A") == {}
+    for broken in (text.replace("0.5", "half"), text.replace("arch", "network"), text + "A,net"):
+        with pytest.raises(SpecDNNError, match="published figures"):
+            report.published_table(broken, "net", "A")
+
+
+def test_the_folders_published_table_is_complete(folder):
+    """Ten classes of both networks; the mean rates are those the paper prints."""
+    text = (folder.path / "published.csv").read_text()
+    for arch, rate in (("LeNet_300_100", 0.002654), ("LeNet_5", 0.02515)):
+        table = report.published_table(text, arch, folder.dataset.DEFAULT)
+        assert sorted(table) == list(range(10))
+        assert sum(r for r, _ in table.values()) / 10 == pytest.approx(rate, abs=5e-6)
+        assert all(0.96 < accuracy < 1 for _, accuracy in table.values())
+
+
+# ------------------------------------------------------------------------------------------ CSV, README
 
 
 def test_the_csv_table_has_one_row_per_cell_and_full_numbers():
-    rows = list(csv.DictReader(io.StringIO(report.csv_table([found(3, accuracy=0.123456789), found(4, auroc=None)]))))
-    assert [row["class"] for row in rows] == ["3", "4"]
+    found = (
+        retrained(3, accuracy=0.123456789),
+        retrained(4, auroc=None),
+        pruned(4, accuracy=0.25, options={"rate": 0.5}),
+    )
+    rows = list(csv.DictReader(io.StringIO(report.csv_table(cells(*found)))))
+    assert [(row["class"], row["budget"]) for row in rows] == [("3", "none"), ("4", "rate 0.5")]
     assert rows[0]["accuracy"] == "0.123457" and rows[0]["tp"] == "7" and rows[0]["kept"] == "3-2"
-    assert rows[1]["auroc"] == ""
+    assert rows[1]["auroc"] == "" and rows[1]["pruned_accuracy"] == "0.25" and rows[0]["pruned_accuracy"] == ""
+
+
+def test_the_points_of_the_curve_are_a_table_too():
+    steps = [{"stage": "round 1", "widths": [2, 1], "true_weights": 60, "validation_score": 0.9}]
+    points = scorecard.pareto_points(cells(pruned(0, steps=steps), retrained(0)))
+    rows = list(csv.DictReader(io.StringIO(report.csv_points(points))))
+    assert [(r["point"], r["split"], r["true_weights"], r["accuracy"]) for r in rows] == [
+        ("round 1", "validation", "60", ""), ("retrained", "test", "7", "0.5"),
+    ]  # fmt: skip
+
+
+def test_the_readme_shows_the_pictures():
+    text = report.readme_section(cells(retrained(0)), [], [], {"a curve": "x/y.png"})
+    assert text.endswith("\n![a curve](x/y.png)\n") and "#### Per class" in text
 
 
 def test_a_section_is_replaced_between_its_markers():

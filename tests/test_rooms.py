@@ -11,7 +11,7 @@ import specdnn
 
 ROOM = Path(specdnn.__file__).parent
 FILES = {path.stem: ast.parse(path.read_text()) for path in sorted(ROOM.glob("*.py"))}
-TORCH_FREE = ("structures", "graph", "community", "selection", "report")
+TORCH_FREE = ("structures", "graph", "community", "selection", "scorecard", "report", "pictures")
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
 
@@ -55,10 +55,17 @@ def test_the_value_and_community_rooms_never_load_torch(name):
         assert not {"torch", "torchvision"} & imports(module), module
 
 
-@pytest.mark.parametrize("name", ["graph", "selection"])
-def test_graph_and_selection_touch_no_disk(name):
-    assert not DISK & imports(name)
-    assert "open" not in calls(name)
+@pytest.mark.parametrize("name", ["graph", "selection", "scorecard", "report", "pictures", "exhibits"])
+def test_rooms_of_numbers_and_texts_touch_no_disk(name):
+    """`io` makes texts and pictures in memory."""
+    assert not (DISK - {"io"}) & imports(name)
+    assert not {"open", "Path", "write_text", "write_bytes", "unlink"} & calls(name)
+
+
+def test_pictures_are_drawn_in_one_room_and_metrics_measured_in_another():
+    assert {name for name in FILES if "matplotlib" in imports(name)} == {"pictures"}
+    measuring = {name for name in FILES if "from sklearn import metrics" in ast.unparse(FILES[name])}
+    assert measuring == {"evaluation"}
 
 
 def test_structures_knows_paths_by_name_only():

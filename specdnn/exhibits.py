@@ -1,0 +1,56 @@
+"""Compact networks and images -> what the contact sheet shows of each class, and the file that keeps it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specdnn import activations, connections
+from specdnn.structures import Dataset, Exhibit, KeptUnits, LayerChain
+from specdnn.surgery import CompactNetwork
+
+
+def exhibit(compact: CompactNetwork, data: Dataset, chain: LayerChain) -> dict:
+    """A network of one class as plain numbers, `chain` being the parent's.
+
+    Mean image and strengths (class activation: contrast) are those of the validation images.
+    """
+    wanted = compact.kept.classes[0]
+    means = activations.class_means(compact.network, data.validation, len(data.class_names), data.normalisation)
+    active = activations.contrast(means, (wanted,))
+    strengths, _ = connections.strengths(connections.mean_weights(compact.network), active)
+    image = mean_image(data, wanted)
+    return {
+        "class": wanted,
+        "name": data.class_names[wanted],
+        "kept": dict(zip(chain.names, compact.kept.units, strict=True)),
+        "mean_image": np.rint(255 * image).astype(int).tolist(),
+        "places": places(compact.kept, chain, image.shape).tolist(),
+        "strengths": [[[float(f"{s:.3g}") for s in line] for line in pair.tolist()] for pair in strengths],
+    }
+
+
+def mean_image(data: Dataset, wanted: int) -> np.ndarray:
+    """Mean of the validation images of a class and of their channels, (height, width) in 0..1."""
+    mean, deviation = data.normalisation
+    images = data.validation.images[data.validation.labels == wanted]
+    return (images.mean((0, 1)) * deviation + mean).clamp(0, 1).cpu().numpy()
+
+
+def places(kept: KeptUnits, chain: LayerChain, image_shape: tuple[int, int]) -> np.ndarray:
+    """Kept units at every place of the image, (rows, columns).
+
+    Of the first prunable layer whose units have a place there: the pixels, or the features where a convolution is
+    flattened.
+    """
+    height, width = image_shape
+    depth = next((d for d in chain.prunable if d == 0 or chain.layers[d].positions > 1), 0)
+    positions = chain.layers[depth].positions if depth else height * width
+    rows = round((positions * height / width) ** 0.5)
+    return np.bincount(np.array(kept.units[depth]) % positions, minlength=positions).reshape(rows, -1)
+
+
+def shown(told: dict) -> Exhibit:
+    """An exhibit from its file."""
+    arrays = [np.array(pair) for pair in told["strengths"]]
+    image, kept_places = np.array(told["mean_image"]), np.array(told["places"])
+    return Exhibit(told["name"], image, kept_places, tuple(told["kept"]), tuple(arrays))

@@ -1,0 +1,86 @@
+"""Metrics files -> every table and picture of a network, in the save folder as in `results/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from specdnn import checkpoint, exhibits, pictures, report, scorecard
+from specdnn.checkpoint import SavedModels
+from specdnn.scorecard import OURS, PublishedCell
+
+PICTURES = {  # kind -> what is to be seen
+    "pareto": "Accuracy and balanced accuracy against size, the published table, and the score while a network is cut",
+    "classes": "Per class the places of its kept units over its mean image (pixels, or positions of flattened "
+    "features), and the surviving network, edges as wide as connections are strong",
+    "overlap": "Jaccard overlap of the units kept for every two classes, layer by layer",
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished runs of one network."""
+
+    rows: list[dict]
+    parents: list[dict]
+    published: list[PublishedCell]
+    exhibits: list[dict]
+
+    @property
+    def ours(self) -> list[dict]:
+        """OSLOM's rows of the main budget: those the pictures of the classes show."""
+        return scorecard.of_algo(scorecard.main_rows(self.rows), OURS)
+
+    def markdown(self) -> str:
+        return report.markdown(self.rows, self.parents, self.published)
+
+    def files(self, saved: SavedModels) -> dict[Path, str | bytes]:
+        """Every table and picture these runs allow: path -> content."""
+        points = report.csv_points(scorecard.pareto_points(self.rows))
+        texts = {saved.table("md"): self.markdown(), saved.table("csv"): report.csv_table(self.rows)}
+        return {**texts, saved.picture("pareto", "csv"): points, **self._pictures(saved)}
+
+    def _pictures(self, saved: SavedModels) -> dict[Path, bytes]:
+        drawn = {saved.picture("pareto"): pictures.pareto(self.rows, self.published)}
+        if self.exhibits:
+            shown = [exhibits.shown(one) for one in self.exhibits]
+            drawn[saved.picture("classes")] = pictures.contact_sheet(shown)
+        if overlaps := scorecard.overlaps(self.ours):
+            drawn[saved.picture("overlap")] = pictures.overlap(overlaps, list(scorecard.by_class(self.ours)))
+        return drawn
+
+    def readme(self, saved: SavedModels, beside: Path) -> str:
+        """The README's section; its pictures lie where `saved` says, as seen from the folder `beside`."""
+        drawn = self._pictures(saved)
+        seen = {kind: saved.picture(kind) for kind in PICTURES if saved.picture(kind) in drawn}
+        shown = {PICTURES[kind]: path.relative_to(beside).as_posix() for kind, path in seen.items()}
+        return f"### {saved.arch}\n\n" + report.readme_section(self.rows, self.parents, self.published, shown)
+
+
+def finished(folder: Path, dataset: str) -> list[dict]:
+    """The metrics files of a data set in a folder and below (other seeds, other budgets), each with its `file`."""
+    found = [(path, checkpoint.read_metrics(path)) for path in sorted(folder.rglob("*.json"))]
+    return [{**m, "file": path} for path, m in found if m and m.get("dataset") == dataset and "verb" in m]
+
+
+def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
+    """The runs of one network among the metrics found; None without a retrained network of one class.
+
+    `published`: the dataset folder's table of published figures, if it has one. An exhibit counts where it shows
+    just the units that a run kept.
+    """
+    rows = scorecard.cells(found, arch)
+    if not rows:
+        return None
+    text = checkpoint.read_text(published) if published.exists() else ""
+    figures = report.published_table(text, arch, rows[0]["dataset"])
+    parents = sorted((m for m in found if m["verb"] == "train" and m["arch"] == arch), key=lambda m: m["seed"])
+    told = [one for m in found if m["verb"] == "exhibits" and m["arch"] == arch for one in m["classes"]]
+    kept = [(row["class"], row["kept"]) for row in rows]
+    fitting = [one for one in told if (one["class"], one["kept"]) in kept]
+    return Results(rows, parents, scorecard.published_cells(rows, figures), fitting)
+
+
+def write(files: dict[Path, str | bytes]) -> None:
+    for path, content in files.items():
+        checkpoint.write(path, content)

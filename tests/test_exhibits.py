@@ -1,0 +1,65 @@
+"""What the contact sheet shows of a class: worked by hand on six units, and through the file."""
+
+import json
+
+import numpy as np
+import pytest
+import six_units
+from numpy.testing import assert_allclose
+
+from specdnn import checkpoint, exhibits
+from specdnn.structures import Dataset, KeptUnits
+from specdnn.surgery import CompactNetwork, cut
+
+DATA = Dataset("pairs", ("left", "right"), six_units.NORMALISATION, *[six_units.data()] * 3)
+
+
+def compact():
+    """The second pixel, both hidden units, class 1."""
+    return cut(CompactNetwork.parent(six_units.network()), KeptUnits(((1,), (0, 1), (1,))))
+
+
+def test_the_mean_image_is_that_of_the_class_in_raw_intensity():
+    """The images of class 1 are (0, 1) and (0, 1/2)."""
+    assert_allclose(exhibits.mean_image(DATA, 1), [[0, 0.75]])
+
+
+def test_an_exhibit_by_hand():
+    """The pixel is 0.75 in class 1, 0.25 in class 0; the kept weights to the hidden units are -1 and 2.
+
+    On its own normalised values -1, 0 (class 0) and 1, 0 (class 1) the hidden units are 1, 0 and 0, 0, then 0, 1
+    and 3, 1: contrasts 1/2 and |2 - 1/2|. The output's weights are 1 and 1, so relevance is (1/2, 3/2).
+    """
+    told = exhibits.exhibit(compact(), DATA, six_units.SixUnits().chain)
+    assert told["class"] == 1 and told["name"] == "right" and told["mean_image"] == [[0, 191]]
+    assert told["kept"] == {"input": (1,), "hidden": (0, 1), "out": (1,)} and told["places"] == [[0, 1]]
+    assert_allclose(told["strengths"][1], [[0.5], [1.5]])
+    assert_allclose(told["strengths"][0], [[0.5 * 1 * 0.5, 0.5 * 2 * 1.5]])
+
+
+def test_an_exhibit_comes_back_from_its_file(tmp_path):
+    told = exhibits.exhibit(compact(), DATA, six_units.SixUnits().chain)
+    checkpoint.write(tmp_path / "x.json", checkpoint.json_text(told))
+    shown = exhibits.shown(json.loads((tmp_path / "x.json").read_text()))
+    assert shown.name == "right" and shown.layers == ("input", "hidden", "out")
+    assert_allclose(shown.mean_image, [[0, 191]])
+    assert [pair.shape for pair in shown.strengths] == [(1, 2), (2, 1)]
+    assert_allclose(shown.strengths[0], told["strengths"][0])
+
+
+def test_places_are_pixels_or_the_positions_of_flattened_features(folder):
+    parents = {name: kind() for name, kind in folder.architectures.items()}
+    kept = KeptUnits(((0, 29, 783), (0,), (0,), (0,)))
+    counts = exhibits.places(kept, parents["LeNet_300_100"].chain, (28, 28))
+    assert counts.shape == (28, 28) and np.argwhere(counts).tolist() == [[0, 0], [1, 1], [27, 27]]
+    # features 5 and 21 are the same position (row 1, column 1) of two channels, 799 the last one of the last
+    kept = KeptUnits(((0,), (0,), (5, 21, 799), (0,), (0,)))
+    counts = exhibits.places(kept, parents["LeNet_5"].chain, (28, 28))
+    assert counts.shape == (4, 4) and counts[1, 1] == 2 and counts[3, 3] == 1 and counts.sum() == 3
+
+
+@pytest.mark.parametrize("shape", [(2, 8), (4, 4)])
+def test_the_grid_has_the_shape_of_the_image(folder, shape):
+    kept = KeptUnits(((0,), (0,), (5,), (0,), (0,)))
+    chain = folder.architectures["LeNet_5"]().chain
+    assert exhibits.places(kept, chain, (7 * shape[0], 7 * shape[1])).shape == shape

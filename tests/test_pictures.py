@@ -1,0 +1,145 @@
+"""Pictures: what is drawn, not how it looks; the same numbers give the same bytes."""
+
+import io
+
+import networkx
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from metrics_files import pruned, retrained
+from PIL import Image
+
+from specdnn import pictures, scorecard
+from specdnn.structures import Exhibit
+
+STEPS = [{"stage": "round 1", "true_weights": 60, "validation_score": 0.8}]
+STEPS += [{"stage": "trim 1", "true_weights": 10, "validation_score": 0.6}]
+
+
+def exhibit(name="0") -> Exhibit:
+    """Two pixels of six, two hidden units, one output."""
+    strengths = (np.array([[4.0, 0.0], [1.0, 2.0]]), np.array([[0.0], [3.0]]))
+    image, places = np.arange(6).reshape(2, 3) * 50, np.array([[1, 0, 0], [0, 0, 1]])
+    return Exhibit(name, image, places, ("input", "hidden", "out"), strengths)
+
+
+def cells():
+    """Two classes at a small and a large budget, a third at the large one only, a rival."""
+    found = []
+    for rate, size, accuracy, classes in ((0.1, 100, 0.9, (0, 1)), (0.2, 200, 0.95, (0, 1, 2))):
+        for k in classes:
+            kept = {"input": [size, k], "out": [k]}
+            numbers = {"true_parameters": size, "paper_rule_rate": rate, "accuracy": accuracy + 0.01 * k}
+            found += [pruned(k, kept=kept, options={"rate": rate}, steps=STEPS), retrained(k, kept=kept, **numbers)]
+    return scorecard.cells([*found, retrained(0, algo="random", true_parameters=150, accuracy=0.8)], "net")
+
+
+def axes():
+    return Figure().subplots()
+
+
+def curves(drawn) -> list[tuple[list, list]]:
+    """(x, y) of every line, rounded."""
+    return [(np.round(line.get_xdata(), 6).tolist(), np.round(line.get_ydata(), 6).tolist()) for line in drawn.lines]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: pictures.pareto(cells(), scorecard.published_cells(cells(), {0: (0.2, 0.9)})),
+        lambda: pictures.pareto(scorecard.cells([retrained(0)], "net"), []),
+        lambda: pictures.overlap({"input": [[1, 0.25], [0.25, 1]]}, [3, 8]),
+        lambda: pictures.contact_sheet([exhibit("0"), exhibit("1"), exhibit("2")]),
+    ],
+    ids=["pareto", "pareto of one cell", "overlap", "contact sheet"],
+)
+def test_a_picture_is_a_png_without_metadata_and_always_the_same(draw):
+    image = Image.open(io.BytesIO(draw()))
+    assert image.format == "PNG" and image.width == 1280 and not set(image.info) - {"dpi"}
+    assert len(np.unique(np.array(image))) > 5
+    assert draw() == draw()
+
+
+def test_settings_of_the_user_do_not_change_a_picture(monkeypatch):
+    import matplotlib
+
+    before = pictures.contact_sheet([exhibit()])
+    monkeypatch.setitem(matplotlib.rcParams, "font.size", 30.0)
+    monkeypatch.setitem(matplotlib.rcParams, "figure.facecolor", "red")
+    assert pictures.contact_sheet([exhibit()]) == before
+
+
+def test_a_thin_line_per_class_and_the_mean_of_the_budgets_all_classes_have():
+    drawn = axes()
+    pictures.against_size(drawn, cells(), "accuracy", "true_parameters")
+    lines = curves(drawn)
+    for k in (0, 1):
+        assert lines.count(([100, 200], [90 + k, 95 + k])) == 2  # the line and its numbers
+    assert lines[-1] == ([200], [96]) and drawn.lines[-1].get_label() == "OSLOM"
+    assert drawn.get_xscale() == "log"
+
+
+@pytest.mark.parametrize(("before", "after"), [((99, 101), (50, 200)), ((10, 100), (10, 100))])
+def test_sizes_that_are_nearly_the_same_have_room(before, after):
+    drawn = axes()
+    pictures.log_sizes(drawn)
+    drawn.set_xlim(*before)
+    pictures.widen(drawn)
+    assert drawn.get_xlim() == pytest.approx(after, rel=1e-3)
+
+
+def test_the_rivals_have_different_marks_and_colours():
+    rows = [retrained(0, algo=name, budget=None) for name in "abcdefgh"]
+    drawn = axes()
+    pictures.rival_points(drawn, rows, "accuracy")
+    assert [line.get_label() for line in drawn.lines] == list("abcdefgh")
+    assert len({(line.get_marker(), line.get_color()) for line in drawn.lines}) == 8
+
+
+def test_the_published_points_and_their_mean():
+    drawn = axes()
+    pictures.published_points(drawn, scorecard.published_cells([], {0: (0.002, 0.9), 4: (0.004, 0.8)}))
+    assert curves(drawn) == [([0.2], [90]), ([0.4], [80]), ([0.3], [85])]
+    assert [line.get_marker() for line in drawn.lines][:2] == ["$0$", "$4$"]
+
+
+def test_the_way_down_shows_scores_of_validation_and_their_mean():
+    drawn = axes()
+    pictures.way_down(drawn, cells())
+    *lines, mean = curves(drawn)
+    assert lines == [([10, 60], [60, 80])] * 3
+    assert mean[0][0] == pytest.approx(10) and mean[1][0] == pytest.approx(60) and mean[1][-1] == pytest.approx(80)
+    pictures.way_down(empty := axes(), scorecard.cells([retrained(0)], "net"))
+    assert not empty.lines and not empty.axison
+
+
+def test_a_heat_map_tells_its_figures_in_percent():
+    drawn = axes()
+    pictures.heat_map(drawn, np.array([[1, 0.254], [0.254, 1]]), [3, 8], 30)
+    assert [text.get_text() for text in drawn.texts] == ["25", "25"]
+    assert [label.get_text() for label in drawn.get_xticklabels()] == ["3", "8"]
+
+
+def test_the_kept_places_lie_where_they_are_in_the_image():
+    drawn = axes()
+    pictures.kept_places(drawn, exhibit("7"))
+    middles = [(s.get_x() + s.get_width() / 2, s.get_y() + s.get_height() / 2) for s in drawn.patches]
+    assert np.allclose(middles, [(0.5, 0.5), (2.5, 1.5)])
+    assert drawn.get_title(loc="left") == "7"
+
+
+def test_the_network_is_a_graph_of_layers_with_relative_strengths():
+    graph = pictures.network_graph(exhibit().strengths)
+    assert networkx.get_node_attributes(graph, "layer") == {(0, 0): 0, (0, 1): 0, (1, 0): 1, (1, 1): 1, (2, 0): 2}
+    strengths = networkx.get_edge_attributes(graph, "strength")
+    assert strengths[(0, 0), (1, 0)] == 1 and strengths[(0, 1), (1, 1)] == 0.5 and strengths[(1, 1), (2, 0)] == 1
+    dead = pictures.network_graph([np.zeros((2, 1))])
+    assert set(networkx.get_edge_attributes(dead, "strength").values()) == {0}
+
+
+def test_an_edge_is_as_wide_as_its_connection_is_strong():
+    drawn = axes()
+    pictures.network(drawn, exhibit())
+    edges = drawn.collections[0]
+    assert sorted(edges.get_linewidths()) == pytest.approx([0, 0, 0.55, 1.1, 2.2, 2.2])
+    assert [text.get_text() for text in drawn.texts] == ["input\n2", "hidden\n2", "out\n1"]
