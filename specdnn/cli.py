@@ -244,7 +244,10 @@ def add_extraction(group) -> None:
     group.add_argument("--group-l1", type=float, default=5e-5, help="weight of the unit norms in the warm-up's loss")
     group.add_argument("--rounds", type=int, default=2, help="class graph, community, cut: at most this often")
     group.add_argument("--brief-epochs", type=int, default=2, help="training after every cut; may be 0")
-    group.add_argument("--brief-lr", type=float, default=0.003, help="of warm-up and brief training")
+    group.add_argument("--brief-lr", type=float, default=0.003, help="of warm-up and of brief training in the rounds")
+    group.add_argument("--trim-steps", type=int, default=5, help="cuts of the trim; more if the last would halve a layer")
+    group.add_argument("--trim-l1", type=float, default=1e-3, help="weight of the unit norms in the trim's loss")
+    group.add_argument("--trim-lr", type=float, default=0.01, help="of brief training in the trim")
     group.add_argument("--keep", type=float, default=0.2, help="share of the connections kept in the class graph")
     group.add_argument(
         "--strength",
@@ -331,15 +334,15 @@ RANGES = {
     "oslom_timeout": (lambda v: 0 < v <= 1e6, "above 0 and at most 1000000"),
     "momentum": (lambda v: 0 <= v < 1, "between 0 and 1"),
     "seed": (lambda v: 1 <= v <= 2147483399, "between 1 and 2147483399"),
-    **dict.fromkeys(("lr", "brief_lr", "retrain_lr"), (lambda v: 0 < v < float("inf"), "above 0")),
+    **dict.fromkeys(("lr", "brief_lr", "trim_lr", "retrain_lr"), (lambda v: 0 < v < float("inf"), "above 0")),
     **dict.fromkeys(
-        ("threads", "batch_size", "test_batch_size", "rounds", "log_interval", "oslom_runs", "oslom_seeds"),
+        ("threads", "batch_size", "test_batch_size", "rounds", "trim_steps", "log_interval", "oslom_runs", "oslom_seeds"),
         (lambda v: v >= 1, "at least 1"),
     ),
     **dict.fromkeys(
         ("epochs", "lr_epochs", "warmup_epochs", "brief_epochs", "retrain_epochs"), (lambda v: v >= 0, "at least 0")
     ),
-    **dict.fromkeys(("weight_decay", "group_l1"), (lambda v: 0 <= v < float("inf"), "at least 0")),
+    **dict.fromkeys(("weight_decay", "group_l1", "trim_l1"), (lambda v: 0 <= v < float("inf"), "at least 0")),
 }
 
 

@@ -321,6 +321,9 @@ class Options:
     rounds: int
     brief_epochs: int
     brief_lr: float
+    trim_steps: int
+    trim_l1: float
+    trim_lr: float
     keep: float
     strength: str
     rate: float | None

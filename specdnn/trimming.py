@@ -15,7 +15,7 @@ import numpy as np
 
 from specdnn import checkpoint, evaluation, selection
 from specdnn.job import Job, fit, headline_of, recipe, told, validation_logits
-from specdnn.structures import KeptUnits, SpecDNNError, Step
+from specdnn.structures import KeptUnits, Options, Recipe, SpecDNNError, Step
 from specdnn.surgery import CompactNetwork, cut
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
@@ -74,9 +74,16 @@ def step_of(job: Job, compact: CompactNetwork, stage: str, score: float) -> Step
 
 def cut_and_train(job: Job, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
     """Cut to `kept` and train briefly."""
-    o, smaller = job.options, cut(compact, kept)
-    score = fit(job, smaller, recipe(o, o.brief_epochs, o.brief_lr), f"{stage} to {layers(kept.widths)}")
+    smaller = cut(compact, kept)
+    score = fit(job, smaller, brief_recipe(job.options, stage), f"{stage} to {layers(kept.widths)}")
     return smaller, step_of(job, smaller, stage, score)
+
+
+def brief_recipe(o: Options, stage: str) -> Recipe:
+    """The training after a cut; in the trim, whose cuts go by weight norms, these are held down in the loss."""
+    if stage.startswith("trim"):
+        return recipe(o, o.brief_epochs, o.trim_lr, o.trim_l1)
+    return recipe(o, o.brief_epochs, o.brief_lr)
 
 
 def layers(widths) -> str:
@@ -172,7 +179,8 @@ def trim_plans(job: Job, compact: CompactNetwork, scored: Score, allotted: Score
     else:
         goal = functools.partial(by_shape, job)
         target = goal(compact, scored(job, compact))
-        shape = gradual(goal, len(selection.trim_steps(compact.kept.widths, target.widths)))
+        needed = len(selection.trim_steps(compact.kept.widths, target.widths))
+        shape = gradual(goal, max(needed, job.options.trim_steps))
         weights = evaluation.weights(cut(compact, target).network)
     score = gradual(functools.partial(by_score, job, allotted if allotted is not scored else None, weights), len(shape))
     plans = {"shape": shape, "score": score}
