@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train LeNet-5, then prune and retrain it for each of the ten digits, then print the table.
+# Train LeNet-5, then prune and retrain it for each of the ten digits, then write the report.
 # Options given here go to main.py last, so they win: ./spec.lenet_5.sh --data-dir ../../shared/data
 set -euo pipefail
 
