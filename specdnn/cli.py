@@ -257,8 +257,10 @@ def add_extraction(group) -> None:
     )
     group.add_argument(
         "--rate",
-        type=float,
-        help="budget: share of the weights by the paper rule, above 0 and at most 1 (default: the community as it is)",
+        type=rate,
+        metavar="X",
+        help="budget: share of the weights by the paper rule, above 0 and at most 1 (default: the community as it is); "
+        "with --sweep also `published`: each class a little less than its published share",
     )
     group.add_argument("--max-params", type=int, help="budget: true parameters, weights and biases")
     group.add_argument(
@@ -315,6 +317,8 @@ def chosen_verb(args) -> str:
         raise SpecDNNError(f"--{verb} needs a checkpoint: give --pretrained FILE")
     if verb not in ("evaluate", "prune", "retrain") and args.pretrained is not None:
         raise SpecDNNError("--pretrained goes with --prune, --retrain or --evaluate: name one of them")
+    if verb != "sweep" and args.rate == "published":
+        raise SpecDNNError("--rate published goes with --sweep: give a number")
     if verb == "train" and args.specialize is not None:
         raise SpecDNNError("--specialize goes with --prune, --retrain, --evaluate or --sweep: name one of them")
     for name in ("seeds", "algos"):
@@ -326,7 +330,7 @@ def chosen_verb(args) -> str:
 # option -> (test, what is right)
 RANGES = {
     "keep": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
-    "rate": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
+    "rate": (lambda v: v == "published" or 0 < v <= 1, "above 0 and at most 1"),
     "max_params": (lambda v: v >= 1, "at least 1"),
     "min_balanced": (lambda v: 0 < v <= 1, "above 0 and at most 1"),
     "seeds": (lambda v: all(1 <= seed <= 2147483399 for seed in v), "between 1 and 2147483399"),
@@ -344,6 +348,16 @@ RANGES = {
     ),
     **dict.fromkeys(("weight_decay", "group_l1", "trim_l1"), (lambda v: 0 <= v < float("inf"), "at least 0")),
 }
+
+
+def rate(text: str) -> float | str:
+    """The value of --rate."""
+    if text == "published":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, or with --sweep the word published, got {text}") from None
 
 
 def check_ranges(args) -> None:
@@ -384,6 +398,9 @@ def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Optio
     values["classes"] = wanted_classes(
         specialize, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained
     )
+    values["class_rates"] = ()
+    if args.rate == "published":
+        values["rate"], values["class_rates"] = None, published_rates(folder, values)
     values["candidates"] = tuple(dict.fromkeys(args.candidates))
     values["seeds"] = tuple(dict.fromkeys(args.seeds or [args.seed]))
     values["algos"] = tuple(dict.fromkeys(args.algos or [args.algo]))
@@ -394,6 +411,16 @@ def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Optio
         if getattr(args, name) is not None:
             values[f"{stage}_{name}"] = values[name]
     return Options(**values)
+
+
+def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ...]:
+    """(class, rate) of the wanted classes: less than the published one by a unit of its last digit."""
+    arch, dataset, path = values["arch"], values["dataset"], folder.published
+    found = report.published_table(checkpoint.read_text(path), arch, dataset) if path.exists() else {}
+    wanted = values["classes"] or range(len(folder.dataset.CLASS_NAMES[dataset]))
+    for missing in (c for c in wanted if c not in found):
+        raise SpecDNNError(f"--rate published: {path} has no rate of {arch} on {dataset}, class {missing}; give a number")
+    return tuple((c, found[c][0] - 1e-6) for c in wanted)
 
 
 def wanted_classes(specialize, all_classes: int, loaded: Checkpoint | None, path) -> tuple[int, ...] | None:

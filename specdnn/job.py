@@ -77,7 +77,8 @@ class Job:
 
     def for_cell(self, seed: int, classes, algo: str) -> Job:
         """The job of one cell of a sweep, with a clock of its own."""
-        one = self.with_options(seed=seed, classes=classes, algo=algo)
+        rate = dict(self.options.class_rates).get(classes[0], self.options.rate)
+        one = self.with_options(seed=seed, classes=classes, algo=algo, rate=rate)
         return dataclasses.replace(one, saved=dataclasses.replace(self.saved, seed=seed), seconds={})
 
 

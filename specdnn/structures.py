@@ -343,6 +343,7 @@ class Options:
     # the cells of a sweep
     seeds: tuple[int, ...]
     algos: tuple[str, ...]
+    class_rates: tuple[tuple[int, float], ...]  # where classes have rates of their own, instead of `rate`
     resume_from: Path | None
 
     @property

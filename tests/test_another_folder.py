@@ -65,3 +65,19 @@ def test_the_whole_way_with_another_network_and_other_data(main, tmp_path):
 def test_its_mistakes_are_told_in_its_own_words(main):
     done = main("--sweep", "--specialize", 2)
     assert done.code == 2 and "classes are 0 to 1" in done.err
+
+
+def test_each_class_may_have_its_published_rate(main, tmp_path):
+    folder = tmp_path / "Pairs"
+    folder.mkdir()
+    lines = ("pairs,SixUnits,0,0.9,0.5", "pairs,SixUnits,1,0.6,0.5", "other,SixUnits,0,0.1,0.5")
+    (folder / "published.csv").write_text("\n".join(("dataset,arch,class,paper_rule_rate,accuracy", *lines)))
+    done = main("--sweep", "--rate", "published", "--epochs", 2, "--retrain-epochs", 1, "--rounds", 1)
+    assert done.code == 0, done.err
+    for wanted, rate in ((0, 0.9), (1, 0.6)):
+        found = json.loads((tmp_path / f"SixUnits.specialize.{wanted}.OSLOM.json").read_text())
+        assert found["options"]["rate"] == pytest.approx(rate - 1e-6)
+        assert found["paper_rule_rate"] < rate
+    (folder / "published.csv").write_text("\n".join(("dataset,arch,class,paper_rule_rate,accuracy", *lines[1:])))
+    done = main("--sweep", "--rate", "published")
+    assert done.code == 2 and "has no rate of SixUnits on pairs, class 0" in done.err

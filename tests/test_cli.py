@@ -404,6 +404,18 @@ def test_group_l1_belongs_to_the_warm_up(prune):
     assert heavy_warm_up > warm_up + 100 and heavy_brief < brief + 10
 
 
+def test_the_trim_has_cuts_and_a_loss_of_its_own(prune):
+    words = "--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 1 --rate 0.02 --trim-steps 6"
+    losses = {}
+    for weight in (0, 1):
+        path, done = prune(words, "--trim-l1", weight, "--candidates", "shape")
+        assert [step["stage"] for step in metrics(path)["steps"]][-6:] == [f"trim {k}" for k in range(1, 7)]
+        told = [line for line in done.out.splitlines() if " loss " in line]
+        for stage in ("round 1", "trim 1"):
+            losses[stage, weight] = float(next(x for x in told if stage in x).split("loss ")[1].split()[0])
+    assert losses["trim 1", 1] > losses["trim 1", 0] + 10 and losses["round 1", 1] == losses["round 1", 0]
+
+
 def test_a_later_round_without_a_community_ends_the_rounds(prune, fake_program):
     """A program that finds one module in the whole network and none in the survivor."""
     told = """
