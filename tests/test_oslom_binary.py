@@ -675,7 +675,11 @@ def test_an_interrupt_at_any_moment_leaves_the_old_or_the_new_result(graph):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing_half_written(oslom, graph, number):
     path = graph("er_2")
-    process = subprocess.Popen([BINARY, "-f", path, "-uw", "-r", "1000"], stdout=subprocess.DEVNULL)
+    # tests that run in the background of a shell inherit that SIGINT is ignored
+    heeding = lambda: signal.signal(number, signal.SIG_DFL)  # noqa: E731
+    process = subprocess.Popen(
+        [BINARY, "-f", path, "-uw", "-r", "1000"], stdout=subprocess.DEVNULL, preexec_fn=heeding
+    )
     time.sleep(0.3)
     process.send_signal(number)
     assert process.wait(timeout=10) == -number
