@@ -245,7 +245,9 @@ def add_extraction(group) -> None:
     group.add_argument("--rounds", type=int, default=2, help="class graph, community, cut: at most this often")
     group.add_argument("--brief-epochs", type=int, default=2, help="training after every cut; may be 0")
     group.add_argument("--brief-lr", type=float, default=0.003, help="of warm-up and of brief training in the rounds")
-    group.add_argument("--trim-steps", type=int, default=5, help="cuts of the trim; more if the last would halve a layer")
+    group.add_argument(
+        "--trim-steps", type=int, default=5, help="cuts of the trim; more if the last would halve a layer"
+    )
     group.add_argument("--trim-l1", type=float, default=1e-3, help="weight of the unit norms in the trim's loss")
     group.add_argument("--trim-lr", type=float, default=0.01, help="of brief training in the trim")
     group.add_argument("--keep", type=float, default=0.2, help="share of the connections kept in the class graph")
@@ -340,7 +342,16 @@ RANGES = {
     "seed": (lambda v: 1 <= v <= 2147483399, "between 1 and 2147483399"),
     **dict.fromkeys(("lr", "brief_lr", "trim_lr", "retrain_lr"), (lambda v: 0 < v < float("inf"), "above 0")),
     **dict.fromkeys(
-        ("threads", "batch_size", "test_batch_size", "rounds", "trim_steps", "log_interval", "oslom_runs", "oslom_seeds"),
+        (
+            "threads",
+            "batch_size",
+            "test_batch_size",
+            "rounds",
+            "trim_steps",
+            "log_interval",
+            "oslom_runs",
+            "oslom_seeds",
+        ),
         (lambda v: v >= 1, "at least 1"),
     ),
     **dict.fromkeys(
@@ -419,7 +430,9 @@ def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ..
     found = report.published_table(checkpoint.read_text(path), arch, dataset) if path.exists() else {}
     wanted = values["classes"] or range(len(folder.dataset.CLASS_NAMES[dataset]))
     for missing in (c for c in wanted if c not in found):
-        raise SpecDNNError(f"--rate published: {path} has no rate of {arch} on {dataset}, class {missing}; give a number")
+        raise SpecDNNError(
+            f"--rate published: {path} has no rate of {arch} on {dataset}, class {missing}; give a number"
+        )
     return tuple((c, found[c][0] - 1e-6) for c in wanted)
 
 

@@ -30,7 +30,19 @@ from specdnn.surgery import CompactNetwork, cut
 COMMON = ("arch", "dataset", "seed", "threads", "cuda", "split", "loss", "optimizer", "batch_size", "lr_epochs")
 COMMON += ("momentum", "weight_decay")
 EXTRACTION = ("algo", "warmup_epochs", "group_l1", "rounds", "brief_epochs", "brief_lr", "keep", "strength", "rate")
-EXTRACTION += ("trim_steps", "trim_l1", "trim_lr", "max_params", "min_balanced", "candidates", "trim", "oslom_bin", "oslom_runs", "oslom_t", "oslom_seeds")
+EXTRACTION += (
+    "trim_steps",
+    "trim_l1",
+    "trim_lr",
+    "max_params",
+    "min_balanced",
+    "candidates",
+    "trim",
+    "oslom_bin",
+    "oslom_runs",
+    "oslom_t",
+    "oslom_seeds",
+)
 STAGE_OPTIONS = {
     "train": (*COMMON, "epochs", "lr"),
     "prune": (*COMMON, "classes", *EXTRACTION),

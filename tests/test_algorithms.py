@@ -267,9 +267,10 @@ def test_the_smallest_network_that_is_good_enough(prune):
         assert below < row["rate"] < above
         below, above = (below, row["rate"]) if row in good else (row["rate"], above)
     assert above <= below * 1.11 or not below
-    assert "made again" not in done.out and "already finished" in prune(
-        "OSLOM", "--brief-epochs 8 --rounds 1 --min-balanced 0.85"
-    )[1].out
+    assert (
+        "made again" not in done.out
+        and "already finished" in prune("OSLOM", "--brief-epochs 8 --rounds 1 --min-balanced 0.85")[1].out
+    )
 
 
 def test_a_round_that_loses_too_much_is_not_taken(prune, fake_program):

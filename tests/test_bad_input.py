@@ -64,8 +64,14 @@ WRONG_WORDS = {
     "rate above 1": ("--dataset digits --sweep --rate 2.6", "--rate"),
     "rate nan": ("--dataset digits --sweep --rate nan", "--rate"),
     "rate that is no number": ("--dataset digits --sweep --rate small", "--rate.*a number.*published, got small"),
-    "rate of one class": ("--dataset digits --prune --rate published --pretrained x", "--rate published goes with --sweep"),
-    "rates that nobody published": ("--dataset digits --sweep --rate published", "no rate of LeNet_300_100 on digits, class 0"),
+    "rate of one class": (
+        "--dataset digits --prune --rate published --pretrained x",
+        "--rate published goes with --sweep",
+    ),
+    "rates that nobody published": (
+        "--dataset digits --sweep --rate published",
+        "no rate of LeNet_300_100 on digits, class 0",
+    ),
     "trim steps 0": ("--dataset digits --sweep --trim-steps 0", "--trim-steps must be at least 1, got 0"),
     "negative trim-l1": ("--dataset digits --sweep --trim-l1 -1", "--trim-l1"),
     "trim-lr 0": ("--dataset digits --sweep --trim-lr 0", "--trim-lr"),

@@ -196,7 +196,7 @@ def test_every_vertex_is_listed_and_statistics_agree(oslom, graph):
     modules = [group for group in groups if len(group) > 1]
     covered = set().union(*modules)
     assert set().union(*groups) == set(range(34))
-    assert all(len(group) == 1 for group in groups[len(modules):])
+    assert all(len(group) == 1 for group in groups[len(modules) :])
     text = (folder(path) / "statistics_level_0.dat").read_text()
     assert f"number of modules: {len(modules)}\n" in text
     assert f"number of covered nodes: {len(covered)} fraction of homeless nodes: {(34 - len(covered)) / 34:g}\n" in text
@@ -657,7 +657,7 @@ def test_an_interrupt_at_any_moment_leaves_the_old_or_the_new_result(graph):
     path = graph("ring")
     commands = {seed: [BINARY, "-f", path, "-uw", "-r", "1", "-hr", "1", "-seed", seed] for seed in ("1", "2")}
     complete = []
-    for seed, command in commands.items():
+    for command in commands.values():
         started = time.monotonic()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=120)
         complete.append(output(path))
@@ -677,9 +677,7 @@ def test_an_interrupted_run_leaves_nothing_half_written(oslom, graph, number):
     path = graph("er_2")
     # tests that run in the background of a shell inherit that SIGINT is ignored
     heeding = lambda: signal.signal(number, signal.SIG_DFL)  # noqa: E731
-    process = subprocess.Popen(
-        [BINARY, "-f", path, "-uw", "-r", "1000"], stdout=subprocess.DEVNULL, preexec_fn=heeding
-    )
+    process = subprocess.Popen([BINARY, "-f", path, "-uw", "-r", "1000"], stdout=subprocess.DEVNULL, preexec_fn=heeding)
     time.sleep(0.3)
     process.send_signal(number)
     assert process.wait(timeout=10) == -number
