@@ -106,8 +106,9 @@ def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None) -> None:
 
 def told_failures(failures: list[str], folder: Folder, options: Options) -> int:
     """Print the report of what a sweep made, if anything; exit code 1 and one sentence if cells failed."""
-    if results_of(folder, report_place(folder, options)):
-        print_report(folder, options)
+    saved = report_place(folder, options)
+    if found := results_of(folder, saved):
+        write_report(folder, options, saved, found)
     if not failures:
         return 0
     print(f"main.py: {len(failures)} cells failed, all others are finished: {'; '.join(failures)}", file=sys.stderr)
@@ -427,7 +428,7 @@ def resolve(folder: Folder, args, verb: str, loaded: Checkpoint | None) -> Optio
 def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ...]:
     """(class, rate) of the wanted classes: less than the published one by a unit of its last digit."""
     arch, dataset, path = values["arch"], values["dataset"], folder.published
-    found = report.published_table(checkpoint.read_text(path), arch, dataset) if path.exists() else {}
+    found = results.published_figures(path, arch, dataset)
     wanted = values["classes"] or range(len(folder.dataset.CLASS_NAMES[dataset]))
     for missing in (c for c in wanted if c not in found):
         raise SpecDNNError(
@@ -481,11 +482,15 @@ def print_report(folder: Folder, options: Options) -> int:
             f"nothing to report: no retrained {saved.arch} in {saved.folder}; "
             "run --sweep, or --prune and --retrain first"
         )
+    write_report(folder, options, saved, found)
+    return 0
+
+
+def write_report(folder: Folder, options: Options, saved: SavedModels, found: results.Results) -> None:
     write_exhibits(folder, options, saved, found)
-    found = results_of(folder, saved)
+    found = results_of(folder, saved)  # with the exhibits
     results.write(found.files(saved))
     print(f"{found.markdown()}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
-    return 0
 
 
 def report_place(folder: Folder, options: Options) -> SavedModels:

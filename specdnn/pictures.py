@@ -120,8 +120,8 @@ def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:
 
 def _curve(rows: list[dict], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
     """(sizes, percentages) of the means of every budget, ascending in size."""
-    budgets = {row["budget"]: [r for r in rows if r["budget"] == row["budget"]] for row in rows}
-    points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in budgets.values()]
+    budgets = scorecard.by_budget(rows).values()
+    points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in budgets]
     known = sorted((scale * x, 100 * y) for x, y in points if x is not None and y is not None)
     return [x for x, _ in known], [y for _, y in known]
 

@@ -272,9 +272,7 @@ def _difference(found: Paired | None) -> str:
 
 def budgets(rows: Rows) -> str:
     """A line per budget of ours, the smallest networks first; empty if there is only one."""
-    groups: dict = {}
-    for row in scorecard.of_algo(rows, OURS):
-        groups.setdefault(row["budget"], []).append(row)
+    groups = scorecard.by_budget(scorecard.of_algo(rows, OURS))
     if len(groups) < 2:
         return ""
     columns = (("accuracy %", percent("accuracy")), ("balanced %", percent("balanced_accuracy")), *SIZES.columns[1:5])

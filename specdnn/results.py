@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,22 +39,21 @@ class Results:
         """Every table and picture these runs allow: path -> content."""
         points = report.csv_points(scorecard.pareto_points(self.rows))
         texts = {saved.table("md"): self.markdown(), saved.table("csv"): report.csv_table(self.rows)}
-        return {**texts, saved.picture("pareto", "csv"): points, **self._pictures(saved)}
+        drawn = {saved.picture(kind): draw() for kind, draw in self._drawings().items()}
+        return {**texts, saved.picture("pareto", "csv"): points, **drawn}
 
-    def _pictures(self, saved: SavedModels) -> dict[Path, bytes]:
-        drawn = {saved.picture("pareto"): pictures.pareto(self.rows, self.published)}
+    def _drawings(self) -> dict[str, Callable[[], bytes]]:
+        """Kind -> what draws it, of the pictures these runs allow."""
+        drawings = {"pareto": lambda: pictures.pareto(self.rows, self.published)}
         if self.exhibits:
-            shown = [exhibits.shown(one) for one in self.exhibits]
-            drawn[saved.picture("classes")] = pictures.contact_sheet(shown)
+            drawings["classes"] = lambda: pictures.contact_sheet([exhibits.shown(one) for one in self.exhibits])
         if overlaps := scorecard.overlaps(self.ours):
-            drawn[saved.picture("overlap")] = pictures.overlap(overlaps, list(scorecard.by_class(self.ours)))
-        return drawn
+            drawings["overlap"] = lambda: pictures.overlap(overlaps, list(scorecard.by_class(self.ours)))
+        return drawings
 
     def readme(self, saved: SavedModels, beside: Path) -> str:
         """The README's section; its pictures lie where `saved` says, as seen from the folder `beside`."""
-        drawn = self._pictures(saved)
-        seen = {kind: saved.picture(kind) for kind in PICTURES if saved.picture(kind) in drawn}
-        shown = {PICTURES[kind]: path.relative_to(beside).as_posix() for kind, path in seen.items()}
+        shown = {PICTURES[kind]: saved.picture(kind).relative_to(beside).as_posix() for kind in self._drawings()}
         return f"### {saved.arch}\n\n" + report.readme_section(self.rows, self.parents, self.published, shown)
 
 
@@ -72,13 +72,17 @@ def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
     rows = scorecard.cells(found, arch)
     if not rows:
         return None
-    text = checkpoint.read_text(published) if published.exists() else ""
-    figures = report.published_table(text, arch, rows[0]["dataset"])
+    figures = published_figures(published, arch, rows[0]["dataset"])
     parents = sorted((m for m in found if m["verb"] == "train" and m["arch"] == arch), key=lambda m: m["seed"])
     told = [one for m in found if m["verb"] == "exhibits" and m["arch"] == arch for one in m["classes"]]
     kept = [(row["class"], row["kept"]) for row in rows]
     fitting = [one for one in told if (one["class"], one["kept"]) in kept]
     return Results(rows, parents, scorecard.published_cells(rows, figures), fitting)
+
+
+def published_figures(path: Path, arch: str, dataset: str) -> dict[int, tuple[float, float]]:
+    """Class -> published (paper-rule rate, accuracy) of a network; empty where the folder has no such table."""
+    return report.published_table(checkpoint.read_text(path), arch, dataset) if path.exists() else {}
 
 
 def write(files: dict[Path, str | bytes]) -> None:

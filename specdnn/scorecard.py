@@ -83,9 +83,17 @@ def of_algo(rows: list[dict], algo: str) -> list[dict]:
 
 def of_all_classes(rows: list[dict]) -> list[dict]:
     """The rows of the budgets that every class was given: a mean over some classes is no mean."""
-    classes = {budget: {r["class"] for r in rows if r["budget"] == budget} for budget in {r["budget"] for r in rows}}
+    classes = {budget: {row["class"] for row in group} for budget, group in by_budget(rows).items()}
     most = max(map(len, classes.values()), default=0)
     return [row for row in rows if len(classes[row["budget"]]) == most]
+
+
+def by_budget(rows: list[dict]) -> dict[tuple | None, list[dict]]:
+    """Budget -> its rows, both in the order of the rows."""
+    found = defaultdict(list)
+    for row in rows:
+        found[row["budget"]].append(row)
+    return dict(found)
 
 
 def by_class(rows: list[dict]) -> dict[int, list[dict]]:
@@ -188,10 +196,8 @@ def published_cells(rows: list[dict], published: dict[int, tuple[float, float]])
     """
     ours, found = by_class([row for row in of_algo(rows, OURS) if row["split"] == "test"]), []
     for wanted, (rate, accuracy) in sorted(published.items()):
-        runs = defaultdict(list)
-        for row in ours.get(wanted, []):
-            runs[row["budget"]].append(row)
-        candidates = [PublishedCell(wanted, accuracy, rate, group) for group in runs.values()]
+        runs = by_budget(ours.get(wanted, [])).values()
+        candidates = [PublishedCell(wanted, accuracy, rate, group) for group in runs]
         found.append(max(candidates, key=_size_order, default=PublishedCell(wanted, accuracy, rate, [])))
     return found
 

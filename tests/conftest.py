@@ -156,6 +156,23 @@ def executable(place: Path, text: str) -> Path:
     return program
 
 
+NARROWING = """
+import os
+nodes = sorted({int(word) for line in open("graph") for word in line.split()[:2]})
+first = [next(node for node in nodes if node >= start) for start in (0, 784, 1084)]
+module = nodes[::2] if len(nodes) > 700 else first
+os.mkdir("graph_oslo_files")
+with open("graph_oslo_files/tp", "w") as tp:
+    tp.write(f"#module 0 size: {len(module)} bs: 0.01\\n{' '.join(map(str, module))} \\n")
+"""
+
+
+@pytest.fixture
+def narrowing(fake_program):
+    """A program that finds half of the whole LeNet-300-100, then one unit per layer in the survivor."""
+    return fake_program(NARROWING)
+
+
 # ------------------------------------------------------------------------------------------ files
 
 

@@ -273,18 +273,9 @@ def test_the_smallest_network_that_is_good_enough(prune):
     )
 
 
-def test_a_round_that_loses_too_much_is_not_taken(prune, fake_program):
+def test_a_round_that_loses_too_much_is_not_taken(prune, narrowing):
     """The second round's module is one unit per layer, which cannot be good enough; the first one's network is."""
-    told = """
-import os
-nodes = sorted({int(word) for line in open("graph") for word in line.split()[:2]})
-first = [next(node for node in nodes if node >= start) for start in (0, 784, 1084)]
-module = nodes[::2] if len(nodes) > 700 else first
-os.mkdir("graph_oslo_files")
-with open("graph_oslo_files/tp", "w") as tp:
-    tp.write(f"#module 0 size: {len(module)} bs: 0.01\\n{' '.join(map(str, module))} \\n")
-"""
-    path, done = prune("OSLOM", "--rounds 3 --brief-epochs 8 --min-balanced 0.85", oslom=fake_program(told))
+    path, done = prune("OSLOM", "--rounds 3 --brief-epochs 8 --min-balanced 0.85", oslom=narrowing)
     assert done.code == 0, done.err
     found = metrics(path)
     assert found["rounds"] == 1 and found["search"][0]["true_weights"] == found["community_true_weights"]

@@ -435,19 +435,10 @@ with open("graph_oslo_files/tp", "w") as tp:
     assert "rounds end" in done.out and metrics(path)["rounds"] == 1
 
 
-def test_a_later_community_narrower_than_the_budget_ends_the_rounds(prune, fake_program):
+def test_a_later_community_narrower_than_the_budget_ends_the_rounds(prune, narrowing):
     """The second graph gives one unit per layer, where the budget allows many more: the trim does the rest."""
-    told = """
-import os
-nodes = sorted({int(word) for line in open("graph") for word in line.split()[:2]})
-first = [next(node for node in nodes if node >= start) for start in (0, 784, 1084)]
-module = nodes[::2] if len(nodes) > 700 else first
-os.mkdir("graph_oslo_files")
-with open("graph_oslo_files/tp", "w") as tp:
-    tp.write(f"#module 0 size: {len(module)} bs: 0.01\\n{' '.join(map(str, module))} \\n")
-"""
     words = "--prune --specialize 3 --warmup-epochs 0 --rounds 3 --brief-epochs 0 --rate 0.02"
-    path, done = prune(words, oslom=fake_program(told))
+    path, done = prune(words, oslom=narrowing)
     assert "rounds end" in done.out and metrics(path)["rounds"] == 1
     assert 0.01 < metrics(path)["paper_rule_rate"] <= 0.02
 
