@@ -71,7 +71,8 @@ class WorkingSet {
     state_.least_outgoing = Scores::outgoing(now);
     moments_.assign(1, now);
     least_factor_ = border_factor(now.vertices, num_slots());
-    for (Slot slot : state_.members) bound_member(slot, now);
+    const Scores::MemberFall fall(scores_, now);
+    for (Slot slot : state_.members) bound_member(slot, fall);
     assert(matches_recount());
   }
 
@@ -156,15 +157,21 @@ class WorkingSet {
   // only those that matter are computed.
   Few worst_members() {
     Few few;
+    double least = 0;  // keys up to it are refused
+    const auto offer = [&](Slot slot) {
+      few.offer(slot, -state_.member_key[slot]);
+      if (few.count == Few::most) least = -few.worst();
+    };
     for (Slot slot : state_.members)
-      if (state_.key_kind[slot] == KeyKind::exact) few.offer(slot, -state_.member_key[slot]);
+      if (state_.member_key[slot] > least) offer(slot);
+    double furthest = -std::log(least);
     const Outside now = outside();
     for (Slot slot : state_.members) {
-      if (state_.key_kind[slot] == KeyKind::exact || few.refuses(-state_.member_key[slot])) continue;
+      if (!(state_.member_fall[slot] < furthest)) continue;
       tighten_bound(slot);
-      if (few.refuses(-state_.member_key[slot])) continue;
+      if (!(state_.member_fall[slot] < furthest)) continue;
       renew_member(slot, now);
-      few.offer(slot, -state_.member_key[slot]);
+      if (state_.member_key[slot] > least) offer(slot), furthest = -std::log(least);
     }
     return few;
   }
@@ -181,7 +188,7 @@ class WorkingSet {
     if (state_.links[slot].any()) --state_.border;
     enter(slot);
     add_links(slot);
-    bound_member(slot, outside());
+    bound_member(slot, Scores::MemberFall(scores_, outside()));
     renew_touched();
     assert(matches_recount());
   }
@@ -202,12 +209,13 @@ class WorkingSet {
 
  private:
   static constexpr double unknown = -2;
+  static constexpr double bounded = -1;  // a member's key of which no more is known than a bound with its weights
   static constexpr double not_in_border = -1;  // an alert density that is below all
 
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.key_kind.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.member_fall.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear();
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
@@ -221,8 +229,8 @@ class WorkingSet {
     degree_.push_back(graph_.degree(v));
     state_.links.push_back({});
     state_.place.push_back(-1);
-    state_.member_key.push_back(0);
-    state_.key_kind.push_back(KeyKind::bound_of_tail);
+    state_.member_key.push_back(unknown);
+    state_.member_fall.push_back(0);
     state_.alert.push_back(not_in_border);
     state_.border_key.push_back(unknown);
     state_.since.push_back(0);
@@ -271,23 +279,24 @@ class WorkingSet {
 
   void renew_member(Slot slot, const Outside& outside) {
     state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), outside);
-    state_.key_kind[slot] = KeyKind::exact;
-  }
-  void bound_member(Slot slot, const Outside& outside) {
-    state_.member_key[slot] = scores_.member_key_bound(state_.links[slot], degree_[slot], outside);
-    state_.key_kind[slot] = KeyKind::bound_of_tail;
+    state_.member_fall[slot] = std::numeric_limits<double>::infinity();
   }
   // The weights, too, say how small a key is, and cost less than its tail.
   void tighten_bound(Slot slot) {
-    if (state_.key_kind[slot] == KeyKind::bound_of_tail) state_.member_key[slot] *= weight_part(slot);
-    state_.key_kind[slot] = KeyKind::bound;
+    if (state_.member_key[slot] == unknown && graph_.weighted()) state_.member_fall[slot] -= std::log(weight_part(slot));
+    state_.member_key[slot] = bounded;
+  }
+  void bound_member(Slot slot, const Scores::MemberFall& fall) {
+    state_.member_key[slot] = unknown;
+    state_.member_fall[slot] = fall(state_.links[slot], degree_[slot]);
   }
 
   void renew_touched() {
     const Outside now = outside();
     moments_.push_back(now);
+    const Scores::MemberFall fall(scores_, now);
     for (Slot slot : touched_) {
-      if (is_member(slot)) bound_member(slot, now);
+      if (is_member(slot)) bound_member(slot, fall);
       else state_.border_key[slot] = unknown, state_.since[slot] = static_cast<std::int32_t>(moments_.size() - 1);
     }
   }
@@ -356,15 +365,12 @@ class WorkingSet {
     }
   }
 
-  // What is known of a member's key: an upper bound, weights left aside or not, or the key itself.
-  enum class KeyKind : char { bound_of_tail, bound, exact };
-
   // What moves change. All vectors but members have one entry per slot.
   struct State {
     std::vector<Links> links;
     std::vector<Slot> place;  // in members; -1 for outsiders
-    std::vector<double> member_key;   // or an upper bound of it
-    std::vector<KeyKind> key_kind;
+    std::vector<double> member_key;   // unknown or bounded until it matters
+    std::vector<double> member_fall;  // an unknown key, divided by its weight part, is at most exp(-fall), a bounded one itself; else infinite
     std::vector<double> border_key;   // of outsiders; unknown until asked for; negative: not below its opposite
     std::vector<std::int32_t> since;  // the moment of the last change of the links
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound

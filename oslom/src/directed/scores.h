@@ -90,7 +90,10 @@ class Scores {
     SafeDensity(const Scores&, const Outside&, double, double) {}
     double operator()(double, const Links&, const Degree&) const { return never_safe; }
   };
-  double member_key_bound(const Links&, const Degree&, const Outside&) const { return 1; }
+  struct MemberFall {
+    MemberFall(const Scores&, const Outside&) {}
+    double operator()(const Links&, const Degree&) const { return 0; }
+  };
   double key_of(double score) const { return score; }
   double score_of(double key) const { return key; }
 

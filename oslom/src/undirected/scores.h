@@ -120,17 +120,28 @@ class Scores {
     double outgoing_, per_stub_, per_bound_;
   };
 
-  // No member key, divided by its weight part, is above this: Bernstein's inequality for the hypergeometric distribution.
-  // The variance of the exact formula may be larger, hence the 2.
-  double member_key_bound(const Links& links, Degree k, const Outside& outside) const {
-    const Outside without = outside.without(k, links);
-    const double density = static_cast<double>(without.outgoing) / static_cast<double>(without.total);
-    const double mean = static_cast<double>(k) * density, above = static_cast<double>(links.x) - mean;
-    if (above <= 0) return 1;
-    const double variance = tails_.memo.formulas().may_be_exact(k, without.total) ? 2 * mean : mean * (1 - density);
-    const double r = std::exp(-above * above / (2 * (variance + above / 3)));
-    return weighted_ ? std::min(1.0, r * border_factor(without.vertices, without.border)) : r;
-  }
+  // Member by member, a number such that no key, divided by its weight part, is above exp(-number): Bernstein's
+  // inequality for the hypergeometric distribution. The variance of the exact formula may be larger, hence the 2.
+  class MemberFall {
+   public:
+    MemberFall(const Scores& scores, const Outside& outside)
+        : formulas_(scores.tails_.memo.formulas()), outside_(outside),
+          log_factor_(scores.weighted_ ? std::log(border_factor(outside.vertices + 1, outside.border + 1)) : 0) {}
+
+    double operator()(const Links& links, Degree k) const {
+      const Outside without = outside_.without(k, links);
+      const double density = static_cast<double>(without.outgoing) / static_cast<double>(without.total);
+      const double mean = static_cast<double>(k) * density, above = static_cast<double>(links.x) - mean;
+      if (above <= 0) return 0;
+      const double variance = formulas_.may_be_exact(k, without.total) ? 2 * mean : mean * (1 - density);
+      return std::max(above * above / (2 * (variance + above / 3)) - log_factor_, 0.0);
+    }
+
+   private:
+    const TailFormulas& formulas_;
+    const Outside& outside_;
+    double log_factor_;
+  };
 
   // The key of a vertex with this score, and the score of one with this key.
   double key_of(double score) const {
