@@ -170,7 +170,7 @@ class Cleaner {
   bool drop_unreached(const Outside& outside) {
     double last = 0;
     for (const Candidate& candidate : candidates_) last = std::max(last, set_.old_key(candidate.who));
-    const double reached = set_.nth_miss(6, limits_.key, last, outside);
+    const double reached = set_.nth_miss<6>(limits_.key, last, outside);
     const auto seen = std::remove_if(candidates_.begin(), candidates_.end(),
                                      [&](const Candidate& c) { return set_.old_key(c.who) > reached; });
     const bool any = seen != candidates_.end();

@@ -30,13 +30,13 @@ using Slot = std::int32_t;
 
 enum class Reach { everywhere, inside };  // whom a cleaned group may contain: anybody, its own members
 
-// The few slots with the smallest values, best first; filled by a scan.
-struct Few {
-  static constexpr int most = 5;
-
-  bool refuses(double value) const { return count == most && value >= values[most - 1]; }
+// The slots with the smallest values, best first; filled by a scan.
+template <int most>
+struct Smallest {
+  bool full() const { return count == most; }
+  bool refuses(double value) const { return full() && value >= values[most - 1]; }
   // What is above it is refused.
-  double worst() const { return count == most ? values[most - 1] : std::numeric_limits<double>::infinity(); }
+  double worst() const { return full() ? values[most - 1] : std::numeric_limits<double>::infinity(); }
 
   // Among equal values the first seen stays ahead.
   void offer(Slot candidate, double value) {
@@ -51,6 +51,8 @@ struct Few {
   std::array<Slot, most> slot;
   std::array<double, most> values;
 };
+
+using Few = Smallest<5>;
 
 class WorkingSet {
  public:
@@ -130,17 +132,15 @@ class WorkingSet {
   }
   // The n-th smallest old key of the border vertices, members or not in reach, whose key is now above `limit`; `most` if
   // that is above it.
-  double nth_miss(std::size_t n, double limit, double most, const Outside& outside) {
-    least_.assign(n, most);
+  template <int n>
+  double nth_miss(double limit, double most, const Outside& outside) {
+    Smallest<n> misses;
     for (Slot slot = 0; slot < num_slots(); ++slot) {
       if (!in_border(slot)) continue;
-      const double old = old_key(slot, least_.back());
-      if (old >= least_.back() || key(slot, outside, limit) <= limit) continue;
-      std::size_t place = n - 1;
-      for (; place > 0 && least_[place - 1] > old; --place) least_[place] = least_[place - 1];
-      least_[place] = old;
+      const double bound = std::min(misses.worst(), most), old = old_key(slot, bound);
+      if (old < bound && key(slot, outside, limit) > limit) misses.offer(slot, old);
     }
-    return least_.back();
+    return std::min(misses.worst(), most);
   }
   ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) {
     return scores_.test(state_.links[slot], degree_[slot], weight_part(slot), outside, random);
@@ -160,7 +160,7 @@ class WorkingSet {
     double least = 0;  // keys up to it are refused
     const auto offer = [&](Slot slot) {
       few.offer(slot, -state_.member_key[slot]);
-      if (few.count == Few::most) least = -few.worst();
+      if (few.full()) least = -few.worst();
     };
     for (Slot slot : state_.members)
       if (state_.member_key[slot] > least) offer(slot);
@@ -388,7 +388,6 @@ class WorkingSet {
   std::vector<Vertex> vertex_;
   std::vector<Degree> degree_;
   std::vector<Slot> orphans_, touched_, watched_;
-  std::vector<double> least_;
   std::vector<Outside> moments_;  // what the group showed after each move since it was built, restored or not
   Slot built_size_ = 0;
   Reach reach_ = Reach::everywhere;

@@ -123,8 +123,9 @@ TEST_CASE("an old key is the key at the last change of the links; the n-th miss 
           if (set.in_border(slot) && set.key(slot, outside) > limit) missed.push_back(old[slot]);
         std::sort(missed.begin(), missed.end());
         misses += static_cast<int>(missed.size());
-        for (std::size_t n : {1, 6}) CHECK(set.nth_miss(n, limit, 2, outside) == doctest::Approx(missed.size() < n ? 2 : missed[n - 1]));
-        CHECK(set.nth_miss(1, limit, missed[0] / 2, outside) == missed[0] / 2);
+        CHECK(set.nth_miss<1>(limit, 2, outside) == doctest::Approx(missed[0]));
+        CHECK(set.nth_miss<6>(limit, 2, outside) == doctest::Approx(missed.size() < 6 ? 2 : missed[5]));
+        CHECK(set.nth_miss<1>(limit, missed[0] / 2, outside) == missed[0] / 2);
         for (Slot slot = 0; slot < set.num_slots(); ++slot)
           if (set.in_border(slot)) {
             CHECK(set.old_key(slot) == doctest::Approx(old[slot]));
