@@ -44,8 +44,8 @@ def random_scores(job: Job, compact: CompactNetwork) -> Scores:
     return [generator.random(width) for width in kept.widths[:-1]]
 
 
-def null_scores(job: Job, compact: CompactNetwork) -> Scores:
-    """Random, the units of the class graph before the others: with them a community's units are permuted."""
+def graph_scores(job: Job, compact: CompactNetwork) -> Scores:
+    """Random, the units of the class graph before the others: what the graph knows before it is searched."""
     seen = class_graph(job, compact, unit_scores(job, compact), job.options.keep)
     there = seen.units(seen.edges.ravel())
     scores = zip(random_scores(job, compact), compact.kept.units, there, strict=False)
@@ -244,7 +244,8 @@ class Algorithm:
 
 ALGORITHMS = {
     "OSLOM": Algorithm(oslom_rounds, trim_scores, relevance_scores, follows=False),
-    "OSLOM-null": Algorithm(following(null_scores), trim_scores, relevance_scores, own_schedule=False),
+    "OSLOM-null": Algorithm(following(random_scores), trim_scores, relevance_scores, own_schedule=False),
+    "graph-null": Algorithm(following(graph_scores), trim_scores, relevance_scores, own_schedule=False),
     "OSLOM-layerwise": Algorithm(layerwise_round, trim_scores, relevance_scores, follows=False),
     "random": Algorithm(following(random_scores), random_scores, random_scores),
     "magnitude": Algorithm(following(magnitude_scores), magnitude_scores, magnitude_scores),

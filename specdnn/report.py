@@ -195,6 +195,7 @@ def section(heading: str, sentence: str, headings: Iterable[str], lines: Iterabl
 
 ALGORITHMS = {
     "OSLOM-null": "modules of the same sizes with the units permuted within each layer",
+    "graph-null": "the same, permuted among the units with a connection in the class graph",
     "OSLOM-layerwise": "the published formula",
     "random": "random units",
     "magnitude": "largest weight norms",

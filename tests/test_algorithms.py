@@ -10,7 +10,7 @@ from specdnn import algorithms, checkpoint, connections, evaluation, selection
 from specdnn.surgery import cut
 
 BRIEF = "--prune --specialize 3 --warmup-epochs 1 --rounds 2 --brief-epochs 1 --retrain-epochs 2"
-RIVALS = ("OSLOM-null", "random", "magnitude", "taylor")
+RIVALS = ("OSLOM-null", "graph-null", "random", "magnitude", "taylor")
 BUDGET = {"LeNet_300_100": "--rate 0.01", "LeNet_5": "--rate 0.04"}
 
 
@@ -115,18 +115,21 @@ def test_a_rival_keeps_its_strongest_units(prune, loaded, parents):
     assert all(torch.equal(tensor, dull[name]) for name, tensor in made.network.state_dict().items())
 
 
-def test_the_null_draws_its_units_from_the_class_graph(prune):
-    """A third of the graph's units is the fake community; the null keeps as many, others, and no black pixel."""
+def test_the_nulls_draw_their_units_from_the_layer_and_from_the_class_graph(prune):
+    """A third of the graph is the fake community; both nulls keep as many, others, the second one no black pixel."""
     kept = {}
-    for algo in ("OSLOM", "OSLOM-null"):
+    for algo in ("OSLOM", "OSLOM-null", "graph-null"):
         path, done = prune(algo, "--rounds 1 --keep 0.01")
         assert done.code == 0, done.err
         kept[algo] = metrics(path)["kept"]
     edges = (path.parent / "LeNet_300_100.specialize.3.OSLOM.rounds" / "1.edges").read_text()
     there = {int(word) for line in edges.splitlines() for word in line.split()[:2]}
     for layer, offset in (("input", 0), ("ip1", 784), ("ip2", 1084)):
-        null, oslom = ({offset + unit for unit in kept[algo][layer]} for algo in ("OSLOM-null", "OSLOM"))
-        assert len(null) == len(oslom) and null <= there and null != oslom
+        null, graph, oslom = (
+            {offset + unit for unit in kept[algo][layer]} for algo in ("OSLOM-null", "graph-null", "OSLOM")
+        )
+        assert len(null) == len(graph) == len(oslom) and len({*map(frozenset, (null, graph, oslom))}) == 3
+        assert graph <= there and (layer != "input" or not null <= there)
 
 
 def test_random_units_depend_on_the_seed_alone(prune):
@@ -171,7 +174,7 @@ def test_several_classes_are_one_cell(main, parents, every_third, tmp_path):
     assert metrics(taylor)["true_weights"] <= metrics(oslom)["true_weights"]
 
 
-@pytest.mark.parametrize("algo", ["random", "magnitude", "taylor", "OSLOM-null", "scratch"])
+@pytest.mark.parametrize("algo", ["random", "magnitude", "taylor", "OSLOM-null", "graph-null", "scratch"])
 def test_without_budget_and_oslom_run_there_is_nothing_to_do(algo, prune, tmp_path):
     path, done = prune(algo)
     assert done.code == 2 and done.err.count("\n") == 1 and "--algo OSLOM" in done.err
