@@ -7,4 +7,4 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$here/../.venv/bin/python # what `make run` installed, unless another environment is active
 if [[ -n ${VIRTUAL_ENV:-} || ! -x $python ]]; then python=python3; fi
 
-exec "$python" "$here/main.py" --sweep --arch LeNet_300_100 --rate 0.0026 "$@"
+exec "$python" "$here/main.py" --sweep --arch LeNet_300_100 --rate 0.00265 "$@"

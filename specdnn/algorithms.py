@@ -93,22 +93,29 @@ def class_graph(job: Job, compact: CompactNetwork, scores, keep: float) -> Class
 
 # ------------------------------------------------------------------------------------------ OSLOM's rounds
 
+ROUND_MAY_COST = 0.005  # the trim, which cuts little by little, loses less than a deep second cut
+
 
 def oslom_rounds(job: Job, found: Extraction, reference: Reference | None) -> Extraction:
     """Graph, OSLOM, class community, cut, brief training; again on the survivor until the budget is met.
 
-    A later round that falls below --min-balanced is not taken: the smallest good network may lie between the two.
+    A later round whose community does not carry the class as well as the one before is not taken.
     """
     for number in range(1, job.options.rounds + 1):
         if number > 1 and job.options.budgeted and meets_budget(job, found.compact):
             break
         further = one_round(job, found, number)
-        if further is None or (number > 1 and not good_enough(job, further.compact)):
+        if further is None or (number > 1 and not carries(job, found, further)):
             reason = "no community is left" if further is None else "it is not good enough"
             job.log(f"{told(job, found.compact.kept.classes)}round {number}: {reason}, the rounds end")
             break
         found = further
     return found
+
+
+def carries(job: Job, found: Extraction, further: Extraction) -> bool:
+    """Whether a round costs no more than ROUND_MAY_COST of the validation score, and leaves --min-balanced."""
+    return further.score >= found.score - ROUND_MAY_COST and good_enough(job, further.compact)
 
 
 def one_round(job: Job, found: Extraction, number: int) -> Extraction | None:
