@@ -67,7 +67,7 @@ def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
     """The runs of one network among the metrics found; None without a retrained network of one class.
 
     `published`: the dataset folder's table of published figures, if it has one. An exhibit counts where it shows
-    just the units that a run kept.
+    just the units that a run of the main budget kept.
     """
     rows = scorecard.cells(found, arch)
     if not rows:
@@ -75,7 +75,7 @@ def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
     figures = published_figures(published, arch, rows[0]["dataset"])
     parents = sorted((m for m in found if m["verb"] == "train" and m["arch"] == arch), key=lambda m: m["seed"])
     told = [one for m in found if m["verb"] == "exhibits" and m["arch"] == arch for one in m["classes"]]
-    kept = [(row["class"], row["kept"]) for row in rows]
+    kept = [(row["class"], row["kept"]) for row in scorecard.of_algo(scorecard.main_rows(rows), OURS)]
     fitting = [one for one in told if (one["class"], one["kept"]) in kept]
     return Results(rows, parents, scorecard.published_cells(rows, figures), fitting)
 
