@@ -153,7 +153,7 @@ def way_down(axes: Axes, rows: list[dict]) -> None:
 
 
 def _first_seed(rows: list[dict]) -> list[dict]:
-    ours = scorecard.of_algo(scorecard.main_rows(rows), OURS)
+    ours = scorecard.ours(rows)
     return [row for row in ours if row["seed"] == min(r["seed"] for r in ours)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specdnn import checkpoint, exhibits, pictures, report, scorecard
 from specdnn.checkpoint import SavedModels
-from specdnn.scorecard import OURS, PublishedCell
+from specdnn.scorecard import PublishedCell
 
 PICTURES = {  # kind -> what is to be seen
     "pareto": "Accuracy and balanced accuracy against size, the published table, and the score while a network is cut",
@@ -29,8 +29,7 @@ class Results:
 
     @property
     def ours(self) -> list[dict]:
-        """OSLOM's rows of the main budget: those the pictures of the classes show."""
-        return scorecard.of_algo(scorecard.main_rows(self.rows), OURS)
+        return scorecard.ours(self.rows)
 
     def markdown(self) -> str:
         return report.markdown(self.rows, self.parents, self.published)
@@ -75,7 +74,7 @@ def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
     figures = published_figures(published, arch, rows[0]["dataset"])
     parents = sorted((m for m in found if m["verb"] == "train" and m["arch"] == arch), key=lambda m: m["seed"])
     told = [one for m in found if m["verb"] == "exhibits" and m["arch"] == arch for one in m["classes"]]
-    kept = [(row["class"], row["kept"]) for row in scorecard.of_algo(scorecard.main_rows(rows), OURS)]
+    kept = [(row["class"], row["kept"]) for row in scorecard.ours(rows)]
     fitting = [one for one in told if (one["class"], one["kept"]) in kept]
     return Results(rows, parents, scorecard.published_cells(rows, figures), fitting)
 

@@ -77,6 +77,11 @@ def main_rows(rows: list[dict]) -> list[dict]:
     return [row for row in rows if row["budget"] in (main, None)]
 
 
+def ours(rows: list[dict]) -> list[dict]:
+    """OSLOM's rows of the main budget: those the pictures of the classes show."""
+    return of_algo(main_rows(rows), OURS)
+
+
 def of_algo(rows: list[dict], algo: str) -> list[dict]:
     return [row for row in rows if row["algo"] == algo]
 

@@ -285,6 +285,14 @@ def test_a_round_that_loses_too_much_is_not_taken(prune, narrowing):
     assert "not good enough" in done.out
 
 
+def test_a_round_that_costs_too_much_is_not_taken_without_a_goal_either(prune, narrowing):
+    path, done = prune("OSLOM", "--rounds 3 --brief-epochs 8", oslom=narrowing)
+    assert done.code == 0, done.err
+    found = metrics(path)
+    assert found["rounds"] == 1 and found["true_weights"] == found["community_true_weights"]
+    assert "not good enough" in done.out
+
+
 def test_a_goal_that_even_the_largest_network_misses_is_an_error(prune):
     path, done = prune("OSLOM", "--rounds 1 --min-balanced 1 --rate 0.001")
     assert done.code == 2 and done.err.count("\n") == 1 and "--min-balanced" in done.err

@@ -159,11 +159,11 @@ class WorkingSet {
     Few few;
     double least = 0;  // keys up to it are refused
     const auto offer = [&](Slot slot) {
+      if (!(state_.member_key[slot] > least)) return;
       few.offer(slot, -state_.member_key[slot]);
       if (few.full()) least = -few.worst();
     };
-    for (Slot slot : state_.members)
-      if (state_.member_key[slot] > least) offer(slot);
+    for (Slot slot : state_.members) offer(slot);
     double furthest = -std::log(least);
     const Outside now = outside();
     for (Slot slot : state_.members) {
@@ -171,7 +171,8 @@ class WorkingSet {
       tighten_bound(slot);
       if (!(state_.member_fall[slot] < furthest)) continue;
       renew_member(slot, now);
-      if (state_.member_key[slot] > least) offer(slot), furthest = -std::log(least);
+      offer(slot);
+      furthest = -std::log(least);
     }
     return few;
   }
@@ -188,7 +189,7 @@ class WorkingSet {
     if (state_.links[slot].any()) --state_.border;
     enter(slot);
     add_links(slot);
-    bound_member(slot, Scores::MemberFall(scores_, outside()));
+    touched_.push_back(slot);
     renew_touched();
     assert(matches_recount());
   }
