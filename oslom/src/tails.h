@@ -35,6 +35,21 @@ struct Tail {
   double at;     // h(x)
 };
 
+// Fewer links than expected: then R(x+1) >= 1/2, as the median of X is not below floor(O k / T).
+inline bool below_expectation(Stubs x, Stubs k, Stubs O, Stubs T) {
+  return static_cast<double>(x + 1) * static_cast<double>(T) <= static_cast<double>(O) * static_cast<double>(k);
+}
+
+// A number such that R(x) is not above exp(-number): Bernstein's inequality for the hypergeometric distribution. The
+// variance of the exact formula may be larger, hence the 2.
+inline double tail_fall(Stubs x, Stubs k, Stubs O, Stubs T, bool exact) {
+  const double density = static_cast<double>(O) / static_cast<double>(T);
+  const double mean = static_cast<double>(k) * density, above = static_cast<double>(x) - mean;
+  if (above <= 0) return 0;
+  const double variance = exact ? 2 * mean : mean * (1 - density);
+  return above * above / (2 * (variance + above / 3));
+}
+
 class TailFormulas {
  public:
   // exact: whether the exact formula may be used.

@@ -31,6 +31,28 @@ inline ScoreInterval capped(double score, double half) { return {score, std::min
 // P(product of two uniforms <= p) = W(y,2) with y = -ln p.
 inline double product_tail(double p) { return p * (1 - std::log(p)); }
 
+// The same of four uniforms: W(y,4).
+inline double product_of_four_tail(double p) {
+  const double y = -std::log(p);
+  return p * (1 + y + y * y / 2 + y * y * y / 6);
+}
+
+// The inverses, for scores below 1. Tails are concave, so Newton's steps climb from a p that is too small.
+inline double product_of_two_with(double score) {
+  double p = score / (2 - std::log(score));
+  for (int step = 0; step < 8; ++step) p += (score - product_tail(p)) / -std::log(p);
+  return p;
+}
+inline double product_of_four_with(double score) {
+  double p = 1e-4 * score * score, further = p;
+  for (int step = 0; step < 100 && further > 1e-12 * p; ++step) {  // many near 1, where tails are flat
+    const double y = -std::log(p);
+    further = (score - product_of_four_tail(p)) / (y * y * y / 6);
+    p += further;
+  }
+  return p;
+}
+
 // Conditioning on being one of B border vertices among Q outside ones, B estimated or counted.
 inline double border_factor(Stubs outsiders, Stubs border) {
   return static_cast<double>(outsiders + 1) / static_cast<double>(border + 1);

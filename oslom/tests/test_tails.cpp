@@ -115,7 +115,7 @@ TEST_CASE("a vertex with fewer links than expected has a tail of at least one ha
     const Stubs k = 1 + static_cast<Stubs>(random.below(80)), O = 1 + static_cast<Stubs>(random.below(400));
     const Stubs T = O + 2 * (k + static_cast<Stubs>(random.below(300)));
     const Stubs x = static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min(k, O) + 1)));
-    if (!Scores::below_expectation(x, k, O, T)) continue;
+    if (!below_expectation(x, k, O, T)) continue;
     ++met;
     CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
     CHECK(formulas(x, k, O, T).above >= 0.49);

@@ -60,26 +60,33 @@ class Scores {
     return weighted_ ? std::max(weight_tail(links.z_in, links.in) * weight_tail(links.z_out, links.out), smallest_score) : 1;
   }
 
-  // Keys order vertices: here they are the mid scores. `w` is the weight part of the links; a key above `bound` may
-  // be replaced by any other above it.
-  double key(const Links& links, const Degree& k, double w, const Outside& outside, double bound = 2) const {
-    return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, 0.5, bound);
+  // Keys order vertices as mid scores do, without their logarithm: products of the directions and weights. `w` is the
+  // weight part of the links; a key above `bound` may be replaced by a smaller one that is above it, too.
+  double key(const Links& links, const Degree& k, double w, const Outside& outside, double = 2) const {
+    return key_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside);
   }
 
   // The same where no other vertex is asked about the same group.
   double single_key(const Links& links, const Degree& k, double w, const Outside& outside) const {
-    return score_from(single_tail_in(links, k, outside), single_tail_out(links, k, outside), k, w, outside, 0.5, 2);
+    return key_from(single_tail_in(links, k, outside), single_tail_out(links, k, outside), k, w, outside);
   }
-  // Nothing is known without the tails.
-  double key_floor(const Links&, const Degree&, double, const Outside&) const { return smallest_score; }
+  // The key is not below it; in a few multiplications.
+  double key_floor(const Links& links, const Degree& k, double w, const Outside& outside) const {
+    if (k.in == 0 || k.out == 0) return smallest_score;
+    const double factor = factor_of(outside);
+    const double in = r_floor(links.in, k.in, outside.leaving, outside.total_in) * factor;
+    const double out = r_floor(links.out, k.out, outside.arriving, outside.total_out) * factor;
+    return std::max(std::min(in, 1.0) * std::min(out, 1.0) * w, smallest_score);
+  }
 
   // A member is scored as if it were taken out.
   double member_key(const Links& links, const Degree& k, double w, const Outside& outside) const {
-    return member_at_step(links, k, w, outside, 0.5);
+    const Outside without = outside.without(k, links);
+    return single_key(links, k, w, without);
   }
   double member_at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
     const Outside without = outside.without(k, links);
-    return score_from(single_tail_in(links, k, without), single_tail_out(links, k, without), k, w, without, step, 2);
+    return score_from(single_tail_in(links, k, without), single_tail_out(links, k, without), k, w, without, step);
   }
   double member_mid(const Links& links, const Degree& k, const Outside& outside) const {
     return member_at_step(links, k, weight_part(links), outside, 0.5);
@@ -90,22 +97,45 @@ class Scores {
     SafeDensity(const Scores&, const Outside&, double, double) {}
     double operator()(double, const Links&, const Degree&) const { return never_safe; }
   };
-  struct MemberFall {
-    MemberFall(const Scores&, const Outside&) {}
-    double operator()(const Links&, const Degree&) const { return 0; }
+
+  // Member by member, a number such that no key, divided by its weight part, is above exp(-number): the bounds of both
+  // directions.
+  class MemberFall {
+   public:
+    MemberFall(const Scores& scores, const Outside& outside)
+        : outside_(outside), log_factor_(scores.weighted_ ? std::log(border_factor(outside.vertices + 1, outside.border + 1)) : 0) {}
+
+    double operator()(const Links& links, const Degree& k) const {
+      const Outside without = outside_.without(k, links);
+      return fall(links.in, k.in, without.leaving, without.total_in) + fall(links.out, k.out, without.arriving, without.total_out);
+    }
+
+   private:
+    double fall(Stubs x, Stubs k, Stubs O, Stubs T) const { return k == 0 ? 0 : std::max(tail_fall(x, k, O, T, false) - log_factor_, 0.0); }
+
+    const Outside& outside_;
+    double log_factor_;
   };
-  double key_of(double score) const { return score; }
-  double score_of(double key) const { return key; }
+
+  // The key of a vertex with this score, and the score of one with this key.
+  double key_of(double score) const {
+    if (score >= 1) return score;
+    return weighted_ ? product_of_four_with(score) : product_of_two_with(score);
+  }
+  double score_of(double key) const {
+    if (key <= smallest_score) return smallest_score;
+    return weighted_ ? std::clamp(product_of_four_tail(key), smallest_score, 1.0) : product_tail(key);
+  }
 
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
   double at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
-    return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, step, 2);
+    return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, step);
   }
   double mid(const Links& links, const Degree& k, const Outside& outside) const { return at_step(links, k, weight_part(links), outside, 0.5); }
 
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
   ScoreInterval test(const Links& links, const Degree& k, double w, const Outside& outside, Random& random) const {
-    const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
+    const double factor = factor_of(outside);
     const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
     const Side from = side(in, jittered(in, random), factor), to = side(out, jittered(out, random), factor);
     return combined(from, to, k, w);
@@ -149,11 +179,22 @@ class Scores {
     return tails_.memo(links.out, k.out, outside.arriving, outside.total_out);
   }
 
-  double score_from(const Tail& in, const Tail& out, const Degree& k, double w, const Outside& outside, double step, double bound) const {
-    const double factor = weighted_ ? border_factor(outside.vertices, outside.border) : 1;
-    const Side from = side(in, step * in.at, factor), to = side(out, step * out.at, factor);
-    if (k.in > 0 && k.out > 0 && from.r * to.r * w > bound) return 1;  // a score is never below the product
-    return combined(from, to, k, w).score;
+  double factor_of(const Outside& outside) const { return weighted_ ? border_factor(outside.vertices, outside.border) : 1; }
+
+  double key_from(const Tail& in, const Tail& out, const Degree& k, double w, const Outside& outside) const {
+    if (k.in == 0 || k.out == 0) return key_of(score_from(in, out, k, w, outside, 0.5));
+    const double factor = factor_of(outside);
+    return std::max(side(in, 0.5 * in.at, factor).r * side(out, 0.5 * out.at, factor).r * w, smallest_score);
+  }
+
+  // R(x+1) + h(x)/2 is not below it: above 1/2 with fewer links than expected.
+  static double r_floor(Stubs x, Stubs k, Stubs O, Stubs T) {
+    return 0.49 * (below_expectation(x, k, O, T) ? 1 : TailFormulas::hypergeometric_floor(x, k, O, T));
+  }
+
+  double score_from(const Tail& in, const Tail& out, const Degree& k, double w, const Outside& outside, double step) const {
+    const double factor = factor_of(outside);
+    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), k, w).score;
   }
 
   static double jittered(const Tail& tail, Random& random) { return (0.5 + 1e-6 * (random.uniform() - 0.5)) * tail.at; }
@@ -187,8 +228,7 @@ class Scores {
     const double product = in.r * out.r * w;
     if (product <= smallest_score) return {smallest_score, smallest_score};
     const double y = -std::log(product);
-    const double cube = y * y * y / 6;
-    return capped(std::clamp(product * (1 + y + y * y / 2 + cube), smallest_score, 1.0), half * cube * w);
+    return capped(std::clamp(product_of_four_tail(product), smallest_score, 1.0), half * w * y * y * y / 6);
   }
 
   double homeless_side(const Tail& tail, Stubs k, Stubs x, double z) const {

@@ -120,8 +120,7 @@ class Scores {
     double outgoing_, per_stub_, per_bound_;
   };
 
-  // Member by member, a number such that no key, divided by its weight part, is above exp(-number): Bernstein's
-  // inequality for the hypergeometric distribution. The variance of the exact formula may be larger, hence the 2.
+  // Member by member, a number such that no key, divided by its weight part, is above exp(-number).
   class MemberFall {
    public:
     MemberFall(const Scores& scores, const Outside& outside)
@@ -130,11 +129,8 @@ class Scores {
 
     double operator()(const Links& links, Degree k) const {
       const Outside without = outside_.without(k, links);
-      const double density = static_cast<double>(without.outgoing) / static_cast<double>(without.total);
-      const double mean = static_cast<double>(k) * density, above = static_cast<double>(links.x) - mean;
-      if (above <= 0) return 0;
-      const double variance = formulas_.may_be_exact(k, without.total) ? 2 * mean : mean * (1 - density);
-      return std::max(above * above / (2 * (variance + above / 3)) - log_factor_, 0.0);
+      const bool exact = formulas_.may_be_exact(k, without.total);
+      return std::max(tail_fall(links.x, k, without.outgoing, without.total, exact) - log_factor_, 0.0);
     }
 
    private:
@@ -145,10 +141,7 @@ class Scores {
 
   // The key of a vertex with this score, and the score of one with this key.
   double key_of(double score) const {
-    if (!weighted_ || score >= 1) return score;
-    double product = score / (2 - std::log(score));  // too small; Newton's steps on a concave function climb
-    for (int step = 0; step < 8; ++step) product += (score - product_tail(product)) / -std::log(product);
-    return product;
+    return weighted_ && score < 1 ? product_of_two_with(score) : score;
   }
   double score_of(double key) const { return weighted_ ? std::max(product_tail(key), smallest_score) : key; }
 
@@ -199,11 +192,6 @@ class Scores {
   static double combine(double r, double w) {
     if (r <= smallest_score || w <= smallest_score) return smallest_score;
     return std::max(product_tail(r * w), smallest_score);
-  }
-
-  // Fewer links than expected: then R(x+1) >= 1/2, as the median of X is not below floor(O k / T).
-  static bool below_expectation(Stubs x, Stubs k, Stubs outgoing, Stubs total) {
-    return static_cast<double>(x + 1) * static_cast<double>(total) <= static_cast<double>(outgoing) * static_cast<double>(k);
   }
 
  private:

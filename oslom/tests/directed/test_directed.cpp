@@ -121,6 +121,36 @@ TEST_CASE("weighted scores: four uniforms in both directions, two in one") {
   CHECK(scores.mid({3, 0, 4.5, 0}, {6, 0}, outside) == Approx(weight_tail(-std::log(r_in * w_in), 2)).epsilon(1e-4));
 }
 
+TEST_CASE("keys are products that order vertices as mid scores do, above their floors and below the bounds of members") {
+  Tails tails(log_factorial, false);
+  Random random(57);
+  const auto below = [&](Stubs n) { return static_cast<Stubs>(random.below(static_cast<std::uint64_t>(n))); };
+  int useful = 0, small = 0;
+  for (bool weighted : {false, true}) {
+    const Scores scores(weighted, tails);
+    for (int trial = 0; trial < 5000; ++trial) {
+      const Outside outside{20 + below(100), 700 + below(900), 20 + below(100), 700 + below(900), 300, 60 + below(200)};
+      const Degree k{below(15), below(15)};
+      if (k.in == 0 && k.out == 0) continue;
+      const Stubs in = below(std::min<Stubs>(k.in, 8) + 1), out = below(std::min<Stubs>(k.out, 8) + 1);
+      const Links links{in, out, weighted ? random.uniform() * 2 * static_cast<double>(in) : 0, weighted ? random.uniform() * 2 * static_cast<double>(out) : 0};
+      const double w = scores.weight_part(links), score = scores.mid(links, k, outside);
+      const double key = scores.single_key(links, k, w, outside), floor = scores.key_floor(links, k, w, outside);
+      CHECK(scores.key(links, k, w, outside) == Approx(key).epsilon(1e-4));
+      CHECK(scores.score_of(scores.key(links, k, w, outside)) == Approx(score).epsilon(1e-9));
+      if (score > 1e-90 && score < 1) CHECK(scores.key_of(score) == Approx(key).epsilon(1e-4));
+      REQUIRE(floor > 0);
+      CHECK(floor <= key);
+      useful += floor > 0.2 * key;
+      const double fall = Scores::MemberFall(scores, outside)(links, k);
+      CHECK(std::exp(-fall) * w * (1 + 1e-12) >= scores.member_key(links, k, w, outside));
+      small += fall > 5;
+    }
+  }
+  CHECK(useful > 2000);
+  CHECK(small > 500);
+}
+
 TEST_CASE("test intervals stay within 0 and 1 and are centred on the mid score") {
   Random random(52);
   for (bool weighted : {false, true}) {
