@@ -38,10 +38,11 @@ from specdnn.trimming import (
 
 
 def random_scores(job: Job, compact: CompactNetwork) -> Scores:
-    """Uniformly random, other ones for every seed, classes and widths."""
-    kept = compact.kept
-    generator = np.random.default_rng([job.options.seed, *kept.classes, *kept.widths])
-    return [generator.random(width) for width in kept.widths[:-1]]
+    """Uniformly random, for every seed and classes others; a unit keeps its score from cut to cut."""
+    kept, chain = compact.kept, job.chain
+    generator = np.random.default_rng([job.options.seed, *kept.classes])
+    drawn = [generator.random(layer.units) for layer in chain.layers[:-1]]
+    return [score[list(units)] for score, units in zip(drawn, kept.units, strict=False)]
 
 
 def graph_scores(job: Job, compact: CompactNetwork) -> Scores:

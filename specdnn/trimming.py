@@ -147,7 +147,7 @@ def trim(job: Job, found: Extraction, scored: Score, allotted: Score, reference:
 
     `shape`: the widths lie between one unit per layer and the whole network, or are those of `reference` at every
     step. `score`: the widths come out of one ranking over all layers by `allotted`, with no more true weights than
-    `shape` needs. `scored` chooses the units. As many cuts for all.
+    `shape` needs, which is all that binds them if there is a `reference`. `scored` chooses the units. As many cuts for all.
     """
     with job.timed("trim"):
         tried = {}
@@ -182,7 +182,9 @@ def trim_plans(job: Job, compact: CompactNetwork, scored: Score, allotted: Score
         needed = len(selection.trim_steps(compact.kept.widths, target.widths))
         shape = gradual(goal, max(needed, job.options.trim_steps))
         weights = evaluation.weights(cut(compact, target).network)
-    score = gradual(functools.partial(by_score, job, allotted if allotted is not scored else None, weights), len(shape))
+    # equal size is equal true weights: other widths of as many have another paper-rule rate
+    own = job.with_options(rate=None) if reference else job
+    score = gradual(functools.partial(by_score, own, allotted if allotted is not scored else None, weights), len(shape))
     plans = {"shape": shape, "score": score}
     return {name: plans[name] for name in job.options.candidates} if shape else {}
 

@@ -80,9 +80,10 @@ def test_every_algorithm_has_two_candidates_and_the_better_one_stays(arch, algo,
     # none of them is larger than the budget or than what it is compared with
     limit = {True: found["candidates"][0], False: metrics(extracted(arch, "OSLOM"))}[algo == "OSLOM"]["true_weights"]
     assert all(row["true_weights"] <= limit for row in found["candidates"][1:])
-    if arch == "LeNet_300_100":  # LeNet-5 reaches the budget of the paper rule first
-        assert found["candidates"][1]["true_weights"] > 0.95 * limit
-    assert found["paper_rule_rate"] <= float(BUDGET[arch].split()[1])
+    if algo == "OSLOM":
+        assert found["paper_rule_rate"] <= float(BUDGET[arch].split()[1])
+    else:  # equal size, whatever the paper rule counts
+        assert found["candidates"][1]["true_weights"] > 0.98 * limit
 
 
 @pytest.mark.parametrize("algo", RIVALS)
