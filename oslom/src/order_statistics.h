@@ -128,6 +128,9 @@ class CriticalScores {
 
  private:
   void know(Count q) {
+    if (static_cast<Count>(scores_.size()) < q) find_out(q);
+  }
+  void find_out(Count q) {
     while (static_cast<Count>(scores_.size()) < q) {
       scores_.push_back(solve(static_cast<Count>(scores_.size()) + 1));
       steps_.push_back(static_cast<std::uint8_t>(ScoreScale::step(scores_.back() * (1 + 1e-5))));

@@ -22,9 +22,10 @@ class TailTable {
  public:
   static constexpr Stubs most_stubs = 63;
 
-  explicit TailTable(TailMemo& memo) : memo_(memo), entries_((most_stubs + 1) * (most_stubs + 1)) {
+  explicit TailTable(TailMemo& memo) : memo_(memo), entries_((most_stubs + 1) * (most_stubs + 1)), shares_(entries_.size()) {
     last_.fill(unknown);
-    for (Stubs n = 1; n <= most_stubs; ++n) reciprocal_[static_cast<std::size_t>(n)] = 1 / static_cast<double>(n);
+    for (Stubs x = 0; x <= most_stubs; ++x)
+      for (Stubs k = x; k <= most_stubs; ++k) share(x, k) = static_cast<double>(k + 1) / static_cast<double>(k + 1 - x);
   }
 
   Tail operator()(Stubs x, Stubs k, Stubs O, Stubs T) {
@@ -53,7 +54,9 @@ class TailTable {
     exact_from_ = std::min(memo_.formulas().exact_from(T), most_stubs + 1);
   }
 
-  Tail& entry(Stubs x, Stubs k) { return entries_[static_cast<std::size_t>(x * (most_stubs + 1) + k)]; }
+  static std::size_t place(Stubs x, Stubs k) { return static_cast<std::size_t>(x * (most_stubs + 1) + k); }
+  Tail& entry(Stubs x, Stubs k) { return entries_[place(x, k)]; }
+  double& share(Stubs x, Stubs k) { return shares_[place(x, k)]; }
 
   // Entries of the row of x for k = x..last: above = R(x+1), at = h(x).
   void fill(Stubs x, Stubs k) {
@@ -63,10 +66,12 @@ class TailTable {
     Stubs n = last_[x];
     double free = static_cast<double>(T_ - O_ - n + x);
     Tail tail = entry(x, n);
+    Tail* const row = &entry(x, 0);
+    const double* const shares = &share(x, 0);
     for (; n < k; ++n, free -= 1) {
       tail.above += tail.at * (extra * per_stub_[n]);
-      tail.at *= static_cast<double>(n + 1) * reciprocal_[n + 1 - x] * (std::max(free, 0.0) * per_stub_[n]);
-      entry(x, n + 1) = tail;
+      tail.at *= shares[n] * (std::max(free, 0.0) * per_stub_[n]);
+      row[n + 1] = tail;
     }
     last_[x] = static_cast<std::int32_t>(k);
   }
@@ -87,7 +92,8 @@ class TailTable {
   Stubs exact_from_ = 0;  // the k from which on the exact formula may apply
   std::vector<Tail> entries_;       // by x and k
   PerStub<std::int32_t> last_;      // by x
-  PerStub<double> per_stub_, reciprocal_;  // 1 / (T-k), 1 / n
+  std::vector<double> shares_;      // (k+1) / (k+1-x), by x and k
+  PerStub<double> per_stub_;        // 1 / (T-k)
 };
 
 // What one thread knows about tails: of single vertices, and of those outside the group it looks at (in directed
