@@ -10,6 +10,7 @@
 #define OSLOM_CLEANUP_H
 
 #include <algorithm>
+#include <cassert>
 #include <vector>
 
 #include "border_test.h"
@@ -29,26 +30,6 @@ constexpr int full_passes = 25;
 constexpr int inflation_passes = 3;
 constexpr double good_share = 0.55;
 
-// The states in which a border test has failed. The jitter that orders equals cannot turn a failure
-// into a success, so the other passes over the same group need not repeat these tests.
-class FailedStates {
- public:
-  FailedStates() : fingerprints_(capacity, 0) {}
-
-  void start(Random& random) { salt_ = random.bits(); }
-  bool contains(std::uint64_t fingerprint) const { return place(fingerprint) == (fingerprint ^ salt_); }
-  void add(std::uint64_t fingerprint) { place(fingerprint) = fingerprint ^ salt_; }
-
- private:
-  static constexpr std::size_t capacity = 512;
-
-  std::uint64_t& place(std::uint64_t fingerprint) { return fingerprints_[fingerprint % capacity]; }
-  const std::uint64_t& place(std::uint64_t fingerprint) const { return fingerprints_[fingerprint % capacity]; }
-
-  std::uint64_t salt_ = 0;
-  std::vector<std::uint64_t> fingerprints_;
-};
-
 class Cleaner {
  public:
   Cleaner(Study& study, Random& random) : study_(study), set_(study.set), seed_(study.seed), random_(random) {}
@@ -58,7 +39,8 @@ class Cleaner {
     if (hopeless(group, reach)) return {};
     passes = affordable_passes(group.size(), passes);
     set_.build(group, reach);
-    failures_.start(random_);
+    scope_ = reach == Reach::inside ? Random(set_.fingerprint()).bits() : 0;
+    salt_ = random_.bits();
     Module best;
     for (int done = 0, good = 0; good_enough(good + passes - done, passes); ++done) {
       if (done > 0 && set_.saved()) set_.restore();
@@ -111,11 +93,7 @@ class Cleaner {
 
   bool one_pass(Reach reach) {
     for (;;) {
-      if (!failures_.contains(set_.fingerprint())) {
-        verdict_ = test_border(reach);
-        if (verdict_.accepted > 0) return true;
-        failures_.add(set_.fingerprint());
-      }
+      if (passes_test(reach)) return true;
       if (set_.size() == 0) return false;
       if (!set_.saved()) set_.save();  // with all that the first test has found out
       set_.remove(worst_member());
@@ -134,15 +112,32 @@ class Cleaner {
     return worst;
   }
 
-  BorderVerdict test_border(Reach reach) {
-    if (reach == Reach::inside && set_.size() == set_.built_size()) return {0, 1};
+  // The border test, unless it is known to fail. Where no candidate can be significant it fails for these members whatever
+  // happened before, which is remembered as long as the study lasts. Else the way to these members counts (old keys), and the
+  // other passes over the same group need not repeat what failed: jitter cannot turn it into a success.
+  bool passes_test(Reach reach) {
+    if (reach == Reach::inside && set_.size() == set_.built_size()) return false;
+    const std::uint64_t everywhere = set_.fingerprint() ^ scope_, here = set_.fingerprint() ^ salt_;
+    assert(!study_.hopeless.contains(everywhere) || !promising(set_.outside()));
+    if (study_.hopeless.contains(everywhere) || study_.failed.contains(here)) return false;
     const Outside outside = set_.outside();
-    const Count n = study_.graph.weighted() ? outside.border : outside.vertices;
-    CriticalScores& critical = study_.probabilities.order.for_border(n);
+    if (!promising(outside)) return study_.hopeless.add(everywhere), false;
+    verdict_ = test_border(outside);
+    if (verdict_.accepted == 0) study_.failed.add(here);
+    return verdict_.accepted > 0;
+  }
+
+  // Whether a candidate may be significant; the candidates are sorted then.
+  bool promising(const Outside& outside) {
+    CriticalScores& critical = critical_scores(outside);
     collect_candidates(outside);
-    if (candidates_.empty() || !may_accept(candidates_, critical)) return {0, 1};
+    if (candidates_.empty() || !may_accept(candidates_, critical)) return false;
     sort_candidates();
-    if (!any_significant(candidates_, critical)) return {0, 1};
+    return any_significant(candidates_, critical);
+  }
+
+  BorderVerdict test_border(const Outside& outside) {
+    CriticalScores& critical = critical_scores(outside);
     if (drop_unreached(outside) && !any_significant(candidates_, critical)) return {0, 1};
     for (Candidate& candidate : candidates_) {
       const ScoreInterval interval = set_.test_score(candidate.who, outside, random_);
@@ -150,6 +145,10 @@ class Cleaner {
     }
     sort_candidates();
     return BorderTest(candidates_, critical, study_.probabilities.order.binomial()).run();
+  }
+
+  CriticalScores& critical_scores(const Outside& outside) {
+    return study_.probabilities.order.for_border(study_.graph.weighted() ? outside.border : outside.vertices);
   }
 
   void sort_candidates() {
@@ -236,7 +235,7 @@ class Cleaner {
   std::vector<Candidate> candidates_;
   BorderVerdict verdict_{0, 1};
   Limits limits_{-1, 0};
-  FailedStates failures_;
+  std::uint64_t scope_ = 0, salt_ = 0;  // of the states of all groups, or of this one
 };
 
 }  // namespace oslom

@@ -6,8 +6,10 @@
 #ifndef OSLOM_STUDY_H
 #define OSLOM_STUDY_H
 
+#include <algorithm>
 #include <utility>
 
+#include "failed_states.h"
 #include "graph.h"
 #include "inflation_sizes.h"
 #include "order_statistics.h"
@@ -38,6 +40,7 @@ struct Study {
       : graph(the_graph), parameters(the_parameters), probabilities(the_probabilities),
         scores(the_graph.weighted(), the_probabilities.tails), set(the_graph, scores), seed(the_graph, scores),
         map(static_cast<std::size_t>(the_graph.num_vertices())),
+        hopeless(std::min<std::size_t>(64 * static_cast<std::size_t>(the_graph.num_vertices()), 1 << 17)),
         inflation_sizes(std::move(sizes)) {}
   Study(const Study&) = delete;
   Study& operator=(const Study&) = delete;
@@ -49,6 +52,8 @@ struct Study {
   WorkingSet set;
   WorkingSet seed;  // a group that is inflated, again and again
   StampedMap map;
+  FailedStates hopeless;     // of all groups met so far
+  FailedStates failed{512};  // of one group, by the way it was taken apart
   InflationSizes inflation_sizes;
   Judgements* judgements = nullptr;  // what other runs found out about the same groups, if there are any
   Team* helpers = nullptr;  // threads for independent parts of the analysis, if any are free

@@ -251,7 +251,7 @@ class WorkingSet {
   // Slots of vertices that may become members.
   Slot end_of_interest() const { return reach_ == Reach::inside ? built_size_ : num_slots(); }
 
-  // A member more or less. Every slot has its own pattern of bits in the fingerprint.
+  // A member more or less. Every vertex has its own pattern of bits in the fingerprint.
   void enter(Slot slot) {
     state_.place[slot] = static_cast<Slot>(size());
     state_.alert[slot] = not_in_border;
@@ -267,7 +267,7 @@ class WorkingSet {
     mark(slot);
   }
   void mark(Slot slot) {
-    std::uint64_t pattern = static_cast<std::uint64_t>(slot);
+    std::uint64_t pattern = static_cast<std::uint64_t>(vertex_[slot]);
     state_.fingerprint ^= splitmix64(pattern);
   }
 

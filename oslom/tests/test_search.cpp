@@ -47,6 +47,40 @@ Graph planted(bool weighted) {
 
 }  // namespace
 
+TEST_CASE("a table of failed states knows what was added last") {
+  FailedStates states(100);
+  CHECK_FALSE(states.contains(5));
+  states.add(5);
+  CHECK(states.contains(5));
+  CHECK_FALSE(states.contains(5 + 128));
+  states.add(5 + 128);  // in the same place
+  CHECK(states.contains(5 + 128));
+  CHECK_FALSE(states.contains(5));
+}
+
+// Builds with assertions test every state again that is known to be hopeless.
+TEST_CASE("what other groups have shown to be hopeless changes no module") {
+  for (bool weighted : {false, true})
+    for (Reach reach : {Reach::everywhere, Reach::inside}) {
+      Bench shared(planted(weighted));
+      int modules = 0;
+      for (std::uint64_t trial = 0; trial < 40; ++trial) {
+        Members group;
+        Random draw(trial);
+        for (Vertex v = 0; v < 60; ++v)
+          if (draw.uniform() < (v < 10 ? 0.8 : 0.15)) group.push_back(v);
+        Bench fresh(planted(weighted));
+        Random random(trial), same(trial);
+        const Module found = Cleaner(shared.study, random).clean(group, reach), expected = Cleaner(fresh.study, same).clean(group, reach);
+        REQUIRE(found.members == expected.members);
+        CHECK(found.probability == expected.probability);
+        CHECK(random.bits() == same.bits());
+        modules += !found.empty();
+      }
+      CHECK(modules > 5);
+    }
+}
+
 TEST_CASE("a ring of cliques: every clique, with any seed") {
   Bench bench(ring_of_cliques(12, 6));
   std::set<Members> cliques;
