@@ -31,11 +31,8 @@ inline ScoreInterval capped(double score, double half) { return {score, std::min
 // P(product of two uniforms <= p) = W(y,2) with y = -ln p.
 inline double product_tail(double p) { return p * (1 - std::log(p)); }
 
-// The same of four uniforms: W(y,4).
-inline double product_of_four_tail(double p) {
-  const double y = -std::log(p);
-  return p * (1 + y + y * y / 2 + y * y * y / 6);
-}
+// The same of four uniforms, W(y,4), for y = -ln p.
+inline double product_of_four_tail(double p, double y) { return p * (1 + y + y * y / 2 + y * y * y / 6); }
 
 // The inverses, for scores below 1. Tails are concave, so Newton's steps climb from a p that is too small.
 inline double product_of_two_with(double score) {
@@ -47,7 +44,7 @@ inline double product_of_four_with(double score) {
   double p = 1e-4 * score * score, further = p;
   for (int step = 0; step < 100 && further > 1e-12 * p; ++step) {  // many near 1, where tails are flat
     const double y = -std::log(p);
-    further = (score - product_of_four_tail(p)) / (y * y * y / 6);
+    further = (score - product_of_four_tail(p, y)) / (y * y * y / 6);
     p += further;
   }
   return p;

@@ -124,7 +124,7 @@ class Scores {
   }
   double score_of(double key) const {
     if (key <= smallest_score) return smallest_score;
-    return weighted_ ? std::clamp(product_of_four_tail(key), smallest_score, 1.0) : product_tail(key);
+    return weighted_ ? std::clamp(product_of_four_tail(key, -std::log(key)), smallest_score, 1.0) : product_tail(key);
   }
 
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
@@ -228,7 +228,7 @@ class Scores {
     const double product = in.r * out.r * w;
     if (product <= smallest_score) return {smallest_score, smallest_score};
     const double y = -std::log(product);
-    return capped(std::clamp(product_of_four_tail(product), smallest_score, 1.0), half * w * y * y * y / 6);
+    return capped(std::clamp(product_of_four_tail(product, y), smallest_score, 1.0), half * w * y * y * y / 6);
   }
 
   double homeless_side(const Tail& tail, Stubs k, Stubs x, double z) const {
