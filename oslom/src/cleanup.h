@@ -95,7 +95,7 @@ class Cleaner {
     for (;;) {
       if (passes_test(reach)) return true;
       if (set_.size() == 0) return false;
-      if (!set_.saved()) set_.save();  // with all that the first test has found out
+      if (!set_.saved()) set_.worst_members(), set_.save();  // with what all passes find out first
       set_.remove(worst_member());
     }
   }

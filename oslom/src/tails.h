@@ -191,7 +191,7 @@ class TailFormulas {
 
 class TailMemo {
  public:
-  explicit TailMemo(const LogFactorial& log_factorial, bool exact = true) : formulas_(log_factorial, exact), entries_(capacity) {}
+  explicit TailMemo(const LogFactorial& log_factorial, bool exact = true) : formulas_(log_factorial, exact), entries_(std::size_t{1} << bits) {}
 
   const TailFormulas& formulas() const { return formulas_; }
 
@@ -204,7 +204,7 @@ class TailMemo {
   }
 
  private:
-  static constexpr std::size_t capacity = std::size_t{1} << 14;
+  static constexpr int bits = 10;  // of a slot's number: what is remembered shall fit into the first cache
   struct Entry {
     std::uint64_t vertex = ~std::uint64_t{0}, group = 0;  // k = 2^32-1 never gets past the check
     Tail tail{0, 0};
@@ -215,7 +215,7 @@ class TailMemo {
   }
   static std::size_t slot_of(std::uint64_t vertex, std::uint64_t group) {
     const std::uint64_t mixed = (vertex * 0x9e3779b97f4a7c15ULL) ^ (group * 0xd1342543de82ef95ULL);
-    return static_cast<std::size_t>((mixed * 0x94d049bb133111ebULL) >> 50);
+    return static_cast<std::size_t>((mixed * 0x94d049bb133111ebULL) >> (64 - bits));
   }
 
   TailFormulas formulas_;

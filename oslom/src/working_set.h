@@ -34,17 +34,21 @@ enum class Reach { everywhere, inside };  // whom a cleaned group may contain: a
 template <int most>
 struct Smallest {
   bool full() const { return count == most; }
-  bool refuses(double value) const { return full() && value >= values[most - 1]; }
+  bool refuses(Slot candidate, double value) const { return full() && !precedes(candidate, value, most - 1); }
   // What is above it is refused.
   double worst() const { return full() ? values[most - 1] : std::numeric_limits<double>::infinity(); }
 
-  // Among equal values the first seen stays ahead.
+  // Of equal values that of the smaller slot comes first, in whatever order they are offered.
   void offer(Slot candidate, double value) {
-    if (refuses(value)) return;
+    if (refuses(candidate, value)) return;
     int place = count < most ? count++ : most - 1;
-    for (; place > 0 && values[place - 1] > value; --place) values[place] = values[place - 1], slot[place] = slot[place - 1];
+    for (; place > 0 && precedes(candidate, value, place - 1); --place) values[place] = values[place - 1], slot[place] = slot[place - 1];
     values[place] = value;
     slot[place] = candidate;
+  }
+
+  bool precedes(Slot candidate, double value, int place) const {
+    return value < values[place] || (value == values[place] && candidate < slot[place]);
   }
 
   int count = 0;
@@ -157,31 +161,31 @@ class WorkingSet {
   // only those that matter are computed.
   Few worst_members() {
     Few few;
-    double least = 0;  // keys up to it are refused
+    double least = 0;  // keys below it are refused, as are negative ones, which are not known
     const auto offer = [&](Slot slot) {
-      if (!(state_.member_key[slot] > least)) return;
+      if (!(state_.member_key[slot] >= least) || state_.member_key[slot] < 0) return;
       few.offer(slot, -state_.member_key[slot]);
       if (few.full()) least = -few.worst();
     };
     for (Slot slot : state_.members) offer(slot);
     double furthest = -std::log(least);
-    const Outside now = outside();
     for (Slot slot : state_.members) {
       if (!(state_.member_fall[slot] < furthest)) continue;
       tighten_bound(slot);
       if (!(state_.member_fall[slot] < furthest)) continue;
-      renew_member(slot, now);
+      renew_member(slot);
       offer(slot);
       furthest = -std::log(least);
     }
     return few;
   }
-  // The border vertices with the smallest keys.
+  // The border vertices with the smallest old keys. These change only with links, so as long as the best of those that
+  // were near before, or were touched since, are nearer than all others were, nobody else is looked at.
   Few best_border() {
-    Few few;
-    for (Slot slot = 0; slot < num_slots(); ++slot)
-      if (in_border(slot)) few.offer(slot, old_key(slot, few.worst()));
-    return few;
+    const Few few = best_of_near();
+    if (few.full() && few.worst() < state_.all_nearer && state_.near.size() <= 3 * most_near) return few;
+    find_near();
+    return best_of_near();
   }
 
   void insert(Slot slot) {
@@ -211,12 +215,14 @@ class WorkingSet {
  private:
   static constexpr double unknown = -2;
   static constexpr double bounded = -1;  // a member's key of which no more is known than a bound with its weights
+  static constexpr int most_near = 16;
   static constexpr double not_in_border = -1;  // an alert density that is below all
 
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.member_fall.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.member_fall.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear(), state_.near.clear(), state_.is_near.clear();
+    state_.all_nearer = 0;
     state_.totals = {};
     state_.border = 0;
     state_.fingerprint = 0;
@@ -235,6 +241,7 @@ class WorkingSet {
     state_.alert.push_back(not_in_border);
     state_.border_key.push_back(unknown);
     state_.since.push_back(0);
+    state_.is_near.push_back(0);
     if (graph_.weighted()) state_.weight_part.push_back(unknown);
     return slot;
   }
@@ -278,8 +285,8 @@ class WorkingSet {
     return w == unknown ? w = scores_.weight_part(state_.links[slot]) : w;
   }
 
-  void renew_member(Slot slot, const Outside& outside) {
-    state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), outside);
+  void renew_member(Slot slot) {
+    state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
     state_.member_fall[slot] = std::numeric_limits<double>::infinity();
   }
   // The weights, too, say how small a key is, and cost less than its tail.
@@ -297,9 +304,34 @@ class WorkingSet {
     moments_.push_back(now);
     const Scores::MemberFall fall(scores_, now);
     for (Slot slot : touched_) {
+      state_.since[slot] = static_cast<std::int32_t>(moments_.size() - 1);
       if (is_member(slot)) bound_member(slot, fall);
-      else state_.border_key[slot] = unknown, state_.since[slot] = static_cast<std::int32_t>(moments_.size() - 1);
+      else renew_outsider(slot);
     }
+  }
+  void renew_outsider(Slot slot) {
+    state_.border_key[slot] = unknown;
+    if (state_.all_nearer > 0 && old_key(slot, 0) < state_.all_nearer) call_near(slot);
+  }
+
+  Few best_of_near() {
+    Few few;
+    for (Slot slot : state_.near)
+      if (in_border(slot)) few.offer(slot, old_key(slot, few.worst()));
+    return few;
+  }
+  void find_near() {
+    Smallest<most_near> nearest;
+    for (Slot slot = 0; slot < num_slots(); ++slot)
+      if (in_border(slot)) nearest.offer(slot, old_key(slot, nearest.worst()));
+    for (Slot slot : state_.near) state_.is_near[slot] = 0;
+    state_.near.clear();
+    for (int i = 0; i < nearest.count; ++i) call_near(nearest.slot[i]);
+    state_.all_nearer = nearest.worst();
+  }
+  void call_near(Slot slot) {
+    if (!state_.is_near[slot]) state_.near.push_back(slot);
+    state_.is_near[slot] = 1;
   }
 
   // Fewer links make a key larger, but lighter links may make it smaller.
@@ -377,6 +409,9 @@ class WorkingSet {
     std::vector<double> alert;        // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;
+    std::vector<Slot> near;     // among others all border vertices whose old keys are below all_nearer
+    std::vector<char> is_near;  // whether a slot is listed there
+    double all_nearer = 0;
     GroupTotals totals;  // K, I
     Stubs border = 0;    // B
     Stubs least_outgoing = 0;

@@ -162,12 +162,52 @@ TEST_CASE("the worst members are those with the largest keys, computed or bounde
   }
 }
 
-TEST_CASE("the few best of a scan, best first") {
+TEST_CASE("the few best of a scan, best first, whatever the order of the scan") {
+  const double values[] = {0.5, 0.1, 0.9, 0.1, 0.3, 0.8, 0.2, 0.5};
+  Few forwards, backwards;
+  for (Slot slot = 0; slot < 8; ++slot) forwards.offer(slot, values[slot]);
+  for (Slot slot = 8; slot-- > 0;) backwards.offer(slot, values[slot]);
+  for (const Few& few : {forwards, backwards}) {
+    REQUIRE(few.count == 5);
+    CHECK(few.slot == std::array<Slot, 5>{1, 3, 6, 4, 0});
+    CHECK(few.refuses(1, 0.6));
+    CHECK(few.refuses(7, 0.5));
+    CHECK_FALSE(few.refuses(7, 0.4));
+  }
+}
+
+// The dull twin of best_border().
+Few nearest_by_scan(WorkingSet& set) {
   Few few;
-  int slot = 0;
-  for (double value : {0.5, 0.1, 0.9, 0.1, 0.3, 0.8, 0.2}) few.offer(slot++, value);
-  REQUIRE(few.count == 5);
-  CHECK(few.slot == std::array<Slot, 5>{1, 3, 6, 4, 0});
-  CHECK(few.refuses(0.5));
-  CHECK_FALSE(few.refuses(0.4));
+  for (Slot slot = 0; slot < set.num_slots(); ++slot)
+    if (set.in_border(slot)) few.offer(slot, set.old_key(slot));
+  return few;
+}
+
+TEST_CASE("the nearest of the border are those of the whole border, while members join and leave and after a restore") {
+  Random random(17);
+  for (bool weighted : {false, true}) {
+    Bench bench(random_graph(400, 3000, weighted, random));
+    WorkingSet& set = bench.study.set;
+    for (int trial = 0; trial < 4; ++trial) {
+      set.build(range(static_cast<Vertex>(90 * trial), static_cast<Vertex>(90 * trial + 20)), Reach::everywhere);
+      set.best_border();
+      set.save();
+      for (int pass = 0; pass < 3; ++pass, set.restore())
+        for (int move = 0; move < 60; ++move) {
+          const Few few = set.best_border();
+          REQUIRE(few.slot == nearest_by_scan(set).slot);
+          if (random.below(4) > 0) set.insert(few.slot[random.below(5)]);
+          else set.remove(set.members()[random.below(set.members().size())]);
+        }
+    }
+  }
+}
+
+TEST_CASE("edges that are all single take no memory for multiplicities, and look the same") {
+  const Graph single = graph_of(3, {{0, 1, 1, 1}, {1, 2, 1, 1}}), parallel = graph_of(3, {{0, 1, 2, 1}, {1, 2, 1, 1}});
+  CHECK(single.multiplicity(0) == 1);
+  CHECK(parallel.multiplicity(0) == 2);
+  CHECK(parallel.multiplicity(parallel.end_link(2) - 1) == 1);
+  CHECK(parallel.total_stubs() == 6);
 }

@@ -11,6 +11,7 @@
 #ifndef OSLOM_UNDIRECTED_GRAPH_H
 #define OSLOM_UNDIRECTED_GRAPH_H
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -61,14 +62,14 @@ class Graph {
   LinkIndex first_link(Vertex v) const { return offsets_[v]; }
   LinkIndex end_link(Vertex v) const { return offsets_[v + 1]; }
   Vertex target(LinkIndex link) const { return targets_[link]; }
-  Stubs multiplicity(LinkIndex link) const { return multiplicities_[link]; }
+  Stubs multiplicity(LinkIndex link) const { return multiplicities_.empty() ? 1 : multiplicities_[link]; }
   double weight(LinkIndex link) const {
-    return weighted_ ? weights_[link] : static_cast<double>(multiplicities_[link]);
+    return weighted_ ? weights_[link] : static_cast<double>(multiplicity(link));
   }
   double weight_both_ways(LinkIndex link) const { return weight(link); }
   double normalised_weight(LinkIndex link) const { return normalised_[link]; }  // weighted graphs only
   // What the row's vertex shares with the target, and the target with the row's vertex.
-  Links links_of_source(LinkIndex link) const { return {multiplicities_[link], weighted_ ? normalised_[link] : 0}; }
+  Links links_of_source(LinkIndex link) const { return {multiplicity(link), weighted_ ? normalised_[link] : 0}; }
   Links links_of_target(LinkIndex link) const { return links_of_source(link); }
   // True in one of the two rows of an edge: to go over all edges once.
   bool lists(Vertex v, LinkIndex link) const { return targets_[link] > v; }
@@ -84,7 +85,7 @@ class Graph {
 
   void fill_rows(const std::vector<Edge>& edges) {
     targets_.resize(2 * edges.size());
-    multiplicities_.resize(2 * edges.size());
+    if (any_parallel(edges)) multiplicities_.resize(2 * edges.size());
     if (weighted_) weights_.resize(2 * edges.size());
     if (weighted_) strengths_.assign(degrees_.size(), 0.0);
     std::vector<LinkIndex> next(offsets_.begin(), offsets_.end() - 1);
@@ -94,9 +95,13 @@ class Graph {
     }
   }
 
+  static bool any_parallel(const std::vector<Edge>& edges) {
+    return std::any_of(edges.begin(), edges.end(), [](const Edge& edge) { return edge.multiplicity != 1; });
+  }
+
   void put(LinkIndex link, Vertex from, Vertex to, const Edge& edge) {
     targets_[link] = to;
-    multiplicities_[link] = edge.multiplicity;
+    if (!multiplicities_.empty()) multiplicities_[link] = edge.multiplicity;
     degrees_[from] += edge.multiplicity;
     total_stubs_ += edge.multiplicity;
     if (!weighted_) return;
@@ -112,7 +117,7 @@ class Graph {
     for (Vertex v = 0; v < num_vertices(); ++v)
       for (LinkIndex link = first_link(v); link < end_link(v); ++link) {
         const double inverse_mean = (stubs_per_weight[v] + stubs_per_weight[targets_[link]]) / 2;
-        normalised_[link] = weights_[link] * inverse_mean / static_cast<double>(multiplicities_[link]);
+        normalised_[link] = weights_[link] * inverse_mean / static_cast<double>(multiplicity(link));
       }
   }
 
@@ -120,7 +125,7 @@ class Graph {
   Stubs total_stubs_ = 0;
   std::vector<LinkIndex> offsets_;
   std::vector<Vertex> targets_;
-  std::vector<Stubs> multiplicities_;
+  std::vector<Stubs> multiplicities_;  // empty if all are 1
   std::vector<double> weights_, normalised_;
   std::vector<Stubs> degrees_;
   std::vector<double> strengths_;
