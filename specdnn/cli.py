@@ -506,6 +506,8 @@ def results_of(folder: Folder, saved: SavedModels) -> results.Results | None:
 def write_exhibits(folder: Folder, options: Options, saved: SavedModels, found: results.Results) -> None:
     """What the contact sheet shows of each class, from the checkpoints of the first seed and the images."""
     rows = [row for row in found.ours if row["seed"] == found.ours[0]["seed"]]
+    if not rows:
+        return  # nothing to show, and no reason to replace what was shown
     try:
         data = folder.dataset.load(options.dataset, options.data_dir, torch.device("cpu"))
         classes = [exhibit_of(folder, saved, row, data) for row in rows]

@@ -147,7 +147,8 @@ def trim(job: Job, found: Extraction, scored: Score, allotted: Score, reference:
 
     `shape`: the widths lie between one unit per layer and the whole network, or are those of `reference` at every
     step. `score`: the widths come out of one ranking over all layers by `allotted`, with no more true weights than
-    `shape` needs, which is all that binds them if there is a `reference`. `scored` chooses the units. As many cuts for all.
+    `shape` needs, which is all that binds them if there is a `reference`. `scored` chooses the units. As many cuts for
+    all.
     """
     with job.timed("trim"):
         tried = {}

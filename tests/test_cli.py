@@ -597,6 +597,18 @@ def test_a_report_writes_the_same_table_again(main, swept):
     assert len(pictures) == 5 and {path: path.read_bytes() for path in pictures} == pictures
 
 
+def test_a_report_of_rivals_alone_shows_no_exhibits(main, swept, tmp_path):
+    """A folder that continues a published run has nothing to put in the place of its exhibits."""
+    (tmp_path / "digits").mkdir()
+    for ours, theirs in (("OSLOM", "magnitude"), ("best_retrained", "magnitude.best_retrained")):
+        told = json.loads((swept / "digits" / f"LeNet_300_100.specialize.0.{ours}.json").read_text())
+        theirs = tmp_path / "digits" / f"LeNet_300_100.specialize.0.{theirs}.json"
+        theirs.write_text(json.dumps({**told, "algo": "magnitude"}))
+    done = main("--report --dataset digits --save-dir", tmp_path)
+    assert done.code == 0 and "OSLOM has not been measured yet" in done.out
+    assert not any("exhibits" in name for name in names(tmp_path))
+
+
 def test_a_report_of_all_seeds_needs_neither_checkpoints_nor_images(main, swept, tmp_path):
     """Metrics files alone give the tables; what the contact sheet shows is told to be missing."""
     for name in (path.name for path in (swept / "digits").glob("*.json") if "exhibits" not in path.name):
