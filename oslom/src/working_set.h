@@ -161,9 +161,9 @@ class WorkingSet {
   // only those that matter are computed.
   Few worst_members() {
     Few few;
-    double least = 0;  // keys below it are refused, as are negative ones, which are not known
+    double least = 0;  // keys below it are refused; those that are not known are negative
     const auto offer = [&](Slot slot) {
-      if (!(state_.member_key[slot] >= least) || state_.member_key[slot] < 0) return;
+      if (state_.member_key[slot] < least) return;
       few.offer(slot, -state_.member_key[slot]);
       if (few.full()) least = -few.worst();
     };
