@@ -68,6 +68,7 @@ def train(
     targets = one_against_rest(data.labels, classes)
     batches = -(-len(data) // recipe.batch_size)
     optimizer, schedule = _optimizer(network, recipe, batches)
+    gradients = _gradients(network, data.images, targets, recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
     best_score, best_state = float("-inf"), copy.deepcopy(network.state_dict())
     for epoch in range(1, recipe.epochs + 1):
@@ -75,15 +76,10 @@ def train(
         total = torch.zeros((), device=data.images.device)
         order = torch.randperm(len(data), generator=generator).to(data.images.device)
         for batch in order.split(recipe.batch_size):
-            loss = LOSSES[recipe.loss](network(data.images[batch]), targets[batch])
-            if recipe.group_l1:
-                norms = list(outgoing_norms(network))
-                loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in network.chain.prunable)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss = gradients(batch)
             optimizer.step()
             schedule.step()
-            total += loss.detach() * len(batch)
+            total += loss * len(batch)
             tick()
         logits = logits_of(network, validation.images)
         if not (total.isfinite() and logits.isfinite().all()):
@@ -94,6 +90,52 @@ def train(
         yield EpochRecord(epoch, float(total) / len(data), score, score == best_score)
     network.load_state_dict(best_state)
     network.to(memory_format=torch.contiguous_format)
+
+
+def _gradients(network, images, targets, recipe: Recipe) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What leaves the gradients of a batch (indices) in the network and returns its loss."""
+
+    def fresh(batch: torch.Tensor) -> torch.Tensor:
+        network.zero_grad(set_to_none=True)
+        loss = LOSSES[recipe.loss](network(images[batch]), targets[batch])
+        if recipe.group_l1:
+            norms = list(outgoing_norms(network))
+            loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in network.chain.prunable)
+        loss.backward()
+        return loss.detach()
+
+    return _replayed(network, fresh) if images.is_cuda else fresh
+
+
+def _replayed(network, fresh: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    """`fresh` as one CUDA graph per size of batch: a small network's step on a GPU is all launches."""
+    weights, graphs = list(network.parameters()), {}
+
+    def replay(batch: torch.Tensor) -> torch.Tensor:
+        if len(batch) not in graphs:
+            graphs[len(batch)] = _captured(weights, fresh, batch.clone())
+        indices, graph, loss, gradients = graphs[len(batch)]
+        indices.copy_(batch)
+        graph.replay()
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+        return loss
+
+    return replay
+
+
+def _captured(weights, fresh, indices: torch.Tensor):
+    """(indices to fill, CUDA graph, loss and gradients that it leaves), captured after a warm-up on another stream."""
+    here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+    aside.wait_stream(here)
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            fresh(indices)
+    here.wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = fresh(indices)
+    return indices, graph, loss, [weight.grad for weight in weights]
 
 
 def _optimizer(network, recipe: Recipe, batches: int):

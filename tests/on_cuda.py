@@ -1,0 +1,49 @@
+"""Trains on a GPU and prints what test_cuda.py asks: is a replayed graph the plain step, are two trainings one?"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "MNIST")]
+
+from specdnn import training  # noqa: E402
+from specdnn.structures import Recipe, Split  # noqa: E402
+
+import dataset  # noqa: E402
+from models import ARCHITECTURES  # noqa: E402
+
+WIDTHS = {"LeNet_300_100": (784, 30, 10, 1), "LeNet_5": (1, 3, 160, 10, 1)}
+
+
+def trained(arch: str, data: Split, replayed) -> list[torch.Tensor]:
+    """The weights after two epochs of 300 images in batches of 128, 128 and 44."""
+    torch.manual_seed(1)
+    network = ARCHITECTURES[arch](WIDTHS[arch]).cuda()
+    training._replayed = replayed
+    recipe = Recipe(epochs=2, lr=0.01, group_l1=0.001)
+    list(training.train(network, data, (3,), recipe, lambda logits: 0.0 * float(logits.sum()), data))
+    return list(network.parameters())
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        print(json.dumps(None))
+        return
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    train = dataset.load("digits", Path("unused"), torch.device("cuda")).train
+    data, graphs, found = Split(train.images[:300], train.labels[:300]), training._replayed, {}
+    for arch in WIDTHS:
+        first, second, plain = (trained(arch, data, how) for how in (graphs, graphs, lambda network, fresh: fresh))
+        found[arch] = {
+            "repeats": all(map(torch.equal, first, second)),
+            "is_plain": all(map(torch.equal, first, plain)),
+            "differs_by": max(float((a - b).abs().max()) for a, b in zip(first, plain, strict=True)),
+        }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
