@@ -205,6 +205,9 @@ ALGORITHMS = {
 }
 
 
+IN_WHAT = "in mean balanced accuracy, in percentage points; less than its standard error is a tie"
+
+
 def lead(rows: Rows) -> str:
     """The first sentence: who is ahead in mean balanced accuracy, by how much."""
     ours, compared = scorecard.of_algo(rows, OURS), []
@@ -216,12 +219,11 @@ def lead(rows: Rows) -> str:
     if not compared:
         return f"No rival has been measured beside {OURS} yet."
     compared.sort(key=lambda one: (one[0].mean, one[1]))
-    in_front = [f"{algo} (by {_points(found)})" for found, algo in compared if found.mean < 0]
+    in_front = [one for one in compared if one[0].mean < 0]
+    named = _list(f"{algo} (by {_points(found)})" for found, algo in in_front or compared)
     if in_front:
-        verb = "is" if len(in_front) == 1 else "are"
-        return f"**{_list(in_front)} {verb} ahead of {OURS} in mean balanced accuracy, in percentage points.**"
-    nearest, names = _points(compared[0][0]), _list(algo for _, algo in compared)
-    return f"{OURS} is ahead of {names} in mean balanced accuracy, by {nearest} percentage points or more."
+        return f"**{named} {'is' if len(in_front) == 1 else 'are'} ahead of {OURS} {IN_WHAT}.**"
+    return f"{OURS} is ahead of {named} {IN_WHAT}."
 
 
 def _points(found: Paired) -> str:
@@ -276,13 +278,14 @@ def budgets(rows: Rows) -> str:
     groups = scorecard.by_budget(scorecard.of_algo(rows, OURS))
     if len(groups) < 2:
         return ""
-    columns = (("accuracy %", percent("accuracy")), ("balanced %", percent("balanced_accuracy")), *SIZES.columns[1:5])
+    measures = (("accuracy %", percent("accuracy")), ("balanced %", percent("balanced_accuracy")))
+    columns = (("epochs", count("epochs")), *measures, *SIZES.columns[1:5])
     ordered = sorted(groups.items(), key=lambda group: scorecard.mean(group[1], "true_parameters"))
     lines = [
         [scorecard.budget_words(budget), _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
         for budget, group in ordered
     ]
-    sentence = f"What {OURS} reaches at every size that was asked for; *none*: the community as it is."
+    sentence = f"What {OURS} reaches at every size that was asked for; *none*: the community as it is; epochs of the retraining."
     return section("Every budget", sentence, ["budget", "classes", *(name for name, _ in columns)], lines)
 
 
@@ -387,14 +390,15 @@ def measured(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str
 
 
 def provenance(rows: Rows) -> str:
-    """One sentence: threads, versions and dates behind a table."""
+    """One sentence: device, threads, versions and dates behind a table."""
 
     def of(name):
         return ", ".join(sorted({str(row[name]) for row in rows}))
 
+    devices = sorted({"GPU" if row["options"]["cuda"] else "processor" for row in rows})
     return (
-        f"{of('threads')} threads; specdnn {of('specdnn_version')}, torch {of('torch_version')}, "
-        f"Python {of('python_version')}; {of('date')}."
+        f"On the {_list(devices)}, {of('threads')} threads; "
+        f"specdnn {of('specdnn_version')}, torch {of('torch_version')}, Python {of('python_version')}; {of('date')}."
     )
 
 

@@ -115,7 +115,7 @@ def _replayed(network, fresh: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
         if len(batch) not in graphs:
             graphs[len(batch)] = _captured(weights, fresh, batch.clone())
         indices, graph, loss, gradients = graphs[len(batch)]
-        indices.copy_(batch)
+        indices[:] = batch
         graph.replay()
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient

@@ -9,11 +9,11 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "MNIST")]
 
-from specdnn import training  # noqa: E402
-from specdnn.structures import Recipe, Split  # noqa: E402
-
 import dataset  # noqa: E402
 from models import ARCHITECTURES  # noqa: E402
+
+from specdnn import training  # noqa: E402
+from specdnn.structures import Recipe, Split  # noqa: E402
 
 WIDTHS = {"LeNet_300_100": (784, 30, 10, 1), "LeNet_5": (1, 3, 160, 10, 1)}
 

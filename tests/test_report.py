@@ -46,7 +46,7 @@ def test_every_table_is_as_wide_as_its_heading():
     found = [pruned(0, **more), retrained(0), retrained(1), parent, *rivals]
     text = markdown(*found, published={0: (0.6, 0.4), 1: (0.6, 0.4)})
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 8
+    assert len(blocks) == 9
     assert all(len({line.count("|") for line in block}) == 1 for block in blocks)
 
 
@@ -129,7 +129,7 @@ def test_the_first_sentence_says_which_rival_is_ahead():
 
 def test_the_first_sentence_says_that_oslom_is_ahead():
     first = against(OSLOM=(0.95, 0.95), taylor=(0.92, 0.94), OSLOM_null=(0.5, 0.5)).splitlines()[0]
-    assert first.startswith("OSLOM is ahead of taylor and OSLOM-null in mean balanced accuracy, by 2.00 ± 1.00")
+    assert first.startswith("OSLOM is ahead of taylor (by 2.00 ± 1.00) and OSLOM-null (by 45.00 ± 0.00) in mean")
     assert against(OSLOM=(0.95, 0.95)).startswith("No rival has been measured")
     assert against(random=(0.95, 0.95)).startswith("OSLOM has not been measured")
 
@@ -153,7 +153,7 @@ def test_every_budget_has_its_line():
         kept = {"input": [size], "out": [0]}
         found += [pruned(0, kept=kept, options={"rate": rate}), retrained(0, kept=kept, true_parameters=size)]
     table = lines(markdown(*found), "Every budget")
-    assert [(line[0], line[1], line[5]) for line in table] == [("rate 0.25", "0", "20"), ("rate 0.5", "0", "30")]
+    assert [(line[0], line[1], line[6]) for line in table] == [("rate 0.25", "0", "20"), ("rate 0.5", "0", "30")]
     assert not lines(markdown(*found[:2]), "Every budget")
 
 
@@ -217,6 +217,12 @@ def test_the_points_of_the_curve_are_a_table_too():
 def test_the_readme_shows_the_pictures():
     text = report.readme_section(cells(retrained(0)), [], [], {"a curve": "x/y.png"})
     assert text.endswith("\n![a curve](x/y.png)\n") and "#### Per class" in text
+
+
+def test_the_readme_says_on_what_it_was_measured():
+    on_gpu = retrained(1, options={"cuda": True})
+    assert "\nOn the processor, 1 threads; specdnn 1" in report.readme_section(cells(retrained(0)), [], [], {})
+    assert "\nOn the GPU and processor, 1 threads;" in report.readme_section(cells(retrained(0), on_gpu), [], [], {})
 
 
 def test_a_section_is_replaced_between_its_markers():
