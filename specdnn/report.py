@@ -285,7 +285,7 @@ def budgets(rows: Rows) -> str:
         [scorecard.budget_words(budget), _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
         for budget, group in ordered
     ]
-    sentence = f"What {OURS} reaches at every size that was asked for; *none*: the whole community; epochs of the retraining."
+    sentence = f"What {OURS} reaches at every size asked for; *none*: the whole community; epochs of the retraining."
     return section("Every budget", sentence, ["budget", "classes", *(name for name, _ in columns)], lines)
 
 
