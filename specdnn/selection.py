@@ -12,6 +12,8 @@ from specdnn.structures import ClassCommunity, ClassGraph, Cover, KeptUnits, Lay
 
 # How much faster than the others a prunable input layer widens with the budget; chosen on the validation split.
 INPUT_POWER = 2
+# The share of the relevance below which a community does not carry its class: those seen have 60 to 80 %, or under 15 %.
+LEAST_RELEVANCE = 0.25
 
 
 def captured_relevance(graph: ClassGraph, nodes) -> float:
@@ -25,8 +27,8 @@ def class_community(cover: Cover, graph: ClassGraph, wanted_widths) -> ClassComm
     """The module that carries the wanted classes, or None if no significant module can.
 
     Candidates have a unit in every prunable layer; one that holds a wanted output comes first, then the
-    one with the most captured relevance. While a layer has fewer units than `wanted_widths` (per layer)
-    the module with the next most captured relevance is joined.
+    one with the most captured relevance. While a layer has fewer units than `wanted_widths` (per layer), or
+    less than LEAST_RELEVANCE is captured, the module with the next most captured relevance is joined.
     """
     modules = sorted(cover.significant, key=lambda m: (-captured_relevance(graph, m.nodes), m.nodes))
     whole = [m for m in modules if all(len(graph.units(m.nodes)[d]) for d in graph.chain.prunable)]
@@ -35,7 +37,7 @@ def class_community(cover: Cover, graph: ClassGraph, wanted_widths) -> ClassComm
     chosen = next((m for m in whole if _holds_output(graph, m.nodes)), whole[0])
     nodes, joined = np.array(chosen.nodes), 0
     for module in (m for m in modules if m is not chosen):
-        if wide_enough(graph, nodes, wanted_widths):
+        if wide_enough(graph, nodes, wanted_widths) and captured_relevance(graph, nodes) >= LEAST_RELEVANCE:
             break
         nodes, joined = np.union1d(nodes, module.nodes), joined + 1
     return ClassCommunity(

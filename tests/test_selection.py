@@ -38,11 +38,19 @@ def test_captured_relevance_is_the_mean_share_over_the_prunable_layers():
 
 
 def test_the_module_that_holds_the_wanted_output_comes_first():
-    found = chosen(((2, 3, 4, 5), 0.001), ((0, 7, 9), 0.05))
-    assert found.nodes.tolist() == [0, 7, 9]
+    found = chosen(((0, 2, 3, 4), 0.001), ((1, 5, 9), 0.05))
+    assert found.nodes.tolist() == [1, 5, 9]
     assert found.output_in_community and found.significance == 0.05 and found.joined == 0
-    assert found.captured_relevance == pytest.approx((0.1 + 0.1) / 2)
+    assert found.captured_relevance == pytest.approx((0.2 + 0.3) / 2)
     assert found.module_sizes == (4, 3)
+
+
+def test_a_module_that_captures_little_is_joined_although_it_is_wide_enough():
+    modules = ((0, 7, 9), 0.05), ((1, 5), 0.2), ((2,), 0.01)
+    found = chosen(*modules)
+    assert found.nodes.tolist() == [0, 1, 5, 7, 9] and found.joined == 1
+    assert found.captured_relevance == pytest.approx((0.3 + 0.4) / 2)
+    assert chosen(modules[0]).nodes.tolist() == [0, 7, 9]  # nothing to join
 
 
 def test_an_output_that_nobody_wants_counts_for_nothing():
@@ -62,7 +70,7 @@ def test_of_two_modules_with_the_output_the_more_relevant_one():
 
 
 def test_a_candidate_has_a_unit_in_every_prunable_layer():
-    assert chosen(((0, 1, 2, 3), 0.001), ((4, 5, 9), 0.001), ((0, 7), 0.05)).nodes.tolist() == [0, 7]
+    assert chosen(((0, 1, 2, 3), 0.001), ((4, 5, 9), 0.001), ((0, 4), 0.05)).nodes.tolist() == [0, 4]
 
 
 def test_none_if_no_significant_module_spans_all_layers():
@@ -73,15 +81,15 @@ def test_none_if_no_significant_module_spans_all_layers():
 
 
 def test_modules_are_joined_by_relevance_until_every_layer_is_wide_enough():
-    modules = ((0, 7, 9), 0.05), ((3,), 1.0), ((1, 2), 0.01), ((4, 5), 0.02)
+    modules = ((0, 4, 9), 0.05), ((3,), 1.0), ((1, 2), 0.01), ((5, 6, 7), 0.02)
     assert chosen(*modules, wanted_widths=(1, 1, 1)).joined == 0
     two = chosen(*modules, wanted_widths=(1, 2, 1))
-    # (4, 5) captures (0 + 0.7) / 2, (1, 2) captures (0.5 + 0) / 2
-    assert two.nodes.tolist() == [0, 4, 5, 7, 9] and two.joined == 1
+    # (5, 6, 7) captures (0 + 0.6) / 2, (1, 2) captures (0.5 + 0) / 2
+    assert two.nodes.tolist() == [0, 4, 5, 6, 7, 9] and two.joined == 1
     three = chosen(*modules, wanted_widths=(2, 2, 1))
-    assert three.nodes.tolist() == [0, 1, 2, 4, 5, 7, 9] and three.joined == 2
-    assert three.captured_relevance == pytest.approx((0.6 + 0.8) / 2)
-    assert three.significance == 0.05 and three.module_sizes == (3, 2, 2)
+    assert three.nodes.tolist() == [0, 1, 2, 4, 5, 6, 7, 9] and three.joined == 2
+    assert three.captured_relevance == pytest.approx((0.6 + 1) / 2)
+    assert three.significance == 0.05 and three.module_sizes == (3, 3, 2)
 
 
 def test_joining_ends_when_no_module_is_left():
