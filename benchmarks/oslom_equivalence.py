@@ -10,14 +10,17 @@ With --rival, pyoslom 0.3.0 is asked about a few graphs, too; its rows go to ben
 
 The seeds are the sample. A measure holds where the two means differ by at most two standard errors of the difference,
 or an NMI by at most 1 %. Pairs of answers are not independent, so the standard error of "ours to old less old to old"
-is a jackknife: each seed of either program is left out once.
+is a jackknife: each seed of either program is left out once. How many measures would hold if the two programs were one
+is seen by exchanging, at random, which of the two gave the answers of a seed (a permutation test).
 """
 
 import argparse
 import tempfile
+from collections.abc import Callable, Iterator
 from math import hypot
 from pathlib import Path
 from statistics import mean, quantiles, stdev
+from typing import NamedTuple
 
 import numpy as np
 from oslom_graphs import EXCHANGED, Case, random_seed
@@ -41,6 +44,7 @@ RIVAL_GRAPHS = (
     "er_1",
     "er_2",
 )
+EXCHANGES = 200
 LEAST_SEEDS = 3  # a jackknife over pairs needs a pair when one seed is left out
 
 
@@ -95,44 +99,50 @@ def jackknife_error(left_out: list[float]) -> float:
 # ---------------------------------------------------------------------------------------- one graph
 
 
-def rows_of_graph(case: Case, seeds: list[int], ours: Answers, old: Answers) -> list[dict]:
-    """One row per measure of a graph that both programs have answered with these seeds."""
-    covers = [[answers.cover(case.name, seed) for seed in seeds] for answers in (ours, old)]
+class Question(NamedTuple):
+    """A measure of a graph. `row` compares the answers at some positions, as ours, with those at others, as the old
+    program's; the n answers of ours come first, those of the old program follow."""
+
+    measure: str
+    row: Callable[[np.ndarray, np.ndarray], dict]
+
+
+def questions_of_graph(case: Case, seeds: list[int], ours: Answers, old: Answers) -> list[Question]:
+    """The measures of a graph that both programs have answered with these seeds."""
+    covers = [modules_of(answers.cover(case.name, seed)) for answers in (ours, old) for seed in seeds]
     if case.hint:
-        rows = group_rows(covers, read_groups(case.hint))
-    else:
-        rows = measure_rows(case, seeds, ours, old)
-        if case.name.startswith("class"):
-            rows.append(pair_row("jaccard_between", covers, jaccard_of_largest))
-        elif case.planted:
-            total = len(set().union(*communities(case.planted)))
-            rows.append(pair_row("nmi_between", covers, lambda a, b: overlapping_nmi(a, b, total)))
-    return [{"graph": case.name, "flags": " ".join(case.flags), "seeds": len(seeds)} | row for row in rows]
+        return group_questions(covers, read_groups(case.hint))
+    found = value_questions(case, seeds, ours, old)
+    if case.name.startswith("class"):
+        found.append(pair_question("jaccard_between", covers, jaccard_of_largest))
+    elif case.planted:
+        total = len(set().union(*communities(case.planted)))
+        found.append(pair_question("nmi_between", covers, lambda a, b: overlapping_nmi(a, b, total)))
+    return found
 
 
-def measure_rows(case: Case, seeds: list[int], ours: Answers, old: Answers) -> list[dict]:
+def value_questions(case: Case, seeds: list[int], ours: Answers, old: Answers) -> list[Question]:
     measures = ["modules", "homeless", "largest" if case.name.startswith("class") else "overlap"]
-    rows = []
+    found = []
     for measure in measures + ["nmi"] * bool(case.planted):
-        values = [answers.values(case.name, seeds, measure) for answers in (ours, old)]
-        rows.append({"measure": measure} | compare(*values, NMI_SLACK if measure == "nmi" else 0.0))
-    return rows
+        values = np.concatenate([answers.values(case.name, seeds, measure) for answers in (ours, old)])
+        slack = NMI_SLACK if measure == "nmi" else 0.0
+        found.append(Question(measure, lambda a, b, v=values, s=slack: compare(v[a].tolist(), v[b].tolist(), s)))
+    return found
 
 
-def pair_row(measure: str, covers: list[list[str]], likeness) -> dict:
-    ours, old = ([modules_of(tp) for tp in answers] for answers in covers)
-    across = np.array([[likeness(a, b) for b in old] for a in ours])
-    within = np.array([[likeness(a, b) for b in old] for a in old])
-    return {"measure": measure} | compare_pairs(across, within)
+def pair_question(measure: str, covers: list, likeness) -> Question:
+    alike = np.array([[likeness(a, b) for b in covers] for a in covers])
+    return Question(measure, lambda a, b: compare_pairs(alike[np.ix_(a, b)], alike[np.ix_(b, b)]))
 
 
-def group_rows(covers: list[list[str]], hints: list[set[int]]) -> list[dict]:
+def group_questions(covers: list, hints: list[set[int]]) -> list[Question]:
     """The share of groups of each kind that became the very same module; kinds follow each other in turn."""
-    rows = []
+    found = []
     for k, kind in enumerate(EXCHANGED):
         asked = hints[k :: len(EXCHANGED)]
-        rows.append(pair_row(kind, covers, lambda a, b, asked=asked: share_of_identical(a, b, asked)))
-    return rows
+        found.append(pair_question(kind, covers, lambda a, b, asked=asked: share_of_identical(a, b, asked)))
+    return found
 
 
 def share_of_identical(cover, other, hints) -> float:
@@ -145,15 +155,18 @@ def what_became_of(group: set[int], cover: list[set[int]]) -> set[int]:
     return module if 3 * len(module & group) >= len(group) else set()
 
 
-def rows_of_random_graphs(kind: str, cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> list[dict]:
+def questions_of_random_graphs(cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> list[Question]:
     """False modules and vertices in them, summed over graphs; ours may not be more."""
-    start = {"graph": kind, "flags": " ".join(cells[0][0].flags), "seeds": len(cells)}
-    rows = []
+    finds = [false_finds(answers, case, seed) for answers in (ours, old) for case, seed in cells]
+    found = []
     for measure in ("modules", "covered", "graphs with modules"):
-        values = [[false_finds(a, case, seed)[measure] for case, seed in cells] for a in (ours, old)]
-        row = {"ours": sum(values[0]), "old": sum(values[1]), "holds": sum(values[0]) <= sum(values[1])}
-        rows.append(start | {"measure": measure} | row)
-    return rows
+        values = np.array([find[measure] for find in finds], dtype=int)
+        found.append(Question(measure, lambda a, b, v=values: not_more(int(v[a].sum()), int(v[b].sum()))))
+    return found
+
+
+def not_more(ours: int, old: int) -> dict:
+    return {"ours": ours, "old": old, "holds": ours <= old}
 
 
 def false_finds(answers: Answers, case: Case, seed: int) -> dict[str, int]:
@@ -164,18 +177,54 @@ def false_finds(answers: Answers, case: Case, seed: int) -> dict[str, int]:
 # ---------------------------------------------------------------------------------------- all graphs
 
 
-def comparison(cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> list[dict]:
+class Subject(NamedTuple):
+    """A graph, or a kind of random graph, and what is asked about the `seeds` answers of either program."""
+
+    graph: str
+    flags: str
+    seeds: int
+    questions: list[Question]
+
+
+def subjects(cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> Iterator[Subject]:
     by_graph = {}
     for case, seed in cells:
         by_graph.setdefault(case, []).append(seed)
-    rows = []
     for case, seeds in tqdm(sorted(by_graph.items()), unit="graph", desc="comparison"):
         if not random_seed(case.name) and len(seeds) >= LEAST_SEEDS:
-            rows += rows_of_graph(case, seeds, ours, old)
+            asked = questions_of_graph(case, seeds, ours, old)
+            yield Subject(case.name, " ".join(case.flags), len(seeds), asked)
     for kind in ("random", "wrandom"):
         if chosen := [cell for cell in cells if cell[0].name.startswith(f"{kind}_")]:
-            rows += rows_of_random_graphs(kind, chosen, ours, old)
+            asked = questions_of_random_graphs(chosen, ours, old)
+            yield Subject(kind, " ".join(chosen[0][0].flags), len(chosen), asked)
+
+
+def rows_of(asked: list[Subject]) -> list[dict]:
+    rows = []
+    for graph, flags, n, questions in asked:
+        start = {"graph": graph, "flags": flags, "seeds": n}
+        rows += [start | {"measure": q.measure} | q.row(np.arange(n), n + np.arange(n)) for q in questions]
     return rows
+
+
+def exchanged_row(asked: list[Subject], held: int, times: int = EXCHANGES) -> dict:
+    """How many measures hold when programs and answers are exchanged: `old`, with its standard deviation, beside the
+    `held` ones; `holds` unless at most 5 % of the exchanges have as few."""
+    rng = np.random.default_rng(1)
+    counts = np.array([holding_when_exchanged(asked, rng) for _ in tqdm(range(times), desc="exchanges")])
+    share = float(np.mean(counts <= held))
+    row = {"graph": "exchanged", "seeds": times, "measure": "holding", "ours": held, "old": float(counts.mean())}
+    return row | {"old_error": float(counts.std()), "share": share, "holds": share > 0.05}
+
+
+def holding_when_exchanged(asked: list[Subject], rng) -> int:
+    """Of every seed's two answers, which is ours is drawn; all measures of a graph share the draw."""
+    held = 0
+    for _, _, n, questions in asked:
+        first = np.arange(n) + n * rng.integers(0, 2, n)
+        held += sum(q.row(first, (first + n) % (2 * n))["holds"] for q in questions)
+    return held
 
 
 def rival_rows(python: str, cells: list[tuple[Case, int]], old: Answers) -> list[dict]:
@@ -201,7 +250,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cells = [(case, seed) for case, seed in chosen_cells(args, Path(folder)) if (case.name, seed) in answered]
         ask(cells, ours, run_ours)
-        rows = comparison(cells, ours, old)
+        asked = list(subjects(cells, ours, old))
+        rows = rows_of(asked)
+        rows.append(exchanged_row(asked, sum(row["holds"] for row in rows)))
         if args.rival:
             write_results(RIVAL, header("pyoslom 0.3.0"), rival_rows(args.rival, cells, old))
     write_results(args.results, header(f"{version_of_ours()}, {OLD_VERSION}"), rows)

@@ -60,8 +60,10 @@ def equivalence_section(path: Path = EQUIVALENCE, rival: Path = RIVAL) -> str:
     graphs = defaultdict(dict)
     for row in rows:
         graphs[row["graph"]][row["measure"]] = row
+    exchanged = graphs.pop("exchanged", {}).get("holding")
     kinds = [plain_table, class_table, group_table, random_table]
-    parts = [part for part in [*(kind(graphs) for kind in kinds), verdict(graphs), rival_table(rival)] if part]
+    closing = [verdict(graphs, exchanged), rival_table(rival)]
+    parts = [part for part in [*(kind(graphs) for kind in kinds), *closing] if part]
     return "\n\n".join([f"Measured: {head}. Each cell: ours / the original program.", *parts])
 
 
@@ -153,13 +155,21 @@ def holds(rows) -> str:
     return "yes" if not differing else "not: " + ", ".join(differing)
 
 
-def verdict(graphs) -> str:
-    """The closing line: graphs and measures that hold."""
+def verdict(graphs, exchanged=None) -> str:
+    """The closing line: graphs and measures that hold, and how many would if both programs were one."""
     graphs_holding = sum(holds(rows) == "yes" for rows in graphs.values())
     cells = [row["holds"] == "True" for rows in graphs.values() for row in rows.values()]
     return (
         f"All measures hold on {graphs_holding} of {len(graphs)} graphs, {sum(cells)} of {len(cells)} measures in all. "
         "Two standard errors are left by chance by about one measure in twenty, more often with few seeds."
+    ) + (exchange(exchanged) if exchanged else "")
+
+
+def exchange(row) -> str:
+    return (
+        f" If the two programs were one, {float(row['old']):.1f} ± {float(row['old_error']):.1f} measures would hold "
+        f"(mean and standard deviation of {row['seeds']} random exchanges of the two programs' answers to a seed); "
+        f"{100 * float(row['share']):.0f} % of the exchanges have {row['ours']} or fewer."
     )
 
 

@@ -222,13 +222,45 @@ def test_a_group_is_followed_to_the_module_that_took_it_over():
 def test_random_graphs_hold_if_there_are_not_more_false_modules():
     case = SimpleNamespace(name="random_1", flags=["-uw"])
     one, two = (SimpleNamespace(cover=lambda *_, tp=tp: tp) for tp in ("#\n1 2\n", "#\n1 2\n#\n3 4 5\n"))
-    rows = oslom_equivalence.rows_of_random_graphs("random", [(case, 1), (case, 2)], one, two)
-    assert [(row["measure"], row["ours"], row["old"], row["holds"]) for row in rows] == [
+
+    def rows(cells, ours, old):
+        asked = oslom_equivalence.questions_of_random_graphs(cells, ours, old)
+        return oslom_equivalence.rows_of([oslom_equivalence.Subject("random", "-uw", len(cells), asked)])
+
+    found = rows([(case, 1), (case, 2)], one, two)
+    assert [(row["measure"], row["ours"], row["old"], row["holds"]) for row in found] == [
         ("modules", 2, 4, True),
         ("covered", 4, 10, True),
         ("graphs with modules", 2, 2, True),
     ]
-    assert not oslom_equivalence.rows_of_random_graphs("random", [(case, 1)], two, one)[0]["holds"]
+    assert not rows([(case, 1)], two, one)[0]["holds"]
+
+
+def subject(ours, old):
+    values = np.array([*ours, *old])
+    question = oslom_equivalence.Question(
+        "modules", lambda a, b: oslom_equivalence.compare(values[a].tolist(), values[b].tolist())
+    )
+    return oslom_equivalence.Subject("graph", "-uw", len(ours), [question])
+
+
+def test_an_exchange_keeps_the_two_answers_of_a_seed_apart():
+    seen = []
+    question = oslom_equivalence.Question("modules", lambda a, b: seen.append((a, b)) or {"holds": True})
+    rng = np.random.default_rng(0)
+    asked = [oslom_equivalence.Subject("graph", "-uw", 4, [question])] * 20
+    assert oslom_equivalence.holding_when_exchanged(asked, rng) == 20
+    assert all(sorted([*a, *b]) == list(range(8)) and (abs(a - b) == 4).all() for a, b in seen)
+    assert len({tuple(a < 4) for a, _ in seen}) > 8
+
+
+def test_programs_that_differ_everywhere_are_told_from_chance():
+    alike = [subject([1, 2, 3, 4, 5], [2, 3, 1, 5, 4])] * 5
+    row = oslom_equivalence.exchanged_row(alike, held=5, times=50)
+    assert row["share"] == 1 and row["holds"] and row["ours"] == 5
+    apart = [subject([1, 2, 3, 4, 5], [12, 13, 11, 15, 14])] * 5
+    row = oslom_equivalence.exchanged_row(apart, held=0, times=50)
+    assert row["old"] > 3 and row["share"] < 0.05 and not row["holds"]
 
 
 # ------------------------------------------------------------------------------------------ tables
@@ -262,6 +294,11 @@ def test_the_closing_line_counts_graphs_and_measures(tmp_path):
     text = oslom_tables.equivalence_section(tmp_path / "equivalence.tsv", tmp_path / "none.tsv")
     assert "All measures hold on 1 of 2 graphs, 5 of 6 measures in all." in text
     assert "| not: overlap |" in text
+    exchanged = {"graph": "exchanged", "seeds": 200, "measure": "holding", "ours": 5, "old": 5.25, "old_error": 0.5}
+    oslom_tables.write_results(tmp_path / "more.tsv", "today", [*rows, exchanged | {"share": 0.58, "holds": True}])
+    more = oslom_tables.equivalence_section(tmp_path / "more.tsv", tmp_path / "none.tsv")
+    assert "If the two programs were one, 5.2 ± 0.5 measures would hold" in more and more.startswith(text)
+    assert more.endswith("58 % of the exchanges have 5 or fewer.")
 
 
 def test_the_readme_is_what_the_committed_results_give():
