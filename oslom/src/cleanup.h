@@ -38,7 +38,7 @@ class Cleaner {
   Module clean(const Members& group, Reach reach, int passes = full_passes) {
     if (hopeless(group, reach)) return {};
     passes = affordable_passes(group.size(), passes);
-    set_.build(group, reach);
+    set_.build(shuffled(group), reach);
     scope_ = reach == Reach::inside ? Random(set_.fingerprint()).bits() : 0;
     salt_ = random_.bits();
     Module best;
@@ -81,6 +81,13 @@ class Cleaner {
   bool hopeless(const Members& group, Reach reach) const {
     return group.empty() || group.size() == static_cast<std::size_t>(study_.graph.num_vertices()) ||
            (group.size() == 1 && reach == Reach::inside);
+  }
+
+  // Of equal members the first one leaves first: the order is drawn, so that it does not matter how vertices are named.
+  const Members& shuffled(const Members& group) {
+    order_ = group;
+    random_.shuffle(order_);
+    return order_;
   }
 
   static int affordable_passes(std::size_t size, int passes) {
@@ -192,7 +199,7 @@ class Cleaner {
   }
 
   void sow(const Members& group) {
-    seed_.build(group, Reach::everywhere);
+    seed_.build(shuffled(group), Reach::everywhere);
     seed_.best_border();  // the keys are saved, too
     seed_.save();
   }
@@ -232,6 +239,7 @@ class Cleaner {
   WorkingSet& set_;
   WorkingSet& seed_;
   Random& random_;
+  Members order_;
   std::vector<Candidate> candidates_;
   BorderVerdict verdict_{0, 1};
   Limits limits_{-1, 0};
