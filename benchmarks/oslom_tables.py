@@ -109,11 +109,12 @@ def random_table(graphs) -> str:
     measures = ["graphs with modules", "modules", "covered"]
     lines = [
         [name, rows["modules"]["flags"], rows["modules"]["seeds"]]
-        + [f"{rows[measure]['ours']} / {rows[measure]['old']}" for measure in measures]
+        + [f"{rows[m]['ours']} / {rows[m]['old']} ({100 * float(rows[m]['chance']):.0f} %)" for m in measures]
         + [holds(rows)]
         for name, rows in chosen.items()
     ]
-    columns = ["graphs", "flags", "number", "graphs with modules", "false modules", "vertices in them", "not more"]
+    columns = ["graphs", "flags", "number", "graphs with modules", "false modules", "vertices in them"]
+    columns.append("not more (in brackets the chance of so many when answers are exchanged; above 5 %)")
     return lines and table(columns, lines)
 
 

@@ -1,6 +1,7 @@
 """The benchmarks of the OSLOM programs: graphs, measures, verdicts, and README sections made of the results."""
 
 import argparse
+import itertools
 import random
 import sys
 from math import log2
@@ -233,7 +234,16 @@ def test_random_graphs_hold_if_there_are_not_more_false_modules():
         ("covered", 4, 10, True),
         ("graphs with modules", 2, 2, True),
     ]
-    assert not rows([(case, 1)], two, one)[0]["holds"]
+    many = [(case, seed) for seed in range(10)]
+    assert not rows(many, two, one)[0]["holds"] and rows(many, two, one)[0]["chance"] < 0.01
+
+
+def test_one_false_module_more_may_be_chance():
+    ours, old = np.array([1, 0, 2, 1, 0, 1]), np.array([0, 1, 1, 2, 0, 0])
+    row = oslom_equivalence.not_more(ours, old)
+    assert (row["ours"], row["old"], row["holds"]) == (5, 4, True)
+    signs = np.array(list(itertools.product([-1, 1], repeat=6)))
+    assert row["chance"] == pytest.approx((signs @ (ours - old) >= 1).mean(), abs=0.03)
 
 
 def subject(ours, old):
