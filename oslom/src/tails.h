@@ -29,6 +29,7 @@ namespace oslom {
 constexpr double smallest_score = 1e-100;
 constexpr double negligible_term = 1e-5;     // relative to the sum so far
 constexpr double negligible_leader = 1e-40;  // a tail that starts below this is zero
+constexpr double largest_sum = 1e280;        // of an exact tail; beyond it the hypergeometric one is taken
 
 struct Tail {
   double above;  // R(x+1)
@@ -97,7 +98,8 @@ class TailFormulas {
     const Stubs h0 = (T - 2 * k - O) / 2;
     const Stubs low = std::max<Stubs>(0, -h0);
     if (x <= low) return 1;
-    return std::max(exact_tail(x, mode_of(k, O, T, low), low, k, O, h0), smallest_score);
+    const double tail = exact_tail(x, mode_of(k, O, T, low), low, k, O, h0);
+    return std::isnan(tail) ? hypergeometric_tail(x, k, O, T, before) : std::max(tail, smallest_score);
   }
 
   double hypergeometric_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
@@ -144,14 +146,16 @@ class TailFormulas {
     return -static_cast<double>(x) * 0.693147180559945309417 - lf_(k - x) - lf_(O - x) - lf_(x + h0) - lf_(x);
   }
 
-  // Sum of p from x on, divided by the sum of all p; x is not below the mode, to which everything is relative.
+  // Sum of p from x on, divided by the sum of all p; x is not below the hypergeometric mode, to which everything is
+  // relative. Not a number if p rises so far above its value there that the sums leave their range.
   double exact_tail(Stubs x, Stubs mode, Stubs low, Stubs k, Stubs O, Stubs h0) const {
     const Stubs high = std::min(k, O), top = std::min(mode, high);
     double first = 1;
     const double below_x = x - top > long_walk ? series_up(top, x - 1, k, O, h0) : walk_up(top, x, k, O, h0, first);
     if (x - top > long_walk) first = std::exp(log_exact(x, k, O, h0) - log_exact(top, k, O, h0));
     const double tail = first * series_up(x, high, k, O, h0);
-    return tail / (tail + below_x + series_down(top, low, k, O, h0));
+    const double all = tail + below_x + series_down(top, low, k, O, h0);
+    return all < largest_sum ? tail / all : std::numeric_limits<double>::quiet_NaN();
   }
 
   // p(from)+...+p(to-1) and, in `term`, p(to), all divided by p(from).

@@ -166,3 +166,23 @@ TEST_CASE("huge numbers of stubs neither overflow nor leave the unit interval") 
     CHECK(tail.at <= 1);
   }
 }
+
+TEST_CASE("where the sums of the exact formula leave their range the hypergeometric tail is taken") {
+  const Stubs states[][4] = {{10557, 12579, 16430, 23540}, {3401, 7769, 5418, 14208}, {5807, 14764, 7566, 28780}};
+  for (const auto& [x, k, O, T] : states) {
+    const Tail tail = formulas(x, k, O, T);
+    CHECK(tail.above == formulas.hypergeometric_tail(x + 1, k, O, T, tail.at));
+  }
+  Random random(3);
+  for (int trial = 0; trial < 20000; ++trial) {
+    const Stubs T = 2 + static_cast<Stubs>(random.below(30000)), k = 1 + static_cast<Stubs>(random.below(T));
+    const Stubs O = T - 2 * static_cast<Stubs>(random.below(T / 2 + 1));
+    const Stubs low = std::max<Stubs>(0, -(T - 2 * k - O) / 2), high = std::min(k, O);
+    if (low > high) continue;
+    const Stubs x = low + static_cast<Stubs>(random.below(high - low + 1));
+    CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
+    const Tail tail = formulas(x, k, O, T);
+    CHECK(tail.above >= 0);
+    CHECK(tail.above <= 1 + 1e-9);
+  }
+}
