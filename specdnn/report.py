@@ -164,6 +164,18 @@ FIRST_ROUND = Table(
         ("of all %", percent("round1_share", 1)),
     ),
 )
+FIRST_ROUND_ALONE = Table(
+    "The first round alone",
+    "The community that OSLOM finds in the whole network, retrained, and nothing else: its significance, how alike "
+    "those of other OSLOM seeds are (Jaccard), its size, and what it detects.",
+    (
+        *FIRST_ROUND.columns[:3],
+        *SIZES.columns[:2],
+        *FIRST_ROUND.columns[-1:],
+        *DETECTION.columns[:1],
+        *DETECTION.columns[2:3],
+    ),
+)
 WITHOUT_RETRAINING = Table(
     "Without retraining",
     "The extracted network as it leaves the pruning, beside the same network after its retraining.",
@@ -357,6 +369,7 @@ def markdown(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str
         rivals(main),
         budgets(rows),
         *(table.text(ours) for table in tables[1:]),
+        FIRST_ROUND_ALONE.text(scorecard.first_round_alone(rows)),
     ]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part)
 

@@ -82,6 +82,12 @@ def ours(rows: list[dict]) -> list[dict]:
     return of_algo(main_rows(rows), OURS)
 
 
+def first_round_alone(rows: list[dict]) -> list[dict]:
+    """OSLOM's rows in which the first community of the whole network was all that was cut to."""
+    whole = [row for row in of_algo(rows, OURS) if row["budget"] is not None and not any(row["budget"])]
+    return [row for row in whole if row.get("pruned_rounds") == 1]
+
+
 def of_algo(rows: list[dict], algo: str) -> list[dict]:
     return [row for row in rows if row["algo"] == algo]
 

@@ -91,6 +91,20 @@ def test_the_way_from_the_whole_network_is_told():
     assert lines(text, "Without retraining") == [["0", "50.00", "50.00", "25.00", "50.00", "50.00"]]
 
 
+def test_the_first_round_alone_is_told_where_nothing_else_was_cut():
+    steps = [{"stage": "round 1", "widths": [5, 4, 1], "true_weights": 60, "validation_score": 0.8}]
+    parent = {"verb": "train", "arch": "net", "classes": [0, 1], "true_weights": 100}
+    told = {"significance": 0.012, "stability": 0.5, "captured_relevance": 0.7, "steps": steps}
+    alone = [pruned(0, **told, rounds=1, options={}), retrained(0, true_weights=60)]
+    assert lines(markdown(parent, *alone), "The first round alone") == [
+        ["0", "0.012", "0.50", "70.0", "3-2", "60", "60.0", "50.00", "50.00"]
+    ]
+    twice = [pruned(0, **told, rounds=2, options={}), retrained(0, true_weights=60)]
+    trimmed = [pruned(0, **told, rounds=1, options={"rate": 0.5}), retrained(0, true_weights=60)]
+    for more in (twice, trimmed):
+        assert "The first round alone" not in markdown(parent, *more)
+
+
 def test_the_weakest_significance_speaks_for_several():
     found = [file for k, bs in ((0, 1e-9), (1, 0.02)) for file in (pruned(k, significance=bs), retrained(k))]
     assert lines(markdown(*found), "The first round")[-1][:2] == ["mean", "0.02"]
