@@ -38,9 +38,9 @@ class Cleaner {
   Module clean(const Members& group, Reach reach, int passes = full_passes) {
     if (hopeless(group, reach)) return {};
     passes = affordable_passes(group.size(), passes);
-    set_.build(shuffled(group), reach);
-    scope_ = reach == Reach::inside ? Random(set_.fingerprint()).bits() : 0;
     salt_ = random_.bits();
+    set_.build(group, reach, salt_);
+    scope_ = reach == Reach::inside ? Random(set_.fingerprint()).bits() : 0;
     Module best;
     for (int done = 0, good = 0; good_enough(good + passes - done, passes); ++done) {
       if (done > 0 && set_.saved()) set_.restore();
@@ -81,13 +81,6 @@ class Cleaner {
   bool hopeless(const Members& group, Reach reach) const {
     return group.empty() || group.size() == static_cast<std::size_t>(study_.graph.num_vertices()) ||
            (group.size() == 1 && reach == Reach::inside);
-  }
-
-  // Of equal members the first one leaves first: the order is drawn, so that it does not matter how vertices are named.
-  const Members& shuffled(const Members& group) {
-    order_ = group;
-    random_.shuffle(order_);
-    return order_;
   }
 
   static int affordable_passes(std::size_t size, int passes) {
@@ -199,7 +192,7 @@ class Cleaner {
   }
 
   void sow(const Members& group) {
-    seed_.build(shuffled(group), Reach::everywhere);
+    seed_.build(group, Reach::everywhere, random_.bits());
     seed_.best_border();  // the keys are saved, too
     seed_.save();
   }
@@ -239,11 +232,11 @@ class Cleaner {
   WorkingSet& set_;
   WorkingSet& seed_;
   Random& random_;
-  Members order_;
   std::vector<Candidate> candidates_;
   BorderVerdict verdict_{0, 1};
   Limits limits_{-1, 0};
-  std::uint64_t scope_ = 0, salt_ = 0;  // of the states of all groups, or of this one
+  std::uint64_t scope_ = 0;  // of the states of all groups, or of this one
+  std::uint64_t salt_ = 0;   // drawn for every cleaning: its states, and which of equals goes first, so that names do not matter
 };
 
 }  // namespace oslom

@@ -30,15 +30,18 @@ using Slot = std::int32_t;
 
 enum class Reach { everywhere, inside };  // whom a cleaned group may contain: anybody, its own members
 
-// The slots with the smallest values, best first; filled by a scan.
+// The slots with the smallest values, best first; filled by a scan. Equal values go by `order`, which stands for one of
+// many orders of all slots.
 template <int most>
 struct Smallest {
+  explicit Smallest(std::uint64_t order = 0) : order(order) {}
+
   bool full() const { return count == most; }
   bool refuses(Slot candidate, double value) const { return full() && !precedes(candidate, value, most - 1); }
   // What is above it is refused.
   double worst() const { return full() ? values[most - 1] : std::numeric_limits<double>::infinity(); }
 
-  // Of equal values that of the smaller slot comes first, in whatever order they are offered.
+  // The same, in whatever order they are offered.
   void offer(Slot candidate, double value) {
     if (refuses(candidate, value)) return;
     int place = count < most ? count++ : most - 1;
@@ -48,9 +51,11 @@ struct Smallest {
   }
 
   bool precedes(Slot candidate, double value, int place) const {
-    return value < values[place] || (value == values[place] && candidate < slot[place]);
+    return value < values[place] || (value == values[place] && rank(candidate) < rank(slot[place]));
   }
+  std::uint64_t rank(Slot candidate) const { return (static_cast<std::uint64_t>(candidate) ^ order) * 0x9e3779b97f4a7c15ULL; }
 
+  std::uint64_t order;
   int count = 0;
   std::array<Slot, most> slot;
   std::array<double, most> values;
@@ -63,9 +68,10 @@ class WorkingSet {
   WorkingSet(const Graph& graph, const Scores& scores)
       : graph_(graph), scores_(scores), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
 
-  // The snapshot of a group: keys are fresh.
-  void build(const Members& group, Reach reach) {
+  // The snapshot of a group: keys are fresh. Equal keys go by `order`.
+  void build(const Members& group, Reach reach, std::uint64_t order = 0) {
     clear();
+    order_ = order;
     for (Vertex v : group) add_slot(v);
     built_size_ = num_slots();
     reach_ = reach;
@@ -160,7 +166,7 @@ class WorkingSet {
   // The members with the largest keys (as negative numbers in Few::values). Of keys that are known by an upper bound
   // only those that matter are computed.
   Few worst_members() {
-    Few few;
+    Few few(order_);
     double least = 0;  // keys below it are refused; those that are not known are negative
     const auto offer = [&](Slot slot) {
       if (state_.member_key[slot] < least) return;
@@ -315,13 +321,13 @@ class WorkingSet {
   }
 
   Few best_of_near() {
-    Few few;
+    Few few(order_);
     for (Slot slot : state_.near)
       if (in_border(slot)) few.offer(slot, old_key(slot, few.worst()));
     return few;
   }
   void find_near() {
-    Smallest<most_near> nearest;
+    Smallest<most_near> nearest(order_);
     for (Slot slot = 0; slot < num_slots(); ++slot)
       if (in_border(slot)) nearest.offer(slot, old_key(slot, nearest.worst()));
     for (Slot slot : state_.near) state_.is_near[slot] = 0;
@@ -427,6 +433,7 @@ class WorkingSet {
   std::vector<Outside> moments_;  // what the group showed after each move since it was built, restored or not
   Slot built_size_ = 0;
   Reach reach_ = Reach::everywhere;
+  std::uint64_t order_ = 0;  // of equal keys
   double least_factor_ = 0;
   State state_, saved_;
   bool has_saved_ = false;
