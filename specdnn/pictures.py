@@ -72,8 +72,8 @@ def pareto(rows: list[dict], published: list[PublishedCell]) -> bytes:
         right.set(xlabel="parameters", ylabel="balanced accuracy %", title="Balanced accuracy")
         title = "Beside the published table" if published else "By the paper rule"
         below.set(xlabel="weights by the paper rule, %", ylabel="accuracy %", title=title)
-        for axes in (left, right, below):
-            widen(axes)
+        for axes in (left, right, below, way):
+            fit_sizes(axes)
         handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
         handles |= dict(zip(*reversed(below.get_legend_handles_labels()), strict=True))
         title = "large: mean of the classes; a number: one class"
@@ -82,17 +82,19 @@ def pareto(rows: list[dict], published: list[PublishedCell]) -> bytes:
     return drawn(draw, 6.8)
 
 
-def log_sizes(axes: Axes, ticks=(1, 2, 5)) -> None:
+def log_sizes(axes: Axes) -> None:
     """A logarithmic axis of sizes with plain numbers at 1, 2, 5, 10, …"""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def widen(axes: Axes) -> None:
-    """Room around sizes that are nearly the same."""
+def fit_sizes(axes: Axes) -> None:
+    """Room around sizes that are nearly the same; numbers at powers of ten only where more of them would touch."""
     low, high = axes.get_xlim()
+    if high > 200 * low:
+        axes.xaxis.set_major_locator(LogLocator())
     if high < 4 * low:
         axes.set_xlim((low * high) ** 0.5 / 2, (low * high) ** 0.5 * 2)
 
@@ -138,7 +140,7 @@ def published_points(axes: Axes, published: list[PublishedCell]) -> None:
 
 def way_down(axes: Axes, rows: list[dict]) -> None:
     """Validation score against weights along the steps of each class, and their mean where all classes have been."""
-    log_sizes(axes, ticks=(1,))
+    log_sizes(axes)
     curves = [curve for row in _first_seed(rows) if (curve := _steps(row))]
     for x, y in curves:
         axes.plot(x, y, color=BLUE, alpha=0.35, linewidth=0.8, marker=".", markersize=3)

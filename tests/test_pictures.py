@@ -84,8 +84,19 @@ def test_sizes_that_are_nearly_the_same_have_room(before, after):
     drawn = axes()
     pictures.log_sizes(drawn)
     drawn.set_xlim(*before)
-    pictures.widen(drawn)
+    pictures.fit_sizes(drawn)
     assert drawn.get_xlim() == pytest.approx(after, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("high", "numbers"), [(1e3, [10, 20, 50, 100, 200, 500, 1000]), (1e5, [10, 100, 1e3, 1e4, 1e5])]
+)
+def test_numbers_of_wide_axes_are_powers_of_ten(high, numbers):
+    drawn = axes()
+    pictures.log_sizes(drawn)
+    drawn.set_xlim(10, high)
+    pictures.fit_sizes(drawn)
+    assert [tick for tick in drawn.get_xticks() if 9 < tick < 1.1 * high] == pytest.approx(numbers)
 
 
 def test_the_rivals_have_different_marks_and_colours():
