@@ -94,12 +94,11 @@ class TailFormulas {
   // R(x); before = h(x-1), from which the hypergeometric tail continues.
   double right_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
     if (x > k || x > O) return 0;
-    if (!uses_exact(x, k, O, T)) return hypergeometric_tail(x, k, O, T, before);
-    const Stubs h0 = (T - 2 * k - O) / 2;
-    const Stubs low = std::max<Stubs>(0, -h0);
-    if (x <= low) return 1;
-    const double tail = exact_tail(x, mode_of(k, O, T, low), low, k, O, h0);
-    return std::isnan(tail) ? hypergeometric_tail(x, k, O, T, before) : std::max(tail, smallest_score);
+    if (uses_exact(x, k, O, T)) {
+      const double tail = exact_right_tail(x, k, O, T);
+      if (!std::isnan(tail)) return tail;
+    }
+    return hypergeometric_tail(x, k, O, T, before);
   }
 
   double hypergeometric_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
@@ -140,6 +139,15 @@ class TailFormulas {
     double sum = term;
     for (; term > negligible_term * sum; a += 1, b += 1, c -= 1, d -= 1) sum += term *= c * d / (a * b);
     return sum;
+  }
+
+  // R(x) by the exact formula; not a number where the sums leave their range.
+  double exact_right_tail(Stubs x, Stubs k, Stubs O, Stubs T) const {
+    const Stubs h0 = (T - 2 * k - O) / 2;
+    const Stubs low = std::max<Stubs>(0, -h0);
+    if (x <= low) return 1;
+    const double tail = exact_tail(x, mode_of(k, O, T, low), low, k, O, h0);
+    return tail < smallest_score ? smallest_score : tail;
   }
 
   double log_exact(Stubs x, Stubs k, Stubs O, Stubs h0) const {
