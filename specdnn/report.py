@@ -171,9 +171,9 @@ FIRST_ROUND_ALONE = Table(
     (
         *FIRST_ROUND.columns[:3],
         *SIZES.columns[:2],
-        *FIRST_ROUND.columns[-1:],
-        *DETECTION.columns[:1],
-        *DETECTION.columns[2:3],
+        FIRST_ROUND.columns[-1],
+        DETECTION.columns[0],
+        DETECTION.columns[2],
     ),
 )
 WITHOUT_RETRAINING = Table(
@@ -290,8 +290,7 @@ def budgets(rows: Rows) -> str:
     groups = scorecard.by_budget(scorecard.of_algo(rows, OURS))
     if len(groups) < 2:
         return ""
-    measures = (("accuracy %", percent("accuracy")), ("balanced %", percent("balanced_accuracy")))
-    columns = (("epochs", count("epochs")), *measures, *SIZES.columns[1:5])
+    columns = (("epochs", count("epochs")), DETECTION.columns[0], DETECTION.columns[2], *SIZES.columns[1:5])
     ordered = sorted(groups.items(), key=lambda group: scorecard.mean(group[1], "true_parameters"))
     lines = [
         [scorecard.budget_words(budget), _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
