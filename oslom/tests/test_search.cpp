@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -56,6 +57,25 @@ TEST_CASE("a table of failed states knows what was added last") {
   states.add(5 + 128);  // in the same place
   CHECK(states.contains(5 + 128));
   CHECK_FALSE(states.contains(5));
+}
+
+// The dull twin of giving up early: the chance that a group is given up and all its passes would have let it through.
+TEST_CASE("hardly a group that all its passes would accept is given up, whatever the chance of a pass") {
+  const LogFactorial log_factorial(100);
+  const Binomial binomial(log_factorial);
+  for (int passes : {full_passes, 10, 5, 3}) {
+    int needed = 0;
+    while (!good_enough(needed, passes)) ++needed;
+    int fruitless = 0;
+    while (worth_another(0, fruitless, passes)) ++fruitless;
+    double lost = 0;
+    for (double chance = 0.001; chance < 1; chance += 0.001)
+      lost = std::max(lost, std::pow(1 - chance, fruitless) * binomial.at_least(passes - fruitless, needed, chance));
+    CHECK(lost < 7e-4);
+    CHECK(worth_another(1, fruitless, passes) == (passes - fruitless + 1 >= needed));
+  }
+  CHECK(good_enough(14, full_passes));
+  CHECK_FALSE(good_enough(13, full_passes));
 }
 
 // Builds with assertions test every state again that is known to be hopeless.
