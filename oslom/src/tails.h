@@ -63,8 +63,8 @@ class TailFormulas {
 
   double hypergeometric(Stubs x, Stubs k, Stubs O, Stubs T) const {
     if (x < 0 || x > k || x > O || T - O - k + x < 0) return 0;
-    return std::exp(lf_(O) - lf_(x) - lf_(O - x) + lf_(T - O) - lf_(k - x) - lf_(T - O - k + x) -
-                    (lf_(T) - lf_(k) - lf_(T - k)));
+    if (!lf_.tabulated(T)) return std::exp(lf_(k) - lf_(x) - lf_(k - x) + lf_.falling(O, x) + lf_.falling(T - O, k - x) - lf_.falling(T, k));
+    return std::exp(lf_[O] - lf_[x] - lf_[O - x] + lf_[T - O] - lf_[k - x] - lf_[T - O - k + x] - (lf_[T] - lf_[k] - lf_[T - k]));
   }
 
   // h(x) is at least this, of use while O k / T is small: every factor O-i at its least, and (1-p)^n >= 1 - n p.

@@ -70,6 +70,19 @@ TEST_CASE("log factorials agree with lgamma, in the table and beyond it") {
   }
 }
 
+TEST_CASE("falling factorials equal their factors, in the table and beyond it, for few factors and many") {
+  for (std::int64_t n : {5LL, 99LL, 20000LL, 20001LL, 1048577LL, 15000000LL, 3000000000LL})
+    for (std::int64_t d : {0LL, 1LL, 2LL, 5LL, 50LL, 100LL, 1500LL, 20000LL}) {
+      if (d > n) continue;
+      long double sum = 0;
+      for (std::int64_t i = 0; i < d; ++i) sum += std::log(static_cast<long double>(n - i));
+      CAPTURE(n); CAPTURE(d);
+      const bool difference = n <= 20000 || d > n / 10000;  // of numbers of the size of n ln n
+      const double rounding = difference ? 1e-15 * static_cast<double>(n) * std::log(static_cast<double>(n)) : 0;
+      CHECK(std::fabs(log_factorial.falling(n, d) - static_cast<double>(sum)) <= 1e-14 * static_cast<double>(sum) + rounding);
+    }
+}
+
 TEST_CASE("hypergeometric and exact tails: vectors of the old program") {
   const Vector vectors[] = {
       {3, 5, 40, 1000, 5.5124861e-04, 5.6196247e-04, 1.0713853e-05},
@@ -85,6 +98,18 @@ TEST_CASE("hypergeometric and exact tails: vectors of the old program") {
     CHECK(tail.at == Approx(v.h).epsilon(2e-5));
     CHECK(tail.above == Approx(v.R_next).epsilon(2e-5));
     CHECK(formulas.right_tail(v.x, v.k, v.O, v.T, formulas.hypergeometric(v.x - 1, v.k, v.O, v.T)) == Approx(v.R).epsilon(2e-5));
+  }
+}
+
+TEST_CASE("probabilities beyond the table are those of a table that is large enough") {
+  const LogFactorial small(10);
+  const TailFormulas beyond(small);
+  Random random(7);
+  for (int trial = 0; trial < 3000; ++trial) {
+    const Stubs T = 2 + static_cast<Stubs>(random.below(20000)), O = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(T - 1)));
+    const Stubs k = static_cast<Stubs>(random.below(60)), x = static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k + 1)));
+    CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
+    CHECK(beyond.hypergeometric(x, k, O, T) == Approx(formulas.hypergeometric(x, k, O, T)).epsilon(1e-9));
   }
 }
 
