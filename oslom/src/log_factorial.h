@@ -23,10 +23,7 @@ class LogFactorial {
       table_[static_cast<std::size_t>(n)] = static_cast<double>(sum += std::log(static_cast<long double>(n)));
   }
 
-  double operator()(std::int64_t n) const {
-    const std::size_t index = static_cast<std::size_t>(n);
-    return index < table_.size() ? table_[index] : stirling(static_cast<double>(n));
-  }
+  double operator()(std::int64_t n) const { return tabulated(n) ? (*this)[n] : stirling(static_cast<double>(n)); }
 
   bool tabulated(std::int64_t n) const { return static_cast<std::size_t>(n) < table_.size(); }
   double operator[](std::int64_t n) const { return table_[static_cast<std::size_t>(n)]; }  // n is tabulated
