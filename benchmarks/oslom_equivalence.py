@@ -23,7 +23,7 @@ from statistics import mean, quantiles, stdev
 from typing import NamedTuple
 
 import numpy as np
-from oslom_graphs import EXCHANGED, Case, random_seed
+from oslom_graphs import EXCHANGED, RANDOM, Case
 from oslom_measures import communities, jaccard_of_largest, measures, modules_of, overlapping_nmi, read_groups
 from oslom_old import OLD, add_graph_options, ask, chosen_cells
 from oslom_programs import OLD_VERSION, Answers, fingerprint_of_ours, interpreter, run_ours, run_rival, version_of_ours
@@ -157,17 +157,18 @@ def what_became_of(group: set[int], cover: list[set[int]]) -> set[int]:
 
 
 def questions_of_random_graphs(cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> list[Question]:
-    """False modules and vertices in them, summed over graphs; ours may not be more, as far as chance can tell."""
+    """False modules and vertices in them, summed over graphs and seeds; ours may not be more, as far as chance
+    can tell."""
     finds = [false_finds(answers, case, seed) for answers in (ours, old) for case, seed in cells]
     found = []
-    for measure in ("modules", "covered", "graphs with modules"):
+    for measure in ("modules", "covered", "answers with modules"):
         values = np.array([find[measure] for find in finds], dtype=int)
         found.append(Question(measure, lambda a, b, v=values: not_more(v[a], v[b])))
     return found
 
 
 def not_more(ours: np.ndarray, old: np.ndarray) -> dict:
-    """Sums over graphs; `chance`: how often ours is as much more, or further, when each graph's two answers are
+    """Sums over cells; `chance`: how often ours is as much more, or further, when each cell's two answers are
     exchanged at random (a sign-flip test)."""
     signs = np.random.default_rng(1).choice([-1, 1], (SIGN_FLIPS, len(ours)))
     chance = float(np.mean(signs @ (ours - old) >= (ours - old).sum()))
@@ -176,7 +177,7 @@ def not_more(ours: np.ndarray, old: np.ndarray) -> dict:
 
 def false_finds(answers: Answers, case: Case, seed: int) -> dict[str, int]:
     modules = modules_of(answers.cover(case.name, seed))
-    return {"modules": len(modules), "covered": len(set().union(*modules)), "graphs with modules": bool(modules)}
+    return {"modules": len(modules), "covered": len(set().union(*modules)), "answers with modules": bool(modules)}
 
 
 # ---------------------------------------------------------------------------------------- all graphs
@@ -196,13 +197,13 @@ def subjects(cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> Iter
     for case, seed in cells:
         by_graph.setdefault(case, []).append(seed)
     for case, seeds in tqdm(sorted(by_graph.items()), unit="graph", desc="comparison"):
-        if not random_seed(case.name) and len(seeds) >= LEAST_SEEDS:
+        if not case.name.startswith(RANDOM) and len(seeds) >= LEAST_SEEDS:
             asked = questions_of_graph(case, seeds, ours, old)
             yield Subject(case.name, " ".join(case.flags), len(seeds), asked)
-    for kind in ("random", "wrandom"):
-        if chosen := [cell for cell in cells if cell[0].name.startswith(f"{kind}_")]:
+    for kind in RANDOM:
+        if chosen := [cell for cell in cells if cell[0].name.startswith(kind)]:
             asked = questions_of_random_graphs(chosen, ours, old)
-            yield Subject(kind, " ".join(chosen[0][0].flags), len(chosen), asked)
+            yield Subject(kind.rstrip("_"), " ".join(chosen[0][0].flags), len(chosen), asked)
 
 
 def rows_of(asked: list[Subject]) -> list[dict]:

@@ -14,7 +14,8 @@ from oslom_measures import read_groups
 
 SLOW = ("lfr_0.6", "pp_0.7", "dpp", "planted_5000", "growth")  # graphs that get -fast
 MIXINGS = (0.2, 0.3, 0.4, 0.5, 0.6)
-RANDOM_GRAPHS = range(1, 21)  # seeds of the graphs, and of the programs on them
+RANDOM = ("random_", "wrandom_")  # starts of the names of graphs without communities
+RANDOM_GRAPHS = range(1, 21)  # their seeds
 GROUPED = ("lfr_0.4_1", "pp_0.6_1", "wlfr_0.3_1", "wlfr_0.5_1")  # reference graphs of which groups are asked
 GROUPS_OF_A_KIND = 6
 EXCHANGED = {"planted": 0, "perturbed": 0.2, "half-random": 0.5}  # kind of group: share of its members replaced
@@ -60,12 +61,6 @@ def cases(*folders: Path, only: list[str] | None = None) -> list[Case]:
         start = f" that starts with {' or '.join(only)}" if only else ""
         raise SystemExit(f"no NAME.edges file{start} in {' or '.join(map(str, folders))}")
     return chosen
-
-
-def random_seed(name: str) -> int | None:
-    """The seed of random_S or wrandom_S; None for all other graphs."""
-    start, _, end = name.rpartition("_")
-    return int(end) if start in ("random", "wrandom") else None
 
 
 def _by_name(folders, kind: str) -> dict[str, Path]:

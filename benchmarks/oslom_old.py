@@ -13,7 +13,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from oslom_graphs import Case, cases, random_seed, write_generated, write_groups
+from oslom_graphs import Case, cases, write_generated, write_groups
 from oslom_programs import Answers, interpreter, run_old
 from tqdm import tqdm
 
@@ -23,14 +23,10 @@ OLD = Path(__file__).resolve().parent / "oslom-old"
 def cells(graphs: list[Case], seeds: int) -> list[tuple[Case, int]]:
     """(graph, seed) of everything that is asked, in rounds: every graph once, then every graph again.
 
-    A random graph is asked once, with the seed it was made with; they are spread over the rounds. Groups, which take
-    no time, come first.
+    Groups, which take no time, come first.
     """
-    found = []
-    for case in graphs:
-        own = random_seed(case.name)
-        found += [(case, own, own * seeds // 20)] if own else [(case, seed, seed) for seed in range(1, seeds + 1)]
-    return [(case, seed) for case, seed, _ in sorted(found, key=lambda cell: (cell[2], not cell[0].hint, cell[0].name))]
+    found = [(case, seed) for case in graphs for seed in range(1, seeds + 1)]
+    return sorted(found, key=lambda cell: (cell[1], not cell[0].hint, cell[0].name))
 
 
 def main() -> None:

@@ -106,15 +106,18 @@ def group_table(graphs) -> str:
 
 def random_table(graphs) -> str:
     chosen = {name: rows for name, rows in graphs.items() if "covered" in rows}
-    measures = ["graphs with modules", "modules", "covered"]
+    measures = ["answers with modules", "modules", "covered"]
     lines = [
         [name, rows["modules"]["flags"], rows["modules"]["seeds"]]
         + [f"{rows[m]['ours']} / {rows[m]['old']} ({100 * float(rows[m]['chance']):.0f} %)" for m in measures]
         + [holds(rows)]
         for name, rows in chosen.items()
     ]
-    columns = ["graphs", "flags", "number", "graphs with modules", "false modules", "vertices in them"]
-    columns.append("not more (in brackets the chance of so many when answers are exchanged; above 5 %)")
+    columns = ["graphs", "flags", "answers (graphs × seeds)", "answers with modules", "false modules"]
+    columns += [
+        "vertices in them",
+        "not more (in brackets the chance of so many when answers are exchanged; above 5 %)",
+    ]
     return lines and table(columns, lines)
 
 

@@ -89,8 +89,7 @@ def test_every_graph_is_asked_once_before_one_is_asked_again(tmp_path):
     for name in ("a", "b", "random_7"):
         (tmp_path / f"{name}.edges").write_text("0 1\n")
     asked = [(case.name, seed) for case, seed in cells(cases(tmp_path), 4)]
-    assert [name for name, _ in asked if not name.startswith("r")] == ["a", "b"] * 4
-    assert [cell for cell in asked if cell[0] == "random_7"] == [("random_7", 7)]
+    assert asked == [(name, seed) for seed in (1, 2, 3, 4) for name in ("a", "b", "random_7")]
 
 
 def test_a_folder_without_graphs_is_refused_by_name(tmp_path):
@@ -232,7 +231,7 @@ def test_random_graphs_hold_if_there_are_not_more_false_modules():
     assert [(row["measure"], row["ours"], row["old"], row["holds"]) for row in found] == [
         ("modules", 2, 4, True),
         ("covered", 4, 10, True),
-        ("graphs with modules", 2, 2, True),
+        ("answers with modules", 2, 2, True),
     ]
     many = [(case, seed) for seed in range(10)]
     assert not rows(many, two, one)[0]["holds"] and rows(many, two, one)[0]["chance"] < 0.01
