@@ -203,7 +203,7 @@ def subjects(cells: list[tuple[Case, int]], ours: Answers, old: Answers) -> Iter
     for kind in RANDOM:
         if chosen := [cell for cell in cells if cell[0].name.startswith(kind)]:
             asked = questions_of_random_graphs(chosen, ours, old)
-            yield Subject(kind.rstrip("_"), " ".join(chosen[0][0].flags), len(chosen), asked)
+            yield Subject(kind, " ".join(chosen[0][0].flags), len(chosen), asked)
 
 
 def rows_of(asked: list[Subject]) -> list[dict]:

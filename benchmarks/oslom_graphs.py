@@ -14,7 +14,7 @@ from oslom_measures import read_groups
 
 SLOW = ("lfr_0.6", "pp_0.7", "dpp", "planted_5000", "growth")  # graphs that get -fast
 MIXINGS = (0.2, 0.3, 0.4, 0.5, 0.6)
-RANDOM = ("random_", "wrandom_")  # starts of the names of graphs without communities
+RANDOM = ("random", "wrandom")  # starts of the names of graphs without communities
 RANDOM_GRAPHS = range(1, 21)  # their seeds
 GROUPED = ("lfr_0.4_1", "pp_0.6_1", "wlfr_0.3_1", "wlfr_0.5_1")  # reference graphs of which groups are asked
 GROUPS_OF_A_KIND = 6

@@ -114,11 +114,8 @@ def random_table(graphs) -> str:
         for name, rows in chosen.items()
     ]
     columns = ["graphs", "flags", "answers (graphs × seeds)", "answers with modules", "false modules"]
-    columns += [
-        "vertices in them",
-        "not more (in brackets the chance of so many when answers are exchanged; above 5 %)",
-    ]
-    return lines and table(columns, lines)
+    not_more = "not more (in brackets the chance of so many when answers are exchanged; above 5 %)"
+    return lines and table([*columns, "vertices in them", not_more], lines)
 
 
 def rival_table(path: Path) -> str:
