@@ -9,10 +9,10 @@ The published usage, from this folder:
 import sys
 from pathlib import Path
 
-from specdnn.cli import main  # first: it sets how torch's threads wait
-
 import dataset
 from models import ARCHITECTURES
+
+from specdnn.cli import main
 
 if __name__ == "__main__":
     sys.exit(main(Path(__file__).resolve().parent, ARCHITECTURES, dataset))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specdnn import activations, checkpoint, community, connections, graph, selection, training
+from specdnn import activations, community, connections, files, graph, selection, training
 from specdnn.checkpoint import Checkpoint
 from specdnn.job import Job, bar, fit, loss_of, recipe, told, wanted_outputs
 from specdnn.structures import ClassGraph, KeptUnits, SpecDNNError
@@ -22,6 +22,7 @@ from specdnn.trimming import (
     Reference,
     Score,
     Scores,
+    check_budget,
     cut_and_train,
     cuts,
     good_enough,
@@ -131,8 +132,8 @@ def one_round(job: Job, found: Extraction, number: int) -> Extraction | None:
     story = {**(figures if number == 1 else {}), "rounds": number, "community_true_weights": step.true_weights}
     figures = {**figures, "validation_score": step.validation_score, "true_weights": step.true_weights}
     figures["kept"] = dict(zip(compact.network.chain.names, kept.units, strict=True))
-    files = {"edges": run.edges, "tp": run.tp, "json": checkpoint.json_text(figures)}
-    return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, files))
+    left = {"edges": run.edges, "tp": run.tp, "json": files.json_text(figures)}
+    return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, left))
 
 
 def find_community(job: Job, compact: CompactNetwork, number: int):
@@ -157,7 +158,7 @@ def find_community(job: Job, compact: CompactNetwork, number: int):
     if number > 1:
         return None
     raise SpecDNNError(
-        f"classes {checkpoint.joined(classes)}: OSLOM found no significant module with a unit in every layer; "
+        f"classes {files.joined(classes)}: OSLOM found no significant module with a unit in every layer; "
         "try a larger --keep or --oslom-t, or --warmup-epochs"
     )
 
@@ -224,7 +225,7 @@ def layerwise_round(job: Job, found: Extraction, reference: Reference | None) ->
     kept = selection.layerwise_community(weights, compact.kept, job.chain.prunable)
     if kept is None:
         raise SpecDNNError(
-            f"classes {checkpoint.joined(compact.kept.classes)}: the published layer-wise formula keeps no unit of "
+            f"classes {files.joined(compact.kept.classes)}: the published layer-wise formula keeps no unit of "
             "some layer, which is its usual answer; try other --warmup-epochs, or --algo OSLOM"
         )
     with job.timed("brief training"):
@@ -290,10 +291,12 @@ def extract(job: Job, start: Extraction, reference: Reference | None) -> Extract
     return found.then(found.compact, epochs=o.warmup_epochs + o.brief_epochs * (len(found.steps) - 1))
 
 
-def check(job: Job, reference: Reference | None) -> None:
-    """Raise SpecDNNError, before anything is trained, if the algorithm lacks what it starts from."""
+def check(job: Job, loaded: Checkpoint, reference: Reference | None) -> None:
+    """Raise SpecDNNError, before anything is trained, if the budget or what the algorithm starts from cannot be had."""
     o = job.options
     algorithm = ALGORITHMS.get(o.algo)
+    if algorithm and reference is None:
+        check_budget(job, loaded.compact)
     if o.algo == "linear":
         linear_type(job)
     elif reference is None and (algorithm is None or not algorithm.own_schedule):

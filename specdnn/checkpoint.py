@@ -1,4 +1,4 @@
-"""Save, load and rebuild networks; owns every path under `saved_models/`.
+"""Save, load and rebuild networks.
 
 A checkpoint is a dictionary of tensors and plain values, loaded with `torch.load(weights_only=True)`:
 `acc`, `state_dict`, `mask` (the published format) and what rebuilds the network without any other file.
@@ -6,165 +6,16 @@ A checkpoint is a dictionary of tensors and plain values, loaded with `torch.loa
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import io
-import json
-import math
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from specdnn import files
+from specdnn.files import PUBLISHED_ALGO
 from specdnn.structures import KeptUnits, SpecDNNError
 from specdnn.surgery import CompactNetwork, cut
-
-PUBLISHED_ALGO = "OSLOM"
-
-
-# ------------------------------------------------------------------------------------------ paths
-
-
-@dataclass(frozen=True)
-class SavedModels:
-    """Names of everything under the save folder, for one network, data set and seed."""
-
-    root: Path
-    arch: str
-    dataset: str = ""  # empty for the folder's own data set
-    seed: int = 1
-
-    @property
-    def folder(self) -> Path:
-        folder = self.root / self.dataset if self.dataset else self.root
-        return folder if self.seed == 1 else folder / f"seed{self.seed}"
-
-    def parent(self) -> Path:
-        return self.folder / f"{self.arch}.best_origin.pth.tar"
-
-    def pruned(self, classes, algo: str) -> Path:
-        """`classes` None: all of them."""
-        stem = f"{self.arch}.prune" if classes is None else f"{self.arch}.specialize.{joined(classes)}"
-        return self.folder / f"{stem}.{algo}.pth.tar"
-
-    def retrained(self, classes, algo: str) -> Path:
-        parts = [self.arch] + ([] if classes is None else ["specialize", joined(classes)])
-        parts += [algo] if algo != PUBLISHED_ALGO else []
-        return self.folder / f"{'.'.join(parts)}.best_retrained.pth.tar"
-
-    def published(self, runs: Path, path: Path) -> Path:
-        """The published copy of the metrics file beside one of these checkpoints."""
-        return runs / f"{'' if self.seed == 1 else f'seed{self.seed}.'}{metrics_path(path).name}"
-
-    def table(self, ending: str) -> Path:
-        return self.folder / f"{self.arch}.{ending}"
-
-    def picture(self, kind: str, ending: str = "png") -> Path:
-        return self.folder / f"{kind}.{self.arch}.{ending}"
-
-    def exhibits(self) -> Path:
-        """What the contact sheet shows, beside the metrics files."""
-        return self.folder / f"{self.arch}.exhibits.json"
-
-
-def joined(classes) -> str:
-    return "-".join(str(c) for c in classes)
-
-
-def metrics_path(checkpoint: Path) -> Path:
-    """The metrics file beside a checkpoint."""
-    return checkpoint.with_name(checkpoint.name.removesuffix(".pth.tar") + ".json")
-
-
-def checkpoint_path(metrics: Path) -> Path:
-    """The checkpoint beside a metrics file."""
-    return metrics.with_name(metrics.name.removesuffix(".json") + ".pth.tar")
-
-
-def round_path(checkpoint: Path, number: int, ending: str) -> Path:
-    """One file of a round's evidence (`edges`, `tp`, `json`) beside the pruned checkpoint."""
-    return checkpoint.with_name(checkpoint.name.removesuffix(".pth.tar") + ".rounds") / f"{number}.{ending}"
-
-
-def remove_rounds(checkpoint: Path) -> None:
-    """Take away the evidence of an earlier run."""
-    for old in round_path(checkpoint, 0, "x").parent.glob("*"):
-        old.unlink()
-
-
-# ------------------------------------------------------------------------------------------ writing
-
-
-def write(path: Path, content: bytes | str) -> None:
-    """Write a file under a temporary name, then rename it: there is never half a file.
-
-    Raises SpecDNNError if the folder cannot be written.
-    """
-    content = content.encode() if isinstance(content, str) else content
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise SpecDNNError(f"cannot write {path}: {error.strerror}; choose another folder with --save-dir") from None
-
-
-def check_writable(folder: Path) -> None:
-    """Raise SpecDNNError, before any work is done, if nothing could be written below `folder`."""
-    existing = folder
-    while not os.path.lexists(existing) and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        reason = "is not a folder" if not existing.is_dir() else "cannot be written"
-        raise SpecDNNError(f"cannot write below {folder}: {existing} {reason}; choose another folder with --save-dir")
-
-
-def write_metrics(checkpoint: Path, metrics: dict) -> None:
-    write(metrics_path(checkpoint), json_text(metrics))
-
-
-def json_text(value: dict) -> str:
-    """JSON with one key a line; a number that does not exist is null."""
-    rows = (f"  {json.dumps(k)}: {json.dumps(_finite(v), default=str, allow_nan=False)}" for k, v in value.items())
-    return "{\n" + ",\n".join(rows) + "\n}\n"
-
-
-def _finite(value):
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def read_metrics(path: Path) -> dict | None:
-    """A metrics file, or None if there is none that can be read."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else None
-    return None
-
-
-def read_text(path: Path) -> str:
-    """A text file; raises SpecDNNError if it cannot be read."""
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise SpecDNNError(f"cannot read {path}: {error.strerror}") from None
-
-
-def file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
 
 # ------------------------------------------------------------------------------------------ checkpoints
 
@@ -217,7 +68,7 @@ def save(path: Path, saved: Checkpoint) -> None:
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write(path, buffer.getvalue())
+    files.write(path, buffer.getvalue())
 
 
 def _indices(state: dict) -> list[int] | None:

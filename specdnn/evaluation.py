@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sklearn import metrics
 
+from specdnn.structures import SpecDNNError
+
 PER_CLASS = (
     "accuracy",
     "always_no_accuracy",
@@ -58,8 +60,11 @@ def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes
     """The metrics of a network with one output per class of `classes`.
 
     One class: numbers. Several: lists in their order and `mean_...` beside them. All classes (ten-way):
-    `accuracy` is argmax accuracy and the one-against-rest list is `one_against_rest_accuracy`.
+    `accuracy` is argmax accuracy and the one-against-rest list is `one_against_rest_accuracy`. Raises SpecDNNError if
+    a logit is not finite.
     """
+    if not logits.isfinite().all():
+        raise SpecDNNError("the outputs of the network are not finite on these images: its weights are too large")
     logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
     columns = [one_class((labels == c).astype(int), logits[:, k]) for k, c in enumerate(classes)]
     if len(columns) == 1:

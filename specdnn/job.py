@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
+import math
 import platform
 import subprocess
 import sys
@@ -21,33 +22,20 @@ import torch
 from tqdm import tqdm
 
 import specdnn
-from specdnn import checkpoint, evaluation, training
-from specdnn.checkpoint import Checkpoint, SavedModels
-from specdnn.structures import Dataset, LayerChain, Options, Recipe
+from specdnn import checkpoint, evaluation, files, training
+from specdnn.checkpoint import Checkpoint
+from specdnn.files import SavedModels
+from specdnn.options import Options
+from specdnn.structures import Dataset, LayerChain, Recipe, SpecDNNError
 from specdnn.surgery import CompactNetwork, cut
 
-# Options that shape a stage's result; the others only say where things lie or what is printed.
-COMMON = ("arch", "dataset", "seed", "threads", "cuda", "split", "loss", "optimizer", "batch_size", "lr_epochs")
-COMMON += ("momentum", "weight_decay")
-EXTRACTION = ("algo", "warmup_epochs", "group_l1", "rounds", "brief_epochs", "brief_lr", "keep", "strength", "rate")
-EXTRACTION += (
-    "trim_steps",
-    "trim_l1",
-    "trim_lr",
-    "max_params",
-    "min_balanced",
-    "candidates",
-    "trim",
-    "oslom_bin",
-    "oslom_runs",
-    "oslom_t",
-    "oslom_seeds",
-)
-STAGE_OPTIONS = {
-    "train": (*COMMON, "epochs", "lr"),
-    "prune": (*COMMON, "classes", *EXTRACTION),
-    "retrain": (*COMMON, "classes", "retrain_epochs", "retrain_lr"),
-    "evaluate": (*COMMON, "classes"),
+# The option that sets the learning rate of a training, by the first word of its name.
+RATES = {
+    "train": "--lr",
+    "warm-up": "--brief-lr (with --prune also --lr)",
+    "round": "--brief-lr (with --prune also --lr)",
+    "trim": "--trim-lr",
+    "retrain": "--retrain-lr (with --retrain also --lr)",
 }
 
 
@@ -98,25 +86,51 @@ class Job:
 
 
 def recipe(o: Options, epochs: int, lr: float, group_l1: float = 0.0) -> Recipe:
-    shared = {f.name: getattr(o, f.name) for f in dataclasses.fields(Recipe) if hasattr(o, f.name)}
-    return Recipe(**{**shared, "epochs": epochs, "lr": lr, "group_l1": group_l1})
+    own = {"epochs": epochs, "lr": lr, "group_l1": group_l1}
+    return Recipe(**own, **{f.name: getattr(o, f.name) for f in dataclasses.fields(Recipe) if f.name not in own})
 
 
-def fit(job: Job, compact: CompactNetwork, how: Recipe, stage: str) -> float:
-    """Train a network in place, one log line an epoch; returns its best validation score."""
+def fit(job: Job, compact: CompactNetwork, how: Recipe, stage: str, may_stay: bool = False) -> float:
+    """Train a network in place, one log line an epoch; returns its best validation score.
+
+    `may_stay`: the network as it was counts as epoch 0, so that training never leaves a worse one.
+    """
     how = dataclasses.replace(how, loss=loss_of(job, compact))
+    best = validation_score(job, compact) if may_stay or not how.epochs else float("-inf")
+    stays = how.epochs > 0
+    for record in epochs_of(job, compact, how, stage, math.nextafter(best, float("-inf"))):
+        best, stays = max(best, record.score), stays and not record.best
+        if record.epoch % job.options.log_interval == 0 or record.epoch == how.epochs:
+            job.log(
+                f"{told(job, compact.kept.classes)}{stage} epoch {record.epoch}/{how.epochs} loss {record.loss:.5f} "
+                f"validation {100 * record.score:.2f} %{', the best so far' if record.best else ''}"
+            )
+    if stays:
+        job.log(
+            f"{told(job, compact.kept.classes)}{stage}: no epoch was as good on validation as the network before, "
+            f"{100 * best:.2f} %, which stays"
+        )
+    return best
+
+
+def epochs_of(job: Job, compact: CompactNetwork, how: Recipe, stage: str, to_beat: float) -> Iterator:
+    """The records of a training, under a progress bar; a training that diverges names the option of its rate."""
     data, classes = job.data, compact.kept.classes
-    best = float("-inf")
-    with bar(how.epochs * -(-len(data.train) // how.batch_size), stage) as shown:
+    with bar(how.epochs * -(-len(data.train) // how.batch_size), stage) as shown, naming_the_rate(stage):
         score = lambda logits: score_of(job, logits, classes)  # noqa: E731
-        for record in training.train(compact.network, data.train, classes, how, score, data.validation, shown.update):
-            best = max(best, record.score)
-            if record.epoch % job.options.log_interval == 0 or record.epoch == how.epochs:
-                job.log(
-                    f"{told(job, classes)}{stage} epoch {record.epoch}/{how.epochs} loss {record.loss:.5f} "
-                    f"validation {100 * record.score:.2f} %{' *' if record.best else ''}"
-                )
-    return best if how.epochs else validation_score(job, compact)
+        yield from training.train(
+            compact.network, data.train, classes, how, score, data.validation, shown.update, to_beat
+        )
+
+
+@contextlib.contextmanager
+def naming_the_rate(stage: str) -> Iterator[None]:
+    """Says which option sets the learning rate of a training that diverges."""
+    try:
+        yield
+    except training.Diverged as error:
+        option = RATES[next(word for word in RATES if stage.startswith(word))]
+        raise SpecDNNError(f"{stage}: {error}: give a smaller {option}") from None
 
 
 def loss_of(job: Job, compact: CompactNetwork) -> str:
@@ -127,7 +141,7 @@ def loss_of(job: Job, compact: CompactNetwork) -> str:
 
 def told(job: Job, classes) -> str:
     """The prefix of a log line."""
-    return "" if classes == job.all_classes else f"class {checkpoint.joined(classes)} "
+    return "" if classes == job.all_classes else f"class {files.joined(classes)} "
 
 
 def score_of(job: Job, logits, classes) -> float:
@@ -137,10 +151,35 @@ def score_of(job: Job, logits, classes) -> float:
 
 
 def headline_of(job: Job, logits, classes) -> tuple[float, float]:
-    """(accuracy, balanced accuracy) of validation logits (n, classes)."""
-    return evaluation.headline(
+    """(accuracy, balanced accuracy) of validation logits (n, classes).
+
+    Raises SpecDNNError where a choice would rest on a number that does not exist; all choices are made by these two.
+    """
+    found = evaluation.headline(
         evaluation.all_metrics(logits, job.data.validation.labels, classes, len(job.all_classes))
     )
+    if not math.isfinite(found[0]) or not (math.isfinite(found[1]) or classes == job.all_classes):
+        raise SpecDNNError(f"the score on validation is undefined: {lacking(job, classes) or 'it is not a number'}")
+    return found
+
+
+def lacking(job: Job, classes, splits=("validation",)) -> str:
+    """Which of some splits has no image of a class, or of nothing but it; empty if all have both kinds."""
+    counts = job.data.images_per_class()
+    for split in splits:
+        for wanted in classes:
+            own, others = counts[split][wanted], sum(counts[split]) - counts[split][wanted]
+            if not (own and others):
+                missing = f"class {wanted}" if not own else f"any class but {wanted}"
+                there = ", ".join(f"{name} {counts[name][wanted]}" for name in counts)
+                return f"{split} has no image of {missing} (images of class {wanted}: {there})"
+    return ""
+
+
+def check_images(job: Job, classes) -> None:
+    """Raise SpecDNNError, before any training, if a wanted class cannot be learned or its score is undefined."""
+    if words := lacking(job, classes, ("train", "validation")):
+        raise SpecDNNError(f"{words}: give more images, or name other classes with --specialize")
 
 
 def validation_score(job: Job, compact: CompactNetwork) -> float:
@@ -160,25 +199,30 @@ def wanted_outputs(compact: CompactNetwork, classes) -> CompactNetwork:
 
 
 def skip(job: Job, verb: str, path: Path, input_hash: str) -> bool:
-    """Whether this very step was finished before; says so, and says why where an old result is redone."""
-    found = checkpoint.read_metrics(checkpoint.metrics_path(path))
-    if found is None or not path.exists():
+    """Whether this very step was finished before; says so, and says why where an old result is made again."""
+    found = files.read_metrics(files.metrics_path(path))
+    if found is None or not path.is_file():
         return False
-    same = made_by(job, verb, found, input_hash)
-    job.log(
-        f"{path.name}: " + ("already finished" if same else "made with other options or inputs, so it is made again")
-    )
-    return same
+    reason = why_again(job, verb, found, input_hash, path)
+    job.log(f"{path.name}: {f'{reason}, so it is made again' if reason else 'already finished'}")
+    return not reason
+
+
+def why_again(job: Job, verb: str, found: dict, input_hash: str, path: Path) -> str:
+    """What is not as this stage would leave it; empty if nothing is."""
+    told, now = found.get("options") or {}, job.options.shaping(verb)
+    if differing := [name for name in now if name not in told or told[name] != now[name]]:
+        return (
+            "made with other options (" + ", ".join(f"{n} {told.get(n)} instead of {now[n]}" for n in differing) + ")"
+        )
+    if not made_by(job, verb, found, input_hash):
+        return "made from other inputs (images, or the checkpoint that it starts from)"
+    return "" if found.get("checkpoint_hash") == files.file_hash(path) else "not the file that was measured"
 
 
 def made_by(job: Job, verb: str, found: dict, input_hash: str) -> bool:
     """Whether a metrics file is that of this stage with these options and inputs."""
-    return found.get("options") == stage_options(job, verb) and found.get("input_hash") == stamp(job, input_hash)
-
-
-def stage_options(job: Job, verb: str) -> dict:
-    values = {name: getattr(job.options, name) for name in STAGE_OPTIONS[verb]}
-    return {k: list(v) if isinstance(v, tuple) else str(v) if isinstance(v, Path) else v for k, v in values.items()}
+    return found.get("options") == job.options.shaping(verb) and found.get("input_hash") == stamp(job, input_hash)
 
 
 def stamp(job: Job, input_hash: str) -> str:
@@ -195,14 +239,19 @@ def hash_of(data: Dataset) -> str:
     return digest.hexdigest()
 
 
-def finish(job: Job, verb: str, path: Path, made: Checkpoint, input_hash: str, story: dict | None = None) -> Path:
-    """Save the checkpoint and, last, its metrics file, which is what makes the step finished."""
-    checkpoint.metrics_path(path).unlink(missing_ok=True)
+def finish(job: Job, verb: str, path: Path, made: Checkpoint, input_hash: str, story=None, evidence=()) -> Path:
+    """Save the checkpoint and, last, its metrics file, which is what makes the step finished.
+
+    An earlier result of that name is set aside. `story` is for the metrics file, `evidence` the files of every round.
+    """
+    measured = metrics_of(job, verb, made, input_hash)
+    if earlier := files.set_aside(path):
+        job.log(f"{path.name}: the earlier one is kept as {earlier}")
+    files.write_rounds(path, evidence)
     checkpoint.save(path, made)
-    found = metrics_of(job, verb, made, input_hash)
-    file = {"file_bytes": path.stat().st_size, "checkpoint_hash": checkpoint.file_hash(path)}
-    checkpoint.write_metrics(path, {**found, **(story or {}), **file})
-    job.log(f"{told(job, made.classes)}{verb}: {summary(found)} -> {path}")
+    file = {"file_bytes": path.stat().st_size, "checkpoint_hash": files.file_hash(path)}
+    files.write_metrics(path, {**measured, **(story or {}), **file})
+    job.log(f"{told(job, made.classes)}{verb}: {summary(measured)} -> {path}")
     return path
 
 
@@ -226,18 +275,27 @@ def metrics_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> dict:
         **evaluation.sizes(network, job.network_type, job.network_type.image_shape),
         "latency_ms": evaluation.latency_ms(network, job.network_type.image_shape),
         "validation_score": made.accuracy,
+        "validation_balanced_accuracy": validation_balanced(job, made),
+        **{f"{name}_images": sum(counted) for name, counted in job.data.images_per_class().items()},
         "seconds": {stage: round(s, 2) for stage, s in job.seconds.items()},
         "threads": o.threads,
-        "options": stage_options(job, verb),
+        "options": o.shaping(verb),
         "input_hash": stamp(job, input_hash),
         **provenance(),
     }
 
 
+def validation_balanced(job: Job, made: Checkpoint) -> float:
+    """What --min-balanced asks for, whatever the split that is measured: nan where it is undefined."""
+    logits, labels = validation_logits(job, made.compact), job.data.validation.labels
+    return evaluation.headline(evaluation.all_metrics(logits, labels, made.classes, len(job.all_classes)))[1]
+
+
 def summary(found: dict) -> str:
     accuracy, balanced = evaluation.headline(found)
     return (
-        f"{found['split']} accuracy {100 * accuracy:.2f} %, balanced {100 * balanced:.2f} %, "
+        f"{found['split']} accuracy {100 * accuracy:.2f} %, balanced {100 * balanced:.2f} % "
+        f"(validation {100 * found['validation_balanced_accuracy']:.2f} %), "
         f"{found['true_weights']} weights, {found['true_parameters']} parameters, "
         f"paper rule {100 * found['paper_rule_rate']:.3f} %"
     )

@@ -1,7 +1,8 @@
-"""The method as named stages (design.md section 3 in code): train, prune, retrain, evaluate, sweep.
+"""The method as named stages: train, prune, retrain, evaluate, sweep.
 
-A stage leaves a checkpoint and the metrics file beside it. It is skipped when that metrics file carries
-the same options and the same hash of its inputs.
+A stage leaves a checkpoint and the metrics file beside it. It is skipped when that metrics file carries the same
+options and the same hash of its inputs, and the checkpoint is the file that was measured. While a stage works on a
+checkpoint it holds the lock of its name.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import torch
 
-from specdnn import algorithms, checkpoint, trimming
+from specdnn import algorithms, files, trimming
 from specdnn.checkpoint import Checkpoint
 from specdnn.job import (
     Job,
+    check_images,
     finish,
     fit,
+    lacking,
     made_by,
     metrics_of,
     progress,
@@ -32,37 +35,47 @@ from specdnn.surgery import CompactNetwork
 
 def train_parent(job: Job) -> Path:
     """Train the whole network on all classes."""
-    o, path = job.options, job.saved.parent()
-    if skip(job, "train", path, ""):
-        return path
+    path = job.saved.parent()
+    with files.lock(path, job.log):
+        return path if skip(job, "train", path, "") else _train(job, path)
+
+
+def _train(job: Job, path: Path) -> Path:
+    o = job.options
+    if words := lacking(job, job.all_classes, ("train", "validation", "test")):
+        job.log(f"{words}: this class cannot be specialised to")
+    if not o.epochs:
+        job.log("--epochs 0: the network is saved with its first weights, untrained")
     torch.manual_seed(o.seed)
     parent = CompactNetwork.parent(job.network_type().to(job.data.train.images.device))
     with job.timed("train"):
         accuracy = fit(job, parent, recipe(o, o.epochs, o.lr), "train")
-    return finish(
-        job, "train", path, Checkpoint(o.arch, o.dataset, parent, job.data.normalisation, accuracy, "", o.seed), ""
-    )
+    made = Checkpoint(o.arch, o.dataset, parent, job.data.normalisation, accuracy, "", o.seed)
+    return finish(job, "train", path, made, "")
 
 
 def prune(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     """Steps 0 to 7 of the method: warm-up, rounds of communities, trim to the budget; or what --algo does instead."""
-    o, origin_hash = job.options, checkpoint.file_hash(origin)
-    reference = reference_of(job, origin_hash)
-    input_hash = origin_hash + algorithms.digest(reference)
-    path = job.saved.pruned(o.classes, o.algo)
-    if skip(job, "prune", path, input_hash):
-        return path
-    algorithms.check(job, reference)
-    if o.algo in algorithms.CONTROLS:
-        found = algorithms.CONTROLS[o.algo](job, loaded, reference)
-    else:
-        found = algorithms.extract(job, algorithms.warmed_up(job, origin_hash, loaded), reference)
-    leave_evidence(path, found.evidence)
-    story, owed = dict(found.story), found.story.get("owed_epochs", 0)
-    story["steps"] = [dataclasses.asdict(step) for step in found.steps]
-    score = validation_score(job, found.compact)
-    made = origin_of(job, loaded, compact=found.compact, accuracy=score, algo=o.algo, owed_epochs=owed)
-    return finish(job, "prune", path, made, input_hash, story)
+    o, origin_hash = job.options, files.file_hash(origin)
+    path = files.never_over(origin, job.saved.pruned(o.classes, o.algo))
+    with files.lock(path, job.log):
+        reference = reference_of(job, origin_hash)
+        input_hash = origin_hash + algorithms.digest(reference)
+        if skip(job, "prune", path, input_hash):
+            return path
+        check_images(job, o.classes or loaded.classes)
+        algorithms.check(job, loaded, reference)
+        found = _extracted(job, origin_hash, loaded, reference)
+        story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
+        score, owed = validation_score(job, found.compact), found.story.get("owed_epochs", 0)
+        made = origin_of(job, loaded, compact=found.compact, accuracy=score, algo=o.algo, owed_epochs=owed)
+        return finish(job, "prune", path, made, input_hash, story, found.evidence)
+
+
+def _extracted(job: Job, origin_hash: str, loaded: Checkpoint, reference) -> trimming.Extraction:
+    if job.options.algo in algorithms.CONTROLS:
+        return algorithms.CONTROLS[job.options.algo](job, loaded, reference)
+    return algorithms.extract(job, algorithms.warmed_up(job, origin_hash, loaded), reference)
 
 
 def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
@@ -72,19 +85,11 @@ def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
     if algorithm and not algorithm.follows:
         return None
     same, path = job.with_options(algo="OSLOM"), job.saved.pruned(o.classes, "OSLOM")
-    for place in (checkpoint.metrics_path(path), o.resume_from and job.saved.published(o.resume_from, path)):
-        found = place and checkpoint.read_metrics(place)
+    for place in (files.metrics_path(path), o.resume_from and job.saved.published(o.resume_from, path)):
+        found = place and files.read_metrics(place)
         if found and made_by(same, "prune", found, origin_hash):
             return trimming.Reference.of(found)
     return None
-
-
-def leave_evidence(path: Path, evidence) -> None:
-    """Edge file, tp file, kept units and figures of every round, beside the pruned checkpoint."""
-    checkpoint.remove_rounds(path)
-    for number, files in enumerate(evidence, start=1):
-        for ending, text in files.items():
-            checkpoint.write(checkpoint.round_path(path, number, ending), text)
 
 
 def origin_of(job: Job, loaded: Checkpoint, **changed) -> Checkpoint:
@@ -94,24 +99,26 @@ def origin_of(job: Job, loaded: Checkpoint, **changed) -> Checkpoint:
 
 
 def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
-    """The long retraining of what `prune` saved."""
-    o, input_hash = job.options, checkpoint.file_hash(origin)
+    """The long retraining of what `prune` saved; it never leaves a network that is worse on validation than that."""
+    o, input_hash = job.options, files.file_hash(origin)
     algo = loaded.algo or "none"  # a network that nothing was cut from
-    path = job.saved.retrained(o.classes, algo)
-    if skip(job, "retrain", path, input_hash):
-        return path
-    compact = wanted_outputs(loaded.compact, o.classes or loaded.classes)
-    epochs = o.retrain_epochs + loaded.owed_epochs
-    with job.timed("retrain"):
-        accuracy = fit(job, compact, recipe(o, epochs, o.retrain_lr), "retrain")
-    made = origin_of(job, loaded, compact=compact, accuracy=accuracy, algo=algo, owed_epochs=0)
-    return finish(job, "retrain", path, made, input_hash, {"epochs": epochs})
+    path = files.never_over(origin, job.saved.retrained(o.classes, algo))
+    with files.lock(path, job.log):
+        if skip(job, "retrain", path, input_hash):
+            return path
+        check_images(job, o.classes or loaded.classes)
+        compact = wanted_outputs(loaded.compact, o.classes or loaded.classes)
+        epochs = o.retrain_epochs + loaded.owed_epochs
+        with job.timed("retrain"):
+            accuracy = fit(job, compact, recipe(o, epochs, o.retrain_lr), "retrain", may_stay=True)
+        made = origin_of(job, loaded, compact=compact, accuracy=accuracy, algo=algo, owed_epochs=0)
+        return finish(job, "retrain", path, made, input_hash, {"epochs": epochs})
 
 
 def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
     """All metrics and sizes of any checkpoint; writes nothing."""
     compact = wanted_outputs(loaded.compact, job.options.classes or loaded.classes)
-    return metrics_of(job, "evaluate", dataclasses.replace(loaded, compact=compact), checkpoint.file_hash(origin))
+    return metrics_of(job, "evaluate", dataclasses.replace(loaded, compact=compact), files.file_hash(origin))
 
 
 # ------------------------------------------------------------------------------------------ all cells
@@ -122,9 +129,12 @@ def sweep(job: Job, load: Callable[[Path], Checkpoint]) -> list[str]:
 
     A cell that fails is logged and the others go on. A parent is made when the first cell needs it.
     """
+    check_images(job, job.options.classes or job.all_classes)
     failures: list[str] = []
     parents: dict[int, tuple[Path, Checkpoint]] = {}
     cells = list_of_cells(job)
+    for one in {cell.options.rate: cell for cell in cells}.values():  # the budgets that there are
+        trimming.check_budget(one, CompactNetwork.parent(one.network_type()))
     for one in progress(cells, "cells"):
         if len(cells) > 1:
             job.log(name_of(one))
@@ -154,13 +164,13 @@ def list_of_cells(job: Job) -> list[Job]:
 def name_of(job: Job) -> str:
     """A cell in words."""
     o = job.options
-    return f"seed {o.seed}, class {checkpoint.joined(o.classes)}, {o.algo}"
+    return f"seed {o.seed}, class {files.joined(o.classes)}, {o.algo}"
 
 
 def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Callable[[Path], Checkpoint]) -> None:
     o = job.options
     oslom = job.for_cell(o.seed, o.classes, "OSLOM")
-    if o.algo != "OSLOM" and is_published(oslom) and reference_of(job, checkpoint.file_hash(origin)) is None:
+    if o.algo != "OSLOM" and is_published(oslom) and reference_of(job, files.file_hash(origin)) is None:
         prune(oslom, origin, parent)  # published for another parent file, so there is nothing to follow yet
     pruned = prune(job, origin, parent)
     retrain(job, pruned, load(pruned))
@@ -177,7 +187,7 @@ def is_published(job: Job) -> bool:
         "retrain": job.saved.retrained(o.classes, o.algo),
     }
     for verb, path in stages.items():
-        found = checkpoint.read_metrics(job.saved.published(o.resume_from, path))
+        found = files.read_metrics(job.saved.published(o.resume_from, path))
         follows = algorithms.digest(reference_of(job, input_hash)) if verb == "prune" else ""
         if not found or not made_by(job, verb, found, input_hash + follows):
             return False

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from specdnn import checkpoint, exhibits, pictures, report, scorecard
-from specdnn.checkpoint import SavedModels
+from specdnn import exhibits, files, pictures, report, scorecard
+from specdnn.files import SavedModels
 from specdnn.scorecard import PublishedCell
 
 PICTURES = {  # kind -> what is to be seen
@@ -58,7 +58,7 @@ class Results:
 
 def finished(folder: Path, dataset: str) -> list[dict]:
     """The metrics files of a data set in a folder and below (other seeds, other budgets), each with its `file`."""
-    found = [(path, checkpoint.read_metrics(path)) for path in sorted(folder.rglob("*.json"))]
+    found = [(path, files.read_metrics(path)) for path in sorted(folder.rglob("*.json"))]
     return [{**m, "file": path} for path, m in found if m and m.get("dataset") == dataset and "verb" in m]
 
 
@@ -81,9 +81,9 @@ def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
 
 def published_figures(path: Path, arch: str, dataset: str) -> dict[int, tuple[float, float]]:
     """Class -> published (paper-rule rate, accuracy) of a network; empty where the folder has no such table."""
-    return report.published_table(checkpoint.read_text(path), arch, dataset) if path.exists() else {}
+    return report.published_table(files.read_text(path), arch, dataset) if path.exists() else {}
 
 
-def write(files: dict[Path, str | bytes]) -> None:
-    for path, content in files.items():
-        checkpoint.write(path, content)
+def write(contents: dict[Path, str | bytes]) -> None:
+    for path, content in contents.items():
+        files.write(path, content)

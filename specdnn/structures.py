@@ -5,9 +5,9 @@ Nothing here imports torch or touches a disk; `Split` and `Dataset` merely carry
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import importlib
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,27 @@ class SpecDNNError(Exception):
 
 
 # ------------------------------------------------------------------------------------------ networks
+
+
+class Networks(Mapping):
+    """Name -> class of the networks of a dataset folder, each in a file of its own name; imported when asked for.
+
+    So the command line knows the names before anything slow is loaded.
+    """
+
+    def __init__(self, package: str, *names: str) -> None:
+        self.package, self.names = package, names
+
+    def __getitem__(self, name: str) -> type:
+        if name not in self.names:
+            raise KeyError(name)
+        return getattr(importlib.import_module(f"{self.package}.{name}"), name)
+
+    def __iter__(self):
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 @dataclass(frozen=True)
@@ -269,8 +290,14 @@ class Dataset:
     def split(self, name: str) -> Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
+    def images_per_class(self) -> dict[str, tuple[int, ...]]:
+        """Split -> number of images of each class."""
+        classes = range(len(self.class_names))
+        labels = {name: self.split(name).labels for name in ("train", "validation", "test")}
+        return {name: tuple(int((own == c).sum()) for c in classes) for name, own in labels.items()}
 
-# ------------------------------------------------------------------------------------------ options
+
+# ------------------------------------------------------------------------------------------ training
 
 
 @dataclass(frozen=True)
@@ -287,65 +314,3 @@ class Recipe:
     batch_size: int = 128
     group_l1: float = 0.0
     seed: int = 1
-
-
-@dataclass(frozen=True)
-class Options:
-    """All options of `main.py`, resolved. The command line's help says what each means."""
-
-    arch: str
-    dataset: str
-    data_dir: Path
-    save_dir: Path
-    pretrained: Path | None
-    classes: tuple[int, ...] | None
-    algo: str
-    seed: int
-    threads: int
-    cuda: bool
-    split: str
-    # training
-    loss: str
-    optimizer: str
-    batch_size: int
-    test_batch_size: int
-    epochs: int
-    lr: float
-    lr_epochs: int
-    momentum: float
-    weight_decay: float
-    log_interval: int
-    # extraction
-    warmup_epochs: int
-    group_l1: float
-    rounds: int
-    brief_epochs: int
-    brief_lr: float
-    trim_steps: int
-    trim_l1: float
-    trim_lr: float
-    keep: float
-    strength: str
-    rate: float | None
-    max_params: int | None
-    min_balanced: float | None
-    candidates: tuple[str, ...]
-    trim: str
-    # the oslom program
-    oslom_bin: Path | None
-    oslom_runs: int
-    oslom_t: float
-    oslom_timeout: float
-    oslom_seeds: int
-    # retraining
-    retrain_epochs: int
-    retrain_lr: float
-    # the cells of a sweep
-    seeds: tuple[int, ...]
-    algos: tuple[str, ...]
-    class_rates: tuple[tuple[int, float], ...]  # where classes have rates of their own, instead of `rate`
-    resume_from: Path | None
-
-    @property
-    def budgeted(self) -> bool:
-        return self.rate is not None or self.max_params is not None

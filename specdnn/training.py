@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from torch.nn import functional
 from specdnn.connections import outgoing_norms
 from specdnn.evaluation import logits_of
 from specdnn.structures import Recipe, SpecDNNError, Split
+
+
+class Diverged(SpecDNNError):
+    """The loss or the outputs are no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,13 @@ def train(
     validate: Callable[[torch.Tensor], float],
     validation: Split,
     tick: Callable[[], None] = lambda: None,
+    to_beat: float = float("-inf"),
 ) -> Iterator[EpochRecord]:
     """Train `network` in place, one-against-rest for `classes`, and leave it in its best epoch.
 
-    `validate` scores the validation logits (higher is better); `tick` is called after every batch.
-    Order of the images and nothing else is random, from `recipe.seed`. Raises SpecDNNError if the
-    training diverges.
+    `validate` scores the validation logits (higher is better, finite); `tick` is called after every batch. If no epoch
+    is better than `to_beat`, the network stays as it was. Order of the images and nothing else is random, from
+    `recipe.seed`. Raises Diverged if the training diverges, ValueError if a score is not finite.
     """
     # channels last in memory: an epoch of a compact convolutional network takes 3/4 of the time, of a whole one half
     network.to(memory_format=torch.channels_last)
@@ -70,7 +76,7 @@ def train(
     optimizer, schedule = _optimizer(network, recipe, batches)
     gradients = _gradients(network, data.images, targets, recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
-    best_score, best_state = float("-inf"), copy.deepcopy(network.state_dict())
+    best_score, best_state = to_beat, copy.deepcopy(network.state_dict())
     for epoch in range(1, recipe.epochs + 1):
         network.train()
         total = torch.zeros((), device=data.images.device)
@@ -83,11 +89,14 @@ def train(
             tick()
         logits = logits_of(network, validation.images)
         if not (total.isfinite() and logits.isfinite().all()):
-            raise SpecDNNError(f"training diverged in epoch {epoch}: give a smaller --lr")
+            raise Diverged(f"training diverged in epoch {epoch}")
         score = validate(logits)
-        if score > best_score:
+        if not math.isfinite(score):
+            raise ValueError(f"the score of epoch {epoch} is {score}: no epoch can be the best")
+        best = score > best_score
+        if best:
             best_score, best_state = score, copy.deepcopy(network.state_dict())
-        yield EpochRecord(epoch, float(total) / len(data), score, score == best_score)
+        yield EpochRecord(epoch, float(total) / len(data), score, best)
     network.load_state_dict(best_state)
     network.to(memory_format=torch.contiguous_format)
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from specdnn import checkpoint, evaluation, selection
+from specdnn import evaluation, files, selection
 from specdnn.job import Job, fit, headline_of, recipe, told, validation_logits
-from specdnn.structures import KeptUnits, Options, Recipe, SpecDNNError, Step
+from specdnn.options import Options
+from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
 from specdnn.surgery import CompactNetwork, cut
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
@@ -88,7 +89,7 @@ def brief_recipe(o: Options, stage: str) -> Recipe:
 
 def layers(widths) -> str:
     """Widths without the outputs: `88-7-4`."""
-    return checkpoint.joined(widths[:-1])
+    return files.joined(widths[:-1])
 
 
 def cuts(job: Job, found: Extraction, choices: list[Choice], scored: Score, stage: str) -> Extraction:
@@ -135,8 +136,21 @@ def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] 
         job.network_type.full_widths[:-1] + (len(compact.kept.classes),), chain.widths, chain.prunable, fits
     )
     if not fits(widths):
-        raise SpecDNNError("the budget is below one unit per layer: give a larger --rate or --max-params")
+        raise budget_too_small()
     return widths
+
+
+def check_budget(job: Job, whole: CompactNetwork) -> None:
+    """Raise SpecDNNError, before anything is trained, if one unit per layer of a network is more than the budget."""
+    kept = whole.kept.replace(len(whole.kept.units) - 1, job.options.classes or whole.kept.classes)
+    for depth in job.chain.prunable:
+        kept = kept.replace(depth, kept.units[depth][:1])
+    if not meets_budget(job, cut(whole, kept)):
+        raise budget_too_small()
+
+
+def budget_too_small() -> SpecDNNError:
+    return SpecDNNError("the budget is below one unit per layer: give a larger --rate or --max-params")
 
 
 # ------------------------------------------------------------------------------------------ the trim
@@ -235,7 +249,7 @@ def smallest(job: Job, found: Extraction, scored: Score, allotted: Score) -> Ext
     best = attempt(job.options.rate)
     if not good_enough(job, best.compact):
         raise SpecDNNError(
-            f"classes {checkpoint.joined(best.compact.kept.classes)}: the largest network reaches a balanced accuracy "
+            f"classes {files.joined(best.compact.kept.classes)}: the largest network reaches a balanced accuracy "
             f"of {search[0]['balanced_accuracy']:.4f} on validation, not {job.options.min_balanced:g}: give a smaller "
             "--min-balanced, a larger budget or longer training (--brief-epochs)"
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from specdnn import algorithms, checkpoint, connections, evaluation, selection
+from specdnn import algorithms, connections, evaluation, files, selection
 from specdnn.surgery import cut
 
 BRIEF = "--prune --specialize 3 --warmup-epochs 1 --rounds 2 --brief-epochs 1 --retrain-epochs 2"
@@ -15,7 +15,7 @@ BUDGET = {"LeNet_300_100": "--rate 0.01", "LeNet_5": "--rate 0.04"}
 
 
 def metrics(path):
-    return json.loads(checkpoint.metrics_path(path).read_text())
+    return json.loads(files.metrics_path(path).read_text())
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specdnn import checkpoint
-from specdnn.checkpoint import Checkpoint, SavedModels
+from specdnn import checkpoint, files
+from specdnn.checkpoint import Checkpoint
+from specdnn.files import SavedModels
 from specdnn.structures import KeptUnits, SpecDNNError
 from specdnn.surgery import CompactNetwork, cut
 
@@ -64,7 +65,7 @@ def test_other_seeds_data_sets_and_algorithms():
 
 def test_what_lies_beside_a_checkpoint():
     path = FIRST.pruned((0,), "OSLOM")
-    assert checkpoint.metrics_path(path) == ROOT / "LeNet_5.specialize.0.OSLOM.json"
+    assert files.metrics_path(path) == ROOT / "LeNet_5.specialize.0.OSLOM.json"
     assert checkpoint.round_path(path, 2, "edges") == ROOT / "LeNet_5.specialize.0.OSLOM.rounds" / "2.edges"
     assert FIRST.table("csv") == ROOT / "LeNet_5.csv"
 
@@ -74,11 +75,11 @@ def test_what_lies_beside_a_checkpoint():
 
 def test_a_file_is_written_whole_with_its_folders(tmp_path):
     path = tmp_path / "a" / "b" / "c.json"
-    checkpoint.write(path, "né")
+    files.write(path, "né")
     assert path.read_bytes() == "né".encode()
     assert os.listdir(path.parent) == ["c.json"]
     assert path.stat().st_mode & 0o777 == 0o644
-    checkpoint.write(path, b"other")
+    files.write(path, b"other")
     assert path.read_bytes() == b"other" and os.listdir(path.parent) == ["c.json"]
 
 
@@ -93,7 +94,7 @@ def test_an_interruption_leaves_no_half_written_file(tmp_path, monkeypatch, func
 
     monkeypatch.setattr(checkpoint.os, function, interrupted)
     with pytest.raises(SpecDNNError if isinstance(error, OSError) else error):
-        checkpoint.write(path, "after")
+        files.write(path, "after")
     assert os.listdir(tmp_path) == ["c.json"] and path.read_text() == "before"
 
 
@@ -101,32 +102,32 @@ def test_a_folder_that_cannot_be_written_is_told_before_and_after(tmp_path):
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below" / "deep"):
         with pytest.raises(SpecDNNError, match="--save-dir") as error:
-            checkpoint.check_writable(folder)
+            files.check_writable(folder)
         assert str(tmp_path / "file") in str(error.value)
         with pytest.raises(SpecDNNError, match="--save-dir"):
-            checkpoint.write(folder / "x.json", "")
-    checkpoint.check_writable(tmp_path)
-    checkpoint.check_writable(tmp_path / "new" / "deep")
+            files.write(folder / "x.json", "")
+    files.check_writable(tmp_path)
+    files.check_writable(tmp_path / "new" / "deep")
     assert os.listdir(tmp_path) == ["file"]
 
 
 def test_a_metrics_file_is_valid_json_with_one_key_a_line(tmp_path):
     path = tmp_path / "x.pth.tar"
-    checkpoint.write_metrics(
+    files.write_metrics(
         path,
         {"f1": 0.5, "auroc": float("nan"), "kept": {"input": (1, 2)}, "rates": [1.0, float("inf")], "path": Path("a")},
     )
     text = (tmp_path / "x.json").read_text()
     assert json.loads(text) == {"f1": 0.5, "auroc": None, "kept": {"input": [1, 2]}, "rates": [1.0, None], "path": "a"}
     assert "NaN" not in text and len(text.splitlines()) == 7
-    assert checkpoint.read_metrics(tmp_path / "x.json") == json.loads(text)
+    assert files.read_metrics(tmp_path / "x.json") == json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
 def test_a_damaged_metrics_file_counts_as_none(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
-    assert checkpoint.read_metrics(tmp_path / "x.json") is None
-    assert checkpoint.read_metrics(tmp_path / "missing.json") is None
+    assert files.read_metrics(tmp_path / "x.json") is None
+    assert files.read_metrics(tmp_path / "missing.json") is None
 
 
 # ------------------------------------------------------------------------------------------ our checkpoints

@@ -11,7 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from specdnn import activations, checkpoint, cli, community, connections, evaluation, graph, pipeline, report
+from specdnn import (
+    activations,
+    checkpoint,
+    cli,
+    community,
+    connections,
+    evaluation,
+    files,
+    graph,
+    pipeline,
+    report,
+    verbs,
+)
 from specdnn.surgery import cut
 
 ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
@@ -28,7 +40,7 @@ TRAINED = ("LeNet_300_100.best_origin.json", "LeNet_300_100.best_origin.pth.tar"
 
 
 def metrics(path):
-    return json.loads(checkpoint.metrics_path(path).read_text())
+    return json.loads(files.metrics_path(path).read_text())
 
 
 def names(place):
@@ -78,7 +90,7 @@ def test_help_groups_the_options_and_gives_their_defaults(folder):
 
 def test_every_option_has_a_line_of_help_and_shows_its_default(folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")  # no line breaks inside a path
-    parser = cli.parser(cli.Folder(folder.path, folder.architectures, folder.dataset))
+    parser = cli.parser(folder.path, folder.architectures, folder.dataset)
     for action in parser._actions:
         assert action.help, action.option_strings
         if action.default not in (None, False, "==SUPPRESS=="):
@@ -240,7 +252,7 @@ def test_a_step_broken_off_before_its_metrics_is_not_finished(main, monkeypatch,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "write_metrics", interrupted)
+        patch.setattr(files, "write_metrics", interrupted)
         assert main(*words, "1").code == 130
     assert "already finished" not in main(*words, "0").out
 
@@ -666,15 +678,18 @@ def test_paths_are_relative_to_the_current_folder(main, monkeypatch, tmp_path, e
     assert (tmp_path / "there" / "digits" / "LeNet_300_100.specialize.3.OSLOM.pth.tar").is_file()
 
 
-def test_the_defaults_lie_beside_main_py(folder):
-    args = cli.parser(cli.Folder(folder.path, folder.architectures, folder.dataset)).parse_args([])
-    assert args.save_dir == folder.path / "saved_models" and args.data_dir == folder.path / "data"
-    assert args.seed == 1 and args.batch_size == args.test_batch_size == 128 and args.algo == "OSLOM"
+def test_the_defaults_lie_beside_main_py(folder, parents):
+    place = verbs.Folder(folder.path, folder.architectures, folder.dataset)
+    args = cli.parser(folder.path, folder.architectures, folder.dataset).parse_args([])
+    resolved = verbs.resolve(place, args, "train", None, print)
+    assert verbs.saved_models(place, resolved).folder == folder.path / "saved_models"
+    assert resolved.data_dir == folder.path / "data"
+    assert resolved.seed == 1 and resolved.batch_size == resolved.test_batch_size == 128 and resolved.algo == "OSLOM"
 
 
 def test_the_data_set_may_come_from_the_environment(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("SPECDNN_DATA", str(tmp_path))
-    args = cli.parser(cli.Folder(folder.path, folder.architectures, folder.dataset)).parse_args([])
+    args = cli.parser(folder.path, folder.architectures, folder.dataset).parse_args([])
     assert args.data_dir == tmp_path
 
 

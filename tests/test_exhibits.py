@@ -7,7 +7,7 @@ import pytest
 import six_units
 from numpy.testing import assert_allclose
 
-from specdnn import checkpoint, exhibits
+from specdnn import exhibits, files
 from specdnn.structures import Dataset, KeptUnits
 from specdnn.surgery import CompactNetwork, cut
 
@@ -39,7 +39,7 @@ def test_an_exhibit_by_hand():
 
 def test_an_exhibit_comes_back_from_its_file(tmp_path):
     told = exhibits.exhibit(compact(), DATA, six_units.SixUnits().chain)
-    checkpoint.write(tmp_path / "x.json", checkpoint.json_text(told))
+    files.write(tmp_path / "x.json", files.json_text(told))
     shown = exhibits.shown(json.loads((tmp_path / "x.json").read_text()))
     assert shown.name == "right" and shown.layers == ("input", "hidden", "out")
     assert_allclose(shown.mean_image, [[0, 191]])

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from specdnn import algorithms, checkpoint
+from specdnn import algorithms, files
 
 QUICK = """--sweep --dataset digits --epochs 1 --retrain-epochs 1 --warmup-epochs 1 --rounds 1 --brief-epochs 1
     --rate 0.02 --classes 0 3"""
@@ -13,7 +13,7 @@ CELLS = ("OSLOM", "magnitude", "scratch", "linear")
 
 
 def metrics(path):
-    return json.loads(checkpoint.metrics_path(path).read_text())
+    return json.loads(files.metrics_path(path).read_text())
 
 
 def names(place):
@@ -124,8 +124,8 @@ def test_oslom_is_extracted_again_where_the_published_run_is_of_another_parent(
     """Another machine trains another parent: the published cells stay, but their cuts are not those of a rival here."""
     from specdnn import job
 
-    original = job.checkpoint.file_hash
-    monkeypatch.setattr(job.checkpoint, "file_hash", lambda path: original(path)[::-1])
+    original = job.files.file_hash
+    monkeypatch.setattr(job.files, "file_hash", lambda path: original(path)[::-1])
     words = ("--oslom-bin", every_third, "--save-dir", tmp_path, "--resume-from", published)
     done = main(QUICK, "--algos OSLOM taylor", *words)
     assert done.code == 0, done.err

@@ -1,7 +1,5 @@
 """The networks of this folder, the default first; the only place that lists them."""
 
-from models.LeNet_5 import LeNet_5
-from models.LeNet_300_100 import LeNet_300_100
-from models.Linear import Linear
+from specdnn.structures import Networks
 
-ARCHITECTURES = {"LeNet_300_100": LeNet_300_100, "LeNet_5": LeNet_5, "Linear": Linear}
+ARCHITECTURES = Networks(__name__, "LeNet_300_100", "LeNet_5", "Linear")

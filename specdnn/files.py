@@ -1,0 +1,271 @@
+"""Every path under `saved_models/`, and how files are written, read, locked and set aside. Knows no network."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from specdnn.structures import SpecDNNError
+
+PUBLISHED_ALGO = "OSLOM"
+REPLACED = "replaced"  # the folder for what a later run with other options or inputs took the place of
+
+
+# ------------------------------------------------------------------------------------------ paths
+
+
+@dataclass(frozen=True)
+class SavedModels:
+    """Names of everything under the save folder, for one network, data set and seed."""
+
+    root: Path
+    arch: str
+    dataset: str = ""  # empty for the folder's own data set
+    seed: int = 1
+    beside: Path | None = None  # the folder of the checkpoint to start from, where the results are to lie beside it
+
+    @property
+    def folder(self) -> Path:
+        folder = self.root / self.dataset if self.beside is None else _without_seed(self.beside)
+        return folder if self.seed == 1 else folder / f"seed{self.seed}"
+
+    def parent(self) -> Path:
+        return self.folder / f"{self.arch}.best_origin.pth.tar"
+
+    def pruned(self, classes, algo: str) -> Path:
+        """`classes` None: all of them."""
+        stem = f"{self.arch}.prune" if classes is None else f"{self.arch}.specialize.{joined(classes)}"
+        return self.folder / f"{stem}.{algo}.pth.tar"
+
+    def retrained(self, classes, algo: str) -> Path:
+        parts = [self.arch] + ([] if classes is None else ["specialize", joined(classes)])
+        parts += [algo] if algo != PUBLISHED_ALGO else []
+        return self.folder / f"{'.'.join(parts)}.best_retrained.pth.tar"
+
+    def published(self, runs: Path, path: Path) -> Path:
+        """The published copy of the metrics file beside one of these checkpoints."""
+        return runs / f"{'' if self.seed == 1 else f'seed{self.seed}.'}{metrics_path(path).name}"
+
+    def table(self, ending: str) -> Path:
+        return self.folder / f"{self.arch}.{ending}"
+
+    def picture(self, kind: str, ending: str = "png") -> Path:
+        return self.folder / f"{kind}.{self.arch}.{ending}"
+
+    def exhibits(self) -> Path:
+        """What the contact sheet shows, beside the metrics files."""
+        return self.folder / f"{self.arch}.exhibits.json"
+
+
+def _without_seed(folder: Path) -> Path:
+    """What holds the folders of the seeds: `seed2/..`, or the folder itself."""
+    return folder.parent if re.fullmatch(r"seed\d+", folder.name) else folder
+
+
+def joined(classes) -> str:
+    return "-".join(str(c) for c in classes)
+
+
+def never_over(origin: Path, path: Path) -> Path:
+    """`path`, but `….again.pth.tar` where a stage would write over what it starts from, or over what that came from."""
+    if path.exists() and origin.exists() and path.samefile(origin):
+        origin = path
+    started = stem(origin).removeprefix(stem(path))
+    alike = origin.resolve().parent == path.resolve().parent and re.fullmatch(r"(\.again)*", started)
+    return path.with_name(f"{stem(path)}{started}.again.pth.tar") if alike else path
+
+
+def stem(checkpoint: Path) -> str:
+    return checkpoint.name.removesuffix(".pth.tar")
+
+
+def metrics_path(checkpoint: Path) -> Path:
+    """The metrics file beside a checkpoint."""
+    return checkpoint.with_name(f"{stem(checkpoint)}.json")
+
+
+def checkpoint_path(metrics: Path) -> Path:
+    """The checkpoint beside a metrics file."""
+    return metrics.with_name(metrics.name.removesuffix(".json") + ".pth.tar")
+
+
+def rounds(checkpoint: Path) -> Path:
+    """The folder of the rounds' evidence, beside the pruned checkpoint: `1.edges`, `1.tp`, `1.json`, `2.edges`, ..."""
+    return checkpoint.with_name(f"{stem(checkpoint)}.rounds")
+
+
+def write_rounds(checkpoint: Path, evidence) -> None:
+    """Edge file, tp file, kept units and figures of every round, in the place of those of an earlier run."""
+    shutil.rmtree(rounds(checkpoint), ignore_errors=True)
+    for number, contents in enumerate(evidence, start=1):
+        for ending, text in contents.items():
+            write(rounds(checkpoint) / f"{number}.{ending}", text)
+
+
+# ------------------------------------------------------------------------------------------ setting aside, locking
+
+
+def set_aside(checkpoint: Path) -> Path | None:
+    """Move a finished result out of the way of another one, with its metrics file and its rounds.
+
+    Returns its new name in `replaced/`, numbered; None if there was nothing. Raises SpecDNNError if it cannot be moved.
+    """
+    if not (checkpoint.is_file() or metrics_path(checkpoint).is_file()):
+        return None
+    numbered = (checkpoint.parent / REPLACED / f"{stem(checkpoint)}.{n}.pth.tar" for n in itertools.count(1))
+    free = next(new for new in numbered if not any(os.path.lexists(part(new)) for part in (Path, metrics_path, rounds)))
+    try:
+        free.parent.mkdir(exist_ok=True)
+        for part in (metrics_path, Path, rounds):  # first what says that the step is finished
+            if part(checkpoint).exists():
+                os.replace(part(checkpoint), part(free))
+    except OSError as error:
+        raise SpecDNNError(f"cannot move {checkpoint} to {free}: {error.strerror}") from None
+    return free
+
+
+@contextlib.contextmanager
+def lock(path: Path, log: Callable[[str], None]) -> Iterator[None]:
+    """Hold the name of a result, so that no two processes make it at once.
+
+    Waits for another holder and says who that is. Nothing is left of the lock, nor of folders that stay empty.
+    """
+    with _folder(path.parent):
+        place = path.with_name(f".{path.name}.lock")
+        handle = _locked(place, path.name, log)
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
+            os.close(handle)
+
+
+def _locked(place: Path, name: str, log: Callable[[str], None]) -> int:
+    """The open lock file, with its holder in it. Whoever waited for a file that is removed by now begins anew."""
+    while True:
+        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _wait(handle, name, log)
+            if place.exists() and os.path.samestat(os.fstat(handle), place.stat()):
+                os.truncate(handle, 0)
+                os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _wait(handle: int, name: str, log: Callable[[str], None]) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(handle, 300, 0).decode(errors="replace") or "another process"
+        log(f"{name} is being made by {holder}: waiting for it")
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+@contextlib.contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """A folder to work in; what was made for it is taken away again if it is empty."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from None
+    try:
+        yield
+    finally:
+        for place in missing:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file under a temporary name, then rename it: there is never half a file.
+
+    Raises SpecDNNError if the folder cannot be written.
+    """
+    content = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise _cannot_write(path, error) from None
+
+
+def _cannot_write(path: Path, error: OSError) -> SpecDNNError:
+    return SpecDNNError(f"cannot write {path}: {error.strerror}; choose another folder with --save-dir")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise SpecDNNError, before any work is done, if nothing could be written below `folder`."""
+    existing = folder
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        reason = "is not a folder" if not existing.is_dir() else "cannot be written"
+        raise SpecDNNError(f"cannot write below {folder}: {existing} {reason}; choose another folder with --save-dir")
+
+
+def write_metrics(checkpoint: Path, metrics: dict) -> None:
+    write(metrics_path(checkpoint), json_text(metrics))
+
+
+def json_text(value: dict) -> str:
+    """JSON with one key a line; a number that does not exist is null."""
+    rows = (f"  {json.dumps(k)}: {json.dumps(_finite(v), default=str, allow_nan=False)}" for k, v in value.items())
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+def _finite(value):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def read_metrics(path: Path) -> dict | None:
+    """A metrics file, or None if there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def read_text(path: Path) -> str:
+    """A text file; raises SpecDNNError if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecDNNError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SpecDNNError(f"cannot read {path}: it is no UTF-8 text ({error.reason}, byte {error.start})") from None
+
+
+def file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
