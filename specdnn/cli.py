@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,16 +59,41 @@ class Folder:
         return self.path / "published.csv"
 
 
-def main(path: Path, architectures: dict, dataset, argv: list[str] | None = None) -> int:
-    """Run `main.py` of a dataset folder; returns the exit code (2 for a user's mistake)."""
+class Stopped(KeyboardInterrupt):
+    """A signal, given by its number, that ends the program as Ctrl-C does: everything is tidied up on the way out."""
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Stopped`, unless somebody has decided otherwise (nohup does)."""
+
+    def stop(number: int, frame) -> None:
+        raise Stopped(number)
+
+    here = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
+    ours = [n for n in (signal.SIGTERM, signal.SIGHUP) if here and signal.getsignal(n) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
     try:
-        return run(Folder(path, architectures, dataset), sys.argv[1:] if argv is None else argv)
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def main(path: Path, architectures: dict, dataset, argv: list[str] | None = None) -> int:
+    """Run `main.py` of a dataset folder; returns the exit code (2 for a user's mistake, 128 + n for signal n)."""
+    try:
+        with stopped_by_signals():
+            return run(Folder(path, architectures, dataset), sys.argv[1:] if argv is None else argv)
     except SpecDNNError as error:
         print(f"main.py: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("main.py: interrupted; finished steps are kept and the same command goes on from them", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        number = error.args[0] if isinstance(error, Stopped) else signal.SIGINT
+        told = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+        print(f"main.py: {told}; finished steps are kept and the same command goes on from them", file=sys.stderr)
+        return 128 + number
 
 
 def run(folder: Folder, argv: list[str]) -> int:
@@ -290,8 +319,8 @@ def add_extraction(group) -> None:
 def add_oslom(group) -> None:
     group.add_argument(
         "--oslom-bin",
-        type=Path,
-        default=os.environ.get("OSLOM_BIN"),
+        type=str,  # a path would lose its ./
+        default=os.environ.get("OSLOM_BIN") or None,
         metavar="FILE",
         help="another program with the same command line (OSLOM_BIN sets it too; else oslom/, built when missing)",
     )

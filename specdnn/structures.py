@@ -332,7 +332,7 @@ class Options:
     candidates: tuple[str, ...]
     trim: str
     # the oslom program
-    oslom_bin: Path | None
+    oslom_bin: str | None  # as it was typed
     oslom_runs: int
     oslom_t: float
     oslom_timeout: float
