@@ -41,7 +41,7 @@ def compile_into(place: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="specdnn-build-") as copy:
         shutil.copytree(SOURCE / "src", Path(copy) / "src")
         shutil.copy(SOURCE / "Makefile", copy)
-        if subprocess.run(["make", f"CXX={' '.join(compiler)}"], cwd=copy, stdin=subprocess.DEVNULL).returncode:
+        if subprocess.run(["make", "-j2", f"CXX={' '.join(compiler)}"], cwd=copy, stdin=subprocess.DEVNULL).returncode:
             raise CompileError(f"compiling the programs of oslom/ with {' '.join(compiler)} failed, as told above")
         place.mkdir(parents=True, exist_ok=True)
         for name in PROGRAMS:

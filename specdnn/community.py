@@ -165,7 +165,7 @@ def _shown(value) -> str:
     """Any value in one short line."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # a number of thousands of digits has no text, and a foreign label may do anything
+    except Exception:  # a whole number of enormous length has no text, and a label may be anything
         text = f"a {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -359,7 +359,7 @@ def build() -> None:
                 f"the OSLOM programs must be compiled first, but {tool!r} was not found: "
                 "install make and a C++17 compiler (CXX names it), or give another program with --oslom-bin"
             )
-    command = ["make", "-C", str(SOURCE), f"CXX={' '.join(compiler)}"]
+    command = ["make", "-j2", "-C", str(SOURCE), f"CXX={' '.join(compiler)}"]
     _run(command, cwd=SOURCE, timeout=600, failed="compiling oslom failed")
 
 
