@@ -11,14 +11,16 @@ import contextlib
 import dataclasses
 import errno
 import itertools
+import math
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -45,7 +47,7 @@ class OslomError(SpecDNNError):
         self.command, self.code = tuple(str(word) for word in command), code
         self.last_lines = "\n".join(stderr.strip().splitlines()[-5:])
         told = f"; it said: {' / '.join(self.last_lines.splitlines())}" if self.last_lines else ""
-        ran = f" (command: {' '.join(self.command)}; {_ending(code)})" if command else ""
+        ran = f" (command: {shlex.join(self.command)}; {_ending(code)})" if command else ""
         super().__init__(sentence + ran + told)
 
 
@@ -85,10 +87,10 @@ def oslom(
 ) -> Cover:
     """The statistically significant modules of a graph; they may overlap (OSLOM, doi:10.1371/journal.pone.0018961).
 
-    `graph` is a networkx graph, whose nodes the cover names; a scipy sparse matrix (N, N), an arc from row to column,
-    whose indices it names; or an edge array (E, 2) or (E, 3) of ids and weights, whose ids it names. Zeros of a matrix
-    are no edges, self loops count as none, and a node without edges is homeless. Weights are those of the third
-    column, the matrix or the edge attribute `weight`, positive; `weighted=False` leaves them aside.
+    `graph` is a networkx graph (no multigraph), whose nodes the cover names; a scipy sparse matrix (N, N), an arc
+    from row to column, whose indices it names; or an edge array (E, 2) or (E, 3) of ids and weights, whose ids it
+    names. Zeros of a matrix are no edges, self loops count as none, and a node without edges is homeless. Weights are
+    those of the third column, the matrix or the edge attribute `weight`, positive; `weighted=False` leaves them aside.
 
     `runs` are pooled, `higher_runs` at every level above (0: no levels); `tolerance` is the probability below which a
     module is significant; `assign_homeless` puts homeless nodes into modules by force; `threads` (default: all
@@ -156,9 +158,12 @@ def _checked(weight, a, b) -> float:
             f"{_edge(a, b)} has no weight: give every edge one (networkx: the attribute that weight= names), "
             "or pass weighted=False"
         )
-    if not (isinstance(weight, Real) and LEAST <= weight <= MOST):
+    value = math.nan
+    with contextlib.suppress(OverflowError):  # a float first: a shorter one would take the bounds for 0 and infinity
+        value = float(weight) if isinstance(weight, Real) else value
+    if not LEAST <= value <= MOST:
         raise SpecDNNError(f"{_edge(a, b)}: a weight must be a number from {LEAST} to {MOST}, got {_shown(weight)}")
-    return float(weight)
+    return value
 
 
 def _shown(value) -> str:
@@ -185,6 +190,8 @@ def _networkx_rows(graph: networkx.Graph, directed: bool, weight: str):
     if graph.is_directed() != directed:
         kind, other = ("undirected", "DiGraph") if directed else ("directed", "Graph")
         raise SpecDNNError(f"the graph is {kind}: pass directed={not directed}, or a networkx.{other}")
+    if not isinstance(weight, Hashable):
+        raise SpecDNNError(f"weight= must name an edge attribute, got {_shown(weight)}")
     labels = list(graph)
     position = {label: k for k, label in enumerate(labels)}
     return labels, ((position[a], position[b], told.get(weight)) for a, b, told in graph.edges(data=True))

@@ -7,7 +7,6 @@ import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -259,7 +258,8 @@ def test_no_folder_for_temporary_files(fake_program, no_temporary_folder, tmp_pa
 
 def test_a_folder_for_temporary_files_that_is_gone(fake_program, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(OslomError, match=re.escape(f"edge file in {tmp_path}/gone (No such file or directory): {ROOM}")):
+    told = f"edge file in {tmp_path}/gone (No such file or directory): {ROOM}"
+    with pytest.raises(OslomError, match=re.escape(told)):
         run(fake_program(SAY_TP.format(GOOD_TP)))
 
 

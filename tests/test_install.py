@@ -109,7 +109,8 @@ def test_an_installed_package_needs_neither_source_tree_nor_compiler(wheel, envi
 
 def test_an_installation_in_place_compiles_nothing(tree, environment, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    good(run([environment, "-m", "pip", "install", "--ignore-installed", *PIP, "-e", tree], tmp_path / "elsewhere", PATH=""))
+    command = [environment, "-m", "pip", "install", "--ignore-installed", *PIP, "-e", tree]
+    good(run(command, tmp_path / "elsewhere", PATH=""))
     asked = "from specdnn import community; print(community.PROGRAM)"
     told = good(run([environment, "-c", asked], tmp_path / "elsewhere"))
     assert Path(told.strip()) == tree / "oslom" / "bin" / "oslom_undir"
