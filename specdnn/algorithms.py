@@ -86,7 +86,32 @@ def unit_scores(job: Job, compact: CompactNetwork):
             compact.network, data.train, len(job.all_classes), data.normalisation, tick=shown.update
         )
     active = activations.STRENGTHS[job.options.strength](means, compact.kept.classes)
+    for name, values in zip(compact.network.chain.names, active, strict=False):
+        if not np.isfinite(values).all():
+            raise SpecDNNError(
+                f"class {checkpoint.joined(compact.kept.classes)}: activations of layer {name} are not finite: the "
+                "network's weights are too large; train it again with a smaller --lr, or name another checkpoint"
+            )
     return connections.strengths(connections.mean_weights(compact.network), active)
+
+
+def lacking_connection(job: Job, compact: CompactNetwork, scores) -> str:
+    """Where the network leads nowhere, so that no module can span its layers, in words; empty if it is whole."""
+    found, names, classes = scores[0], compact.network.chain.names, compact.kept.classes
+    into_outputs = found[-1].any(axis=0)
+    for wanted, lit in zip(classes, into_outputs, strict=True):
+        if not lit:
+            return (
+                f"no connection of the network leads to class {wanted}: all weights into its output are 0, or all "
+                f"activations of layer {names[-2]} for it; train the network longer, or name other classes"
+            )
+    for depth in reversed(job.chain.prunable):
+        if not found[depth].any():
+            return (
+                f"no connection of the network leads from layer {names[depth]} to class {checkpoint.joined(classes)}: "
+                "all its weights are 0, or all its activations for the class; train the network longer"
+            )
+    return ""
 
 
 def class_graph(job: Job, compact: CompactNetwork, scores, keep: float) -> ClassGraph:
@@ -142,6 +167,12 @@ def find_community(job: Job, compact: CompactNetwork, number: int):
     In round 1 a denser graph and then a larger tolerance are tried before it is an error.
     """
     o, scores, classes = job.options, unit_scores(job, compact), compact.kept.classes
+    lacking = lacking_connection(job, compact, scores)
+    if lacking and number == 1:
+        raise SpecDNNError(lacking)
+    if lacking:
+        job.log(f"{told(job, classes)}round {number}: {lacking}")
+        return None
     dense, tolerant = min(1.0, 2 * o.keep), min(1.0, 3 * o.oslom_t)
     attempts = [(o.keep, o.oslom_t), (dense, o.oslom_t), (dense, tolerant)]
     for keep, tolerance in attempts if number == 1 else attempts[:1]:
@@ -151,7 +182,7 @@ def find_community(job: Job, compact: CompactNetwork, number: int):
             if number == 1 and o.oslom_seeds > 1:
                 found[2]["stability"] = stability(job, compact, scores, found)
             return found
-        tried = f"--keep {keep:g} and -t {tolerance:g}"
+        tried = f"--keep {keep:g} and --oslom-t {tolerance:g}"
         job.log(
             f"{told(job, classes)}round {number}: no significant module spans the layers widely enough with {tried}"
         )
@@ -173,6 +204,7 @@ def try_community(job: Job, compact: CompactNetwork, scores, keep: float, tolera
     relevance = [r[list(units)] for r, units in zip(seen.relevance, compact.kept.units, strict=True)]
     wanted = target_widths(job, compact, relevance[:-1]) or [1] * len(relevance)
     how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
+    how["threads"] = o.threads if community.is_ours(o.oslom_bin) else None  # others may not know the flag
     run = community.run_program(seen.edges, seen.strengths, tolerance=tolerance, **how)
     chosen = selection.class_community(run.cover, seen, wanted)
     if chosen is None or not (may_be_narrow or selection.wide_enough(seen, chosen.nodes, wanted)):

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -36,17 +38,42 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if silent else super()._get_help_string(action)
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal, given by its number, that ends the program as Ctrl-C does: everything is tidied up on the way out."""
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `Stopped`, unless somebody has decided otherwise (nohup does)."""
+
+    def stop(number: int, frame) -> None:
+        raise Stopped(number)
+
+    here = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
+    ours = [n for n in (signal.SIGTERM, signal.SIGHUP) if here and signal.getsignal(n) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(path: Path, architectures, dataset, argv: Sequence[str] | None = None) -> int:
-    """Run `main.py` of a dataset folder; returns the exit code (2 for a user's mistake)."""
+    """Run `main.py` of a dataset folder; returns the exit code (2 for a user's mistake, 128 + n for signal n)."""
     show_what_can_be_shown()
     try:
-        return run(path, architectures, dataset, sys.argv[1:] if argv is None else argv)
+        with stopped_by_signals():
+            return run(path, architectures, dataset, sys.argv[1:] if argv is None else argv)
     except SpecDNNError as error:
         print(f"main.py: error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("main.py: interrupted; finished steps are kept and the same command goes on from them", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        number = error.args[0] if isinstance(error, Stopped) else signal.SIGINT
+        told = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
+        print(f"main.py: {told}; finished steps are kept and the same command goes on from them", file=sys.stderr)
+        return 128 + number
     finally:
         close_output()
 

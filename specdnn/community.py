@@ -1,21 +1,26 @@
 """Graph -> edge file, the oslom program, tp file -> Cover. Knows nodes and edges only.
 
-`oslom` is the call for any graph in Python, `run_program` what it and the pipeline share. The program is the one of
-`oslom/`, built on first use, or any other with the same command line and files (`--oslom-bin`, `OSLOM_BIN`).
+`oslom` is the call for any graph in Python, `run_program` what it and the pipeline share. The program is our own, which
+lies in an installed package and is built on first use in the source tree (`oslom/`), or any other with the same command
+line and files (`--oslom-bin`, `OSLOM_BIN`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import itertools
+import math
 import os
 import re
+import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -25,10 +30,14 @@ import numpy as np
 
 from specdnn.structures import Cover, Module, SpecDNNError
 
-SOURCE = Path(__file__).resolve().parent.parent / "oslom"
-PROGRAM = SOURCE / "bin" / "oslom_undir"
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parent / "oslom"
+PROGRAM = (HERE if (HERE / "bin").is_dir() else SOURCE) / "bin" / "oslom_undir"  # setup.py puts it into the package
 HEADER = re.compile(r"#(?:module|group) (\d+) size: (\d+) bs: (\S+)\s*")
 LEAST, MOST = 1e-150, 1e150  # the weights our program takes
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room for a file
+OTHER_PLACE = "make room, or let TMPDIR name another folder for temporary files"
+PATIENCE = 2  # seconds that a program gets to end by itself when it is told to
 
 
 class OslomError(SpecDNNError):
@@ -37,9 +46,19 @@ class OslomError(SpecDNNError):
     def __init__(self, sentence: str, command=(), code: int | None = None, stderr: str = "") -> None:
         self.command, self.code = tuple(str(word) for word in command), code
         self.last_lines = "\n".join(stderr.strip().splitlines()[-5:])
-        told = f"; it said: {self.last_lines}" if self.last_lines else ""
-        ran = f" (command: {' '.join(self.command)}; exit code: {code})" if command else ""
+        told = f"; it said: {' / '.join(self.last_lines.splitlines())}" if self.last_lines else ""
+        ran = f" (command: {shlex.join(self.command)}; {_ending(code)})" if command else ""
         super().__init__(sentence + ran + told)
+
+
+def _ending(code: int | None) -> str:
+    """How a program ended, in words; it has no code if it was stopped or did not start."""
+    if code is None:
+        return "no exit code"
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"ended by {signal.Signals(-code).name}"
+    return f"exit code: {code}"
 
 
 @dataclass(frozen=True)
@@ -68,10 +87,10 @@ def oslom(
 ) -> Cover:
     """The statistically significant modules of a graph; they may overlap (OSLOM, doi:10.1371/journal.pone.0018961).
 
-    `graph` is a networkx graph, whose nodes the cover names; a scipy sparse matrix (N, N), an arc from row to column,
-    whose indices it names; or an edge array (E, 2) or (E, 3) of ids and weights, whose ids it names. Zeros of a matrix
-    are no edges, self loops count as none, and a node without edges is homeless. Weights are those of the third
-    column, the matrix or the edge attribute `weight`, positive; `weighted=False` leaves them aside.
+    `graph` is a networkx graph (no multigraph), whose nodes the cover names; a scipy sparse matrix (N, N), an arc
+    from row to column, whose indices it names; or an edge array (E, 2) or (E, 3) of ids and weights, whose ids it
+    names. Zeros of a matrix are no edges, self loops count as none, and a node without edges is homeless. Weights are
+    those of the third column, the matrix or the edge attribute `weight`, positive; `weighted=False` leaves them aside.
 
     `runs` are pooled, `higher_runs` at every level above (0: no levels); `tolerance` is the probability below which a
     module is significant; `assign_homeless` puts homeless nodes into modules by force; `threads` (default: all
@@ -81,6 +100,8 @@ def oslom(
     Raises SpecDNNError for a graph that makes no sense, OslomError for a program that fails, as for bad options.
     """
     labels, edges, weights = edge_list(graph, weighted, directed, weight)
+    if timeout is not None and not (isinstance(timeout, Real) and 0 < timeout <= 1e6):
+        raise SpecDNNError(f"timeout must be None or seconds above 0 and at most 1000000, got {_shown(timeout)}")
     if not len(edges):
         return _labelled(Cover(()), labels)  # a file without edges is an error of the program
     found = run_program(
@@ -134,17 +155,33 @@ def _checked(weight, a, b) -> float:
     """The weight of the edge a, b, if it is one."""
     if weight is None:
         raise SpecDNNError(
-            f"edge {a!r}, {b!r} has no weight: give every edge one (networkx: the attribute that weight= names), "
+            f"{_edge(a, b)} has no weight: give every edge one (networkx: the attribute that weight= names), "
             "or pass weighted=False"
         )
-    if not (isinstance(weight, Real) and LEAST <= weight <= MOST):
-        raise SpecDNNError(f"edge {a!r}, {b!r}: a weight must be a number from {LEAST} to {MOST}, got {weight!r}")
-    return float(weight)
+    value = math.nan
+    with contextlib.suppress(OverflowError):  # a float first: a shorter one would take the bounds for 0 and infinity
+        value = float(weight) if isinstance(weight, Real) else value
+    if not LEAST <= value <= MOST:
+        raise SpecDNNError(f"{_edge(a, b)}: a weight must be a number from {LEAST} to {MOST}, got {_shown(weight)}")
+    return value
+
+
+def _shown(value) -> str:
+    """Any value in one short line."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a whole number of enormous length has no text, and a label may be anything
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _edge(a, b) -> str:
+    return f"edge {_shown(a)}, {_shown(b)}"
 
 
 def _two_weights(a, b, first: float, second: float, directed: bool) -> str:
     way_out = "" if directed else ", or pass directed=True if they belong to the two directions"
-    return f"edge {a!r}, {b!r} comes with two weights, {first!r} and {second!r}: give it one{way_out}"
+    return f"{_edge(a, b)} comes with two weights, {first!r} and {second!r}: give it one{way_out}"
 
 
 def _networkx_rows(graph: networkx.Graph, directed: bool, weight: str):
@@ -153,6 +190,8 @@ def _networkx_rows(graph: networkx.Graph, directed: bool, weight: str):
     if graph.is_directed() != directed:
         kind, other = ("undirected", "DiGraph") if directed else ("directed", "Graph")
         raise SpecDNNError(f"the graph is {kind}: pass directed={not directed}, or a networkx.{other}")
+    if not isinstance(weight, Hashable):
+        raise SpecDNNError(f"weight= must name an edge attribute, got {_shown(weight)}")
     labels = list(graph)
     position = {label: k for k, label in enumerate(labels)}
     return labels, ((position[a], position[b], told.get(weight)) for a, b, told in graph.edges(data=True))
@@ -191,7 +230,7 @@ def _array_rows(graph):
 
 def _edge_array(graph) -> np.ndarray:
     array = None
-    with contextlib.suppress(ValueError):  # rows of different lengths
+    with contextlib.suppress(ValueError, TypeError, RuntimeError):  # rows of different lengths, a tensor elsewhere
         array = np.asarray(graph)
     if array is None or array.ndim != 2 or array.shape[1] not in (2, 3) or array.dtype.kind not in "iuf":
         got = f"shape {array.shape} of {array.dtype}" if array is not None and array.ndim else type(graph).__name__
@@ -290,16 +329,20 @@ def _score(number: int, line: str, node: int) -> float:
     raise OslomError(f"tp_scores file line {number}: expected '{node} SCORE', a score of 0 to 1, got {line[:60]!r}")
 
 
-def program(chosen: Path | None = None, directed: bool = False) -> Path:
+def program(chosen: str | Path | None = None, directed: bool = False) -> Path:
     """The program to run: `chosen`, else (undirected only) `OSLOM_BIN`, else our own, built if it is missing.
 
+    A name with a separator, as it was typed, is a path; any other is sought on the PATH.
     Raises OslomError if it is not there, cannot be executed or cannot be built.
     """
-    named = chosen or (None if directed else os.environ.get("OSLOM_BIN"))
+    named = os.path.expanduser(chosen or (not directed and os.environ.get("OSLOM_BIN")) or "")
     if named:
-        found = shutil.which(named) if os.sep not in str(named) else str(named)
+        found = named if os.sep in named else shutil.which(named)
         if not found or not os.access(found, os.X_OK) or Path(found).is_dir():
-            raise OslomError(f"the OSLOM program {named} is not an executable file: check --oslom-bin or OSLOM_BIN")
+            raise OslomError(
+                f"the OSLOM program {named} is not an executable file{'' if os.sep in named else ' on the PATH'}: "
+                "check --oslom-bin or OSLOM_BIN"
+            )
         return Path(found).absolute()
     own = PROGRAM.with_name("oslom_dir") if directed else PROGRAM
     if not own.exists():
@@ -307,23 +350,31 @@ def program(chosen: Path | None = None, directed: bool = False) -> Path:
     return own
 
 
+def is_ours(chosen: str | Path | None) -> bool:
+    """Whether the program for undirected graphs is our own, which knows more flags than the published ones."""
+    return program(chosen).resolve() == PROGRAM.resolve()
+
+
 def build() -> None:
     """Compile `oslom/`; raises OslomError when make or the compiler is missing or fails."""
-    compiler = os.environ.get("CXX", "g++").split()[0]
-    for tool in ("make", compiler):
+    if not (SOURCE / "Makefile").is_file():
+        raise OslomError(f"there are no OSLOM programs in {HERE}: install specdnn with pip, or set OSLOM_BIN")
+    compiler = os.environ.get("CXX", "").split() or ["g++"]
+    for tool in ("make", compiler[0]):
         if not shutil.which(tool):
             raise OslomError(
                 f"the OSLOM programs must be compiled first, but {tool!r} was not found: "
                 "install make and a C++17 compiler (CXX names it), or give another program with --oslom-bin"
             )
-    _run(["make", "-C", str(SOURCE)], cwd=SOURCE, timeout=600, failed="compiling oslom failed")
+    command = ["make", "-j2", "-C", str(SOURCE), f"CXX={' '.join(compiler)}"]
+    _run(command, cwd=SOURCE, timeout=600, failed="compiling oslom failed")
 
 
 def run_program(
     edges: np.ndarray,
     weights: np.ndarray | None,
     *,
-    binary: Path | None = None,
+    binary: str | Path | None = None,
     directed: bool = False,
     seed: int = 1,
     tolerance: float = 0.1,
@@ -342,11 +393,24 @@ def run_program(
     command += ["-hr", higher_runs, *([] if assign_homeless else ["-singlet"]), "-seed", seed, "-t", tolerance]
     command += [] if threads is None else ["-threads", threads]
     command, text = [str(word) for word in command], edge_text(edges, weights)
-    with tempfile.TemporaryDirectory(prefix="specdnn-oslom-") as folder:
-        (Path(folder) / "graph").write_text(text)
+    with _folder_with(text) as folder:
         said = _run(command, cwd=folder, timeout=timeout, failed="the OSLOM program failed")
-        answers = _answers(Path(folder) / "graph_oslo_files", command)
+        answers = _answers(folder / "graph_oslo_files", command)
     return OslomRun(_cover(answers, edges), text, answers["tp"], said)
+
+
+@contextlib.contextmanager
+def _folder_with(text: str) -> Iterator[Path]:
+    """A temporary folder that holds an edge file `graph`, gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        try:
+            made = tempfile.TemporaryDirectory(prefix="specdnn-oslom-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(made))
+            (folder / "graph").write_text(text, encoding="utf-8")
+        except OSError as error:
+            place = f" in {tempfile.tempdir}" if tempfile.tempdir else ""
+            raise OslomError(f"cannot write the edge file{place} ({error.strerror}): {OTHER_PLACE}") from None
+        yield folder
 
 
 def _answers(folder: Path, command) -> dict[str, str]:
@@ -358,7 +422,7 @@ def _answers(folder: Path, command) -> dict[str, str]:
 
 def _answer(path: Path, command) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         raise OslomError(f"the OSLOM program ended well but left no readable {path.name} file", command, 0) from None
 
@@ -378,13 +442,41 @@ def _known_nodes(cover: Cover, edges: np.ndarray) -> Cover:
 
 def _run(command, *, cwd, timeout: float | None, failed: str) -> str:
     """What a program that ended well wrote to stderr."""
-    try:
-        done = subprocess.run(command, cwd=cwd, timeout=timeout, capture_output=True, text=True, errors="replace")
-    except subprocess.TimeoutExpired as error:
-        said = (error.stderr or b"").decode(errors="replace")
-        raise OslomError(f"{failed}: no answer within {timeout:g} seconds", command, None, said) from None
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    try:  # in a session of its own, so that all that it starts can be ended with it
+        process = subprocess.Popen(command, cwd=cwd, **pipes, start_new_session=True)
     except OSError as error:
         raise OslomError(f"{failed}: {error.strerror}", command) from None
-    if done.returncode:
-        raise OslomError(failed, command, done.returncode, done.stderr)
-    return done.stderr
+    try:
+        with process, _ended_if_left(process):
+            _, said = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        sentence, said = f"{failed}: no answer within {timeout:g} seconds", error.stderr or b""
+        raise OslomError(sentence, command, None, said.decode(errors="replace")) from None
+    text = said.decode(errors="replace")
+    if process.returncode:
+        failed += f", for lack of room: {OTHER_PLACE}" if _lacked_room(process.returncode, text) else ""
+        raise OslomError(failed, command, process.returncode, text)
+    return text
+
+
+def _lacked_room(code: int, said: str) -> bool:
+    return code == -signal.SIGXFSZ or any(os.strerror(number) in said for number in FULL)
+
+
+@contextlib.contextmanager
+def _ended_if_left(process: subprocess.Popen) -> Iterator[None]:
+    """An exception on the way (no time left, Ctrl-C, a signal) ends the program and all that it started.
+
+    It may tidy up, but not for long.
+    """
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            try:
+                os.killpg(process.pid, signal.SIGTERM)
+                process.wait(PATIENCE)
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+        raise

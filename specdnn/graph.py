@@ -9,13 +9,15 @@ import numpy as np
 
 from specdnn.structures import ClassGraph, KeptUnits, LayerChain
 
+LEAST = 1e-150  # a connection this much weaker than the mean is none; the OSLOM program takes no smaller weight
+
 
 def class_graph(chain: LayerChain, kept: KeptUnits, strengths, relevance, keep: float) -> ClassGraph:
     """The class graph of a network that holds the parent's units `kept`.
 
     `chain` is the parent's; `strengths` (per pair of layers) and `relevance` (per layer) are those of
     the network. Per pair of layers strengths are scaled to mean 1 and the strongest share `keep` stays;
-    every connection into an output stays; a strength of 0 is no connection. Layers that cannot be
+    every connection into an output stays; a strength of 0, or below LEAST, is no connection. Layers that cannot be
     pruned, other than the outputs, have no nodes in the graph.
     """
     offsets = np.concatenate([[0], np.cumsum(chain.widths)])
@@ -34,13 +36,13 @@ def class_graph(chain: LayerChain, kept: KeptUnits, strengths, relevance, keep: 
 
 
 def strongest_connections(matrix: np.ndarray, share: float):
-    """(rows, columns, strengths scaled to mean 1) of the strongest `share` of a matrix, zeros left out.
+    """(rows, columns, strengths scaled to mean 1) of the strongest `share` of a matrix, those below LEAST left out.
 
     Ties are settled by position; the connections come in row order.
     """
     flat = matrix.ravel() / (matrix.mean() or 1.0)
     strongest = np.argsort(-flat, kind="stable")[: math.ceil(share * flat.size)]
-    strongest = np.sort(strongest[flat[strongest] > 0])
+    strongest = np.sort(strongest[flat[strongest] >= LEAST])
     rows, columns = np.divmod(strongest, matrix.shape[1])
     return rows, columns, flat[strongest]
 

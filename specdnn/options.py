@@ -77,9 +77,9 @@ def path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def program(text: str) -> Path | str:
-    """A program: what holds a `/` is a path and keeps its `./`, anything else is looked up in PATH."""
-    return os.path.expanduser(str(text)) if os.sep in str(text) else str(path(text))
+def program(text: str) -> str:
+    """A program as it was typed: a path would lose its `./` and be looked up in PATH."""
+    return os.path.expanduser(text)
 
 
 def rate(text: str) -> float | str:
@@ -350,7 +350,7 @@ class Options:
     )
 
     # ---- the OSLOM program
-    oslom_bin: Path | str | None = option(
+    oslom_bin: str | None = option(
         None,
         "another program with the same command line (OSLOM_BIN sets it too; else oslom/, built when missing)",
         shapes=EXTRACTING,

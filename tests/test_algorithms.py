@@ -1,12 +1,14 @@
 """The rivals and controls beside OSLOM on `digits`: same cuts, epochs and true weights; the smallest network."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from specdnn import algorithms, connections, evaluation, files, selection
+from specdnn import algorithms, community, connections, evaluation, files, selection
+from specdnn.structures import SpecDNNError
 from specdnn.surgery import cut
 
 BRIEF = "--prune --specialize 3 --warmup-epochs 1 --rounds 2 --brief-epochs 1 --retrain-epochs 2"
@@ -326,3 +328,54 @@ with open("graph_oslo_files/tp", "w") as tp:
 def test_the_taylor_rival_uses_the_loss_of_the_training(extracted, loaded):
     oslom, taylor = (metrics(extracted("LeNet_300_100", algo)) for algo in ("OSLOM", "taylor"))
     assert np.isfinite(taylor["validation_score"]) and taylor["true_weights"] <= oslom["true_weights"] * 1.02
+
+
+def test_activations_that_are_not_finite_are_told(loaded, parents, digits):
+    found = loaded(parents["LeNet_300_100"]).compact
+    found = cut(found, found.kept.replace(3, [3]))
+    job = SimpleNamespace(data=digits, all_classes=range(10), options=SimpleNamespace(strength="contrast"))
+    with torch.no_grad():
+        found.network.ip1.weight *= 1e25
+        assert np.isfinite(algorithms.unit_scores(job, found)[1][0]).all()
+        found.network.ip2.weight *= 1e25
+    with pytest.raises(SpecDNNError, match="class 3: activations of layer ip2 are not finite"):
+        algorithms.unit_scores(job, found)
+
+
+# ------------------------------------------------------------------------------------------ the program's words
+
+
+def test_our_own_program_gets_the_threads_and_no_other_one(main, parents, fake_program, monkeypatch, tmp_path):
+    """A stand-in for our own, at its place, is told; the same file elsewhere is not, for it may not know the flag."""
+    noted = tmp_path / "noted"
+    program = fake_program(f"import sys; open({str(noted)!r}, 'w').write(' '.join(sys.argv)); sys.exit(3)")
+    words = ("--prune --specialize 3 --warmup-epochs 0 --brief-epochs 0 --save-dir", tmp_path / "saved")
+    for named in ((), ("--oslom-bin", program)):
+        assert main(*words, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", program).code == 2
+        assert "-threads" not in noted.read_text()
+        monkeypatch.setattr(community, "PROGRAM", program)
+        assert main(*words, "--pretrained", parents["LeNet_300_100"], *named).code == 2
+        assert noted.read_text().endswith(" -t 0.1 -threads 1")
+        monkeypatch.undo()
+
+
+def test_a_round_without_a_community_says_with_which_options(prune, fake_program):
+    homeless = "import os; os.mkdir('graph_oslo_files'); "
+    homeless += "open('graph_oslo_files/tp', 'w').write('#module 0 size: 1 bs: 1\\n784 \\n')"
+    _, done = prune("OSLOM", "--rounds 1", oslom=fake_program(homeless))
+    assert "with --keep 0.4 and --oslom-t 0.3" in done.out and "-t 0." not in done.out.replace("--oslom-t", "")
+
+
+def test_a_later_round_in_which_nothing_leads_to_the_class_is_not_taken(prune, monkeypatch):
+    """What the first round found stays."""
+    real = algorithms.unit_scores
+
+    def nothing_after_the_first_round(job, compact):
+        strengths, relevance = real(job, compact)
+        return ([s * (len(compact.kept.units[1]) == 300) for s in strengths], relevance)
+
+    monkeypatch.setattr(algorithms, "unit_scores", nothing_after_the_first_round)
+    path, done = prune("OSLOM", "--rounds 2")
+    assert done.code == 0, done.err
+    assert metrics(path)["rounds"] == 1
+    assert "round 2: no connection of the network leads to class 3" in done.out

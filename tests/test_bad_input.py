@@ -1,10 +1,13 @@
 """What the user may get wrong: one sentence on stderr, exit code 2, no traceback, nothing written."""
 
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from urllib.error import URLError
 
@@ -12,7 +15,7 @@ import pytest
 import torch
 from torchvision.datasets import mnist as torchvision_mnist
 
-from specdnn import community, training
+from specdnn import cli, community, training
 
 CRASH = "import sys; print('graph: too many things', file=sys.stderr); sys.exit(3)"
 HANG = "import time; time.sleep(60)"
@@ -184,6 +187,43 @@ def test_weights_that_are_not_finite(mistake, parents, tmp_path, value):
         assert "not finite" in mistake(verb, "--pretrained x.pth.tar")
 
 
+@pytest.fixture
+def changed(parents, tmp_path):
+    """Saves a LeNet-300-100 whose weights were changed: change(state_dict) -> its checkpoint."""
+
+    def save(change) -> Path:
+        content = torch.load(parents["LeNet_300_100"], weights_only=True)
+        change(content["state_dict"])
+        torch.save(content, tmp_path / "changed.pth.tar")
+        return tmp_path / "changed.pth.tar"
+
+    return save
+
+
+def dead(name):
+    """A layer none of whose units is ever active."""
+    return lambda state: (state[f"{name}.weight"].zero_(), state[f"{name}.bias"].fill_(-1))
+
+
+NOWHERE = {
+    "a class": (lambda s: s["ip3.weight"][3].zero_(), "leads to class 3: all weights into its output are 0"),
+    "one class of two": (lambda s: s["ip3.weight"][7].zero_(), "leads to class 7: all weights into its output are 0"),
+    "all classes": (lambda s: s["ip3.weight"].zero_(), "leads to class 3: all weights into its output are 0"),
+    "the last layer": (dead("ip2"), "leads to class 3: .* all activations of layer ip2"),
+    "the first layer": (dead("ip1"), "leads from layer ip1 to class 3"),
+    "no weight of a layer": (lambda s: s["ip2.weight"].zero_(), "leads from layer ip1 to class 3"),
+}
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_a_network_in_which_nothing_leads_to_a_wanted_class(mistake, changed, fake_program, name):
+    change, told = NOWHERE[name]
+    classes = "3 7" if "two" in name else "3"
+    words = (PRUNE.replace(" 3 ", f" {classes} "), "--strength activation --pretrained", changed(change))
+    sentence = mistake(*words, "--oslom-bin", fake_program(CRASH))
+    assert re.search(f"no connection of the network {told}", sentence), sentence
+
+
 def test_training_that_diverges(mistake, pruned):
     assert "--lr" in mistake("--dataset digits --epochs 2 --optimizer SGD --lr 1e30")
     assert "--lr" in mistake("--retrain --optimizer SGD --lr 1e30 --pretrained", pruned["LeNet_300_100"])
@@ -323,3 +363,56 @@ def test_ctrl_c_for_real(folder, tmp_path):
         _, told = process.communicate(timeout=60)
     assert process.returncode == 130 and told.count("\n") == 1 and "interrupted" in told, told
     assert list(tmp_path.rglob("*")) == []
+
+
+HOLDS_A_LOCK = """
+import fcntl, os, time
+lock = open({!r}, "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+os.fork()
+lock.write("busy")
+lock.flush()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_the_community_program_too(folder, parents, fake_program, tmp_path, name, code):
+    lock, temporary = tmp_path / "lock", tmp_path / "temporary"
+    temporary.mkdir()
+    words = (*PRUNE.split(), "--pretrained", parents["LeNet_300_100"], "--save-dir", tmp_path / "saved")
+    program = fake_program(HOLDS_A_LOCK.format(str(lock)))
+    command = [sys.executable, folder.path / "main.py", *words, "--oslom-bin", program]
+
+    def listen():
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(command, **pipes, env=environment, preexec_fn=listen) as process:
+        while not lock.exists() or not lock.read_text():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.Signals[name])
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == code and told.count("\n") == 1 and "finished steps are kept" in told, told
+    with lock.open() as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody holds it any more
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["lock", "temporary"]
+
+
+def test_whoever_decided_about_a_signal_keeps_it(main, monkeypatch, tmp_path):
+    seen, signals = [], (signal.SIGTERM, signal.SIGHUP)
+    monkeypatch.setattr(cli, "run", lambda *_: seen.append([signal.getsignal(number) for number in signals]))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        main("--dataset digits")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert callable(seen[0][0]) and seen[0][1] == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    thread = threading.Thread(target=main, args=("--dataset digits",))
+    thread.start()
+    thread.join()
+    assert seen[1][0] == signal.SIG_DFL

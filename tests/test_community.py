@@ -1,8 +1,17 @@
 """Edge files, tp files and the runner, with programs that behave and programs that do not."""
 
+import concurrent.futures
+import contextlib
+import fcntl
 import os
 import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import networkx
 import numpy as np
@@ -138,7 +147,7 @@ def test_a_crash_tells_command_code_and_the_last_lines(fake_program):
 
 
 def test_a_killed_program_is_a_crash(fake_program):
-    with pytest.raises(OslomError) as error:
+    with pytest.raises(OslomError, match="ended by SIGKILL") as error:
         run(fake_program("import os; os.kill(os.getpid(), 9)"))
     assert error.value.code == -9
 
@@ -150,6 +159,39 @@ def test_a_program_that_hangs_is_stopped(fake_program):
     assert time.monotonic() - start < 10
     assert error.value.code is None
     assert error.value.last_lines == "busy"
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_what_a_program_started_is_ended_with_it(fake_program, tmp_path, monkeypatch, stubborn):
+    monkeypatch.setattr(community, "PATIENCE", 0.2)
+    text = "import fcntl, os, signal, time\n"
+    text += "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if stubborn else ""
+    text += f"lock = open({str(tmp_path / 'lock')!r}, 'w'); fcntl.flock(lock, fcntl.LOCK_EX); os.fork(); time.sleep(60)"
+    with pytest.raises(OslomError, match="no answer within 1 seconds"):
+        run(fake_program(text), timeout=1)
+    with (tmp_path / "lock").open() as lock:
+        for _ in range(50):  # a killed process takes a moment to be gone
+            with contextlib.suppress(BlockingIOError):
+                return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            time.sleep(0.1)
+    pytest.fail("one of its processes goes on")
+
+
+def test_a_program_may_tidy_up_when_its_time_is_over(fake_program, tmp_path):
+    text = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(open({!r}, 'w').close()));"
+    with pytest.raises(OslomError, match="no answer"):
+        run(fake_program(text.format(str(tmp_path / "tidy")) + "time.sleep(60)"), timeout=1)
+    assert (tmp_path / "tidy").exists()
+
+
+def test_a_program_has_no_input_to_wait_for(fake_program):
+    assert run(fake_program("import sys; assert sys.stdin.read() == '';" + SAY_TP.format(GOOD_TP))).tp == GOOD_TP
+
+
+def test_an_error_is_one_line_however_much_the_program_says(fake_program):
+    with pytest.raises(OslomError, match="it said: one / two$") as error:
+        run(fake_program("import sys; sys.exit('one\\ntwo')"))
+    assert "\n" not in str(error.value)
 
 
 def test_bytes_that_are_no_text_on_stderr(fake_program):
@@ -192,6 +234,80 @@ def test_a_file_that_cannot_be_started(tmp_path):
         run(program)
 
 
+# ------------------------------------------------------------------------------------------ no room
+
+ROOM = "make room, or let TMPDIR name another folder for temporary files"
+
+
+@pytest.fixture
+def no_temporary_folder(monkeypatch):
+    """Call it with the folder that TMPDIR names."""
+
+    def set_to(place):
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(place)])
+
+    return set_to
+
+
+def test_no_folder_for_temporary_files(fake_program, no_temporary_folder, tmp_path):
+    no_temporary_folder(tmp_path / "missing")
+    with pytest.raises(OslomError, match=f"cannot write the edge file .*missing.*: {ROOM}$"):
+        run(fake_program(SAY_TP.format(GOOD_TP)))
+
+
+def test_a_folder_for_temporary_files_that_is_gone(fake_program, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    told = f"edge file in {tmp_path}/gone (No such file or directory): {ROOM}"
+    with pytest.raises(OslomError, match=re.escape(told)):
+        run(fake_program(SAY_TP.format(GOOD_TP)))
+
+
+@pytest.fixture
+def largest_file():
+    """Sets `ulimit -f`, in bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_no_room_for_the_edge_file(fake_program, largest_file, monkeypatch, tmp_path):
+    program = fake_program(SAY_TP.format(GOOD_TP))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    largest_file(10)
+    with pytest.raises(OslomError, match=re.escape(f"edge file in {tmp_path} (File too large): {ROOM}")):
+        run(program)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_for_what_the_program_writes(real_program, largest_file):
+    largest_file(1000)  # the edge file has 600
+    with pytest.raises(OslomError, match=f"failed, for lack of room: {ROOM}.*(SIGXFSZ|File too large)"):
+        community.run_program(file_of_a_ring(), None, binary=real_program)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 32 KB, where the user may make one."""
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", tmp_path], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.mark.parametrize("left, told", [(0, "cannot write the edge file in"), (2, "failed, for lack of room")])
+def test_a_disk_that_is_full(real_program, small_disk, monkeypatch, left, told):
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    (small_disk / "full").write_bytes(bytes((8 - left) * 4096))
+    with pytest.raises(OslomError, match=f"{told}.*{ROOM}"):
+        community.run_program(file_of_a_ring(), None, binary=real_program)
+    assert [path.name for path in small_disk.iterdir()] == ["full"]
+
+
+def file_of_a_ring() -> np.ndarray:
+    return np.array(networkx.ring_of_cliques(10, 5).edges)
+
+
 # ------------------------------------------------------------------------------------------ which program
 
 
@@ -208,6 +324,39 @@ def test_a_name_without_a_folder_is_sought_on_the_path(fake_program, monkeypatch
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("OSLOM_BIN", program.name)
     assert community.program() == program
+
+
+def test_a_name_with_a_separator_is_a_path_as_it_was_typed(fake_program, monkeypatch, tmp_path):
+    program = fake_program("pass")
+    monkeypatch.chdir(program.parent)
+    assert community.program("./oslom") == program
+    with pytest.raises(OslomError, match=r"program \./missing is not an executable file: "):
+        community.program("./missing")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OslomError, match="program oslom is not an executable file on the PATH: "):
+        community.program("oslom")
+
+
+@pytest.mark.parametrize("named", ["~/oslom", Path("~/oslom")])
+def test_a_tilde_is_the_home(fake_program, monkeypatch, named):
+    program = fake_program("pass")
+    monkeypatch.setenv("HOME", str(program.parent))
+    assert community.program(named) == program
+    monkeypatch.setenv("OSLOM_BIN", str(named))
+    assert community.program() == program
+
+
+def test_an_empty_name_is_none(real_program, monkeypatch):
+    monkeypatch.setenv("OSLOM_BIN", "")
+    assert community.program() == community.program("") == real_program
+
+
+def test_our_own_program_is_known_by_any_name(real_program, fake_program, monkeypatch):
+    monkeypatch.chdir(real_program.parent)
+    assert all(community.is_ours(name) for name in (None, real_program, "./oslom_undir", "../bin/oslom_undir"))
+    assert not community.is_ours(fake_program("pass"))
+    monkeypatch.setenv("OSLOM_BIN", str(fake_program("pass")))
+    assert not community.is_ours(None)
 
 
 def test_a_relative_program_is_found_from_the_current_folder(fake_program, monkeypatch):
@@ -250,6 +399,52 @@ def test_a_program_that_is_missing_is_built(tmp_path, monkeypatch):
     assert community.program() == program and os.access(program, os.X_OK)
 
 
+SLOW_COMPILER = """#!{python}
+import sys, time
+place = sys.argv[sys.argv.index("-o") + 1]
+with open(place, "w") as file:  # as a compiler does: piece by piece
+    import os
+    os.chmod(place, 0o755)
+    for piece in {pieces!r}:
+        file.write(piece)
+        file.flush()
+        time.sleep(0.2)
+"""
+USE = """
+import sys, numpy
+from pathlib import Path
+from specdnn import community
+community.SOURCE, community.PROGRAM = Path(sys.argv[1]), Path(sys.argv[1]) / "bin" / "oslom_undir"
+print(community.run_program(numpy.array([[0, 1]]), None).tp)
+"""
+TWO = "#module 0 size: 2 bs: 0.1\n0 1 \n"
+
+
+def test_two_at_once_build_the_program_and_none_runs_half_of_it(tmp_path):
+    source, compiler = tmp_path / "oslom", tmp_path / "c++"
+    shutil.copytree(community.SOURCE, source, ignore=shutil.ignore_patterns("bin"))
+    pieces = ["#!/bin/sh\n", "mkdir graph_oslo_files\n", f"printf '{TWO}' > graph_oslo_files/tp\n"]
+    compiler.write_text(SLOW_COMPILER.format(python=sys.executable, pieces=pieces))
+    compiler.chmod(0o755)
+    start = lambda: subprocess.Popen(  # noqa: E731
+        [sys.executable, "-c", USE, source], env={**os.environ, "CXX": str(compiler)}, stdout=subprocess.PIPE, text=True
+    )
+    users = [start()]
+    for _ in range(4):
+        time.sleep(0.15)
+        users.append(start())
+    assert [user.communicate(timeout=60)[0] for user in users] == [TWO + "\n"] * 5
+    assert sorted(path.name for path in (source / "bin").iterdir()) == ["oslom_dir", "oslom_undir"]
+
+
+def test_an_empty_name_of_a_compiler_is_none(tmp_path, monkeypatch):
+    (tmp_path / "Makefile").write_text("all:\n\ttest '$(CXX)' = g++ && printf '#!/bin/sh\\n' > oslom_undir\n")
+    monkeypatch.setattr(community, "SOURCE", tmp_path)
+    monkeypatch.setattr(community, "PROGRAM", tmp_path / "oslom_undir")
+    monkeypatch.setenv("CXX", " ")
+    assert community.program().exists()
+
+
 def test_a_compiler_that_fails_is_told_with_its_words(tmp_path, monkeypatch):
     (tmp_path / "Makefile").write_text("all:\n\t@echo 'graph.h:1: what is this' >&2; exit 1\n")
     monkeypatch.setattr(community, "SOURCE", tmp_path)
@@ -285,3 +480,11 @@ def test_the_real_program_answers_the_same_for_the_same_seed(real_program):
 def test_the_real_program_accounts_for_every_node(real_program):
     cover = community.run_program(*planted(), binary=real_program).cover
     assert {node for m in cover.modules for node in m.nodes} == set(range(100))
+
+
+def test_calls_from_several_threads_do_not_disturb_each_other(real_program):
+    edges, weights = planted()
+    alone = [community.run_program(edges, weights, binary=real_program, seed=seed).tp for seed in range(1, 5)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(community.run_program, edges, weights, binary=real_program, seed=s) for s in range(1, 5)]
+    assert [run.result().tp for run in runs] == alone

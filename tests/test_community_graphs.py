@@ -1,13 +1,16 @@
 """`community.oslom` for any graph: what comes in, what goes to the program, what comes back, what is refused."""
 
+import re
 import subprocess
 import warnings
+from fractions import Fraction
 from pathlib import Path
 
 import networkx
 import numpy as np
 import pytest
 import scipy.sparse
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -298,6 +301,17 @@ REFUSED = {
     "a huge weight": (weighted_graph(10**400), {}, f"edge 'a', 'b': {RANGE}1000"),
     "a word as weight": (weighted_graph("heavy"), {}, f"edge 'a', 'b': {RANGE}'heavy'$"),
     "a complex weight": (weighted_graph(1j), {}, f"edge 'a', 'b': {RANGE}1j$"),
+    "a short zero as weight": (weighted_graph(np.float32(0)), {}, f"edge 'a', 'b': {RANGE}np.float32"),
+    "a weight without text": (weighted_graph(10**5000), {}, f"edge 'a', 'b': {RANGE}a int$"),
+    "a weight of several lines": (weighted_graph(np.eye(9)), {}, f"edge 'a', 'b': {RANGE}array.*\\.\\.\\.$"),
+    "a label of several lines": (networkx.Graph([("a\nb", "x" * 999)]), {}, r"'a\\nb', 'x{56}\.\.\. has no weight"),
+    "an attribute that is no name": (weighted_graph(1), {"weight": ["ties"]}, r"weight= must name .*, got \['ties'\]$"),
+    "a tensor of an adjacency matrix": (torch.eye(4), {}, SHAPES + r"shape \(4, 4\) of float32$"),
+    "a sparse tensor": (torch.eye(4).to_sparse(), {}, SHAPES + "Tensor$"),
+    "a tensor that learns": (torch.ones(4, 3, requires_grad=True), {}, SHAPES + "Tensor$"),
+    "a set": ({(0, 1)}, {}, SHAPES + "set$"),
+    "a matrix of one dimension": (scipy.sparse.coo_array(np.ones(3)), {}, r"must be square, got shape \(3,\)"),
+    "a complex matrix": (UNEQUAL * 1j, {"directed": True}, f"edge 0, 1: {RANGE}1.5j$"),
     "two weights": (np.array([[4, 5, 1], [5, 4, 2]]), {}, "edge 5, 4 comes with two weights, 1.0 and 2.0: .*directed"),
     "two weights of an arc": (np.array([[4, 5, 1], [4, 5, 2]]), {"directed": True}, "1.0 and 2.0: give it one$"),
     "unequal halves": (UNEQUAL, {}, "edge 1, 0 comes with two weights, 1.5 and 2.0: .*directed=True"),
@@ -336,11 +350,41 @@ def test_harmless_repetition_is_no_mistake():
         ({"tolerance": 2}, "-t needs a number from 0 to 1"),
         ({"threads": 0}, "-threads needs"),
         ({"timeout": 1e-9}, "no answer within 1e-09 seconds"),
+        ({"runs": True}, '-r needs .*got "True"'),
+        ({"seed": 2147483400}, '-seed needs .*got "2147483400"'),
+        ({"tolerance": float("nan")}, '-t needs a number from 0 to 1, got "nan"'),
     ],
 )
 def test_the_program_speaks_for_its_options(real_program, options, told):
     with pytest.raises(OslomError, match=told):
         oslom(np.array([[1, 2]]), weighted=False, **options)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e7, "5", [1]])
+def test_a_timeout_that_makes_no_sense(timeout):
+    with pytest.raises(SpecDNNError, match=f"timeout must be .*, got {re.escape(repr(timeout))}$"):
+        oslom(np.array([[1, 2]]), weighted=False, timeout=timeout)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "lil", "dok", "dia", "bsr"])
+def test_a_matrix_of_any_form_and_of_truth_values(form):
+    whole = networkx.to_scipy_sparse_array(networkx.path_graph(3))
+    for matrix in (whole.asformat(form), getattr(scipy.sparse, f"{form}_matrix")(whole), (whole > 0).asformat(form)):
+        _, edges, weights = community.edge_list(matrix, True, False, "weight")
+        assert (sorted(edges.tolist()), weights.tolist()) == ([[0, 1], [1, 2]], [1.0, 1.0])
+    with pytest.raises(SpecDNNError, match=r"must be square, got shape \(2, 3\)"):
+        oslom(scipy.sparse.csr_array(np.ones((2, 3))).asformat(form))
+
+
+def test_a_weight_may_be_any_real_number():
+    for value in (True, np.float32(2), np.longdouble(2), np.int8(2), Fraction(1, 2), community.LEAST, community.MOST):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert community.edge_list(weighted_graph(value), True, False, "weight")[2].tolist() == [float(value)]
+
+
+def test_a_tensor_of_edges_is_an_edge_array(real_program):
+    assert oslom(torch.tensor(file_of("karate")), weighted=False) == oslom(file_of("karate"), weighted=False)
 
 
 SCORES = "#module 0 size: 2 bs: 0.01\n3 1e-05\n7 0.25\n#module 1 size: 1 bs: 1\n5 0.5\n"

@@ -7,7 +7,7 @@ import six_units
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specdnn import graph
+from specdnn import community, graph
 from specdnn.structures import KeptUnits, Layer, LayerChain
 
 CHAIN = six_units.SixUnits().chain
@@ -42,6 +42,13 @@ def test_zero_strengths_are_never_edges():
     sparse = [np.array([[0.0, 4.0], [0.0, 0.0]]), np.array([[0.0], [2.0]])]
     assert seen(1.0, sparse).edges.tolist() == [[0, 3], [3, 4]]
     assert (seen(1.0, sparse).strengths > 0).all()
+
+
+@given(st.lists(st.floats(0, 1e30), min_size=4, max_size=4))
+def test_strengths_are_such_as_the_program_takes(values):
+    found = seen(1.0, [np.array(values).reshape(2, 2), np.array([[1e-300], [2.5]])])
+    assert ((found.strengths >= community.LEAST) & (found.strengths <= community.MOST)).all()
+    assert found.edges[-1].tolist() == [3, 4] and [2, 4] not in found.edges.tolist()
 
 
 def test_a_silent_network_has_a_graph_without_edges():
