@@ -89,7 +89,7 @@ def unit_scores(job: Job, compact: CompactNetwork):
     for name, values in zip(compact.network.chain.names, active, strict=False):
         if not np.isfinite(values).all():
             raise SpecDNNError(
-                f"class {checkpoint.joined(compact.kept.classes)}: activations of layer {name} are not finite: the "
+                f"class {files.joined(compact.kept.classes)}: activations of layer {name} are not finite: the "
                 "network's weights are too large; train it again with a smaller --lr, or name another checkpoint"
             )
     return connections.strengths(connections.mean_weights(compact.network), active)
@@ -108,7 +108,7 @@ def lacking_connection(job: Job, compact: CompactNetwork, scores) -> str:
     for depth in reversed(job.chain.prunable):
         if not found[depth].any():
             return (
-                f"no connection of the network leads from layer {names[depth]} to class {checkpoint.joined(classes)}: "
+                f"no connection of the network leads from layer {names[depth]} to class {files.joined(classes)}: "
                 "all its weights are 0, or all its activations for the class; train the network longer"
             )
     return ""

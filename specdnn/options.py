@@ -77,11 +77,6 @@ def path(text: str) -> Path:
     return Path(text).expanduser()
 
 
-def program(text: str) -> str:
-    """A program as it was typed: a path would lose its `./` and be looked up in PATH."""
-    return os.path.expanduser(text)
-
-
 def rate(text: str) -> float | str:
     """The value of --rate."""
     if text == "published":
@@ -356,7 +351,7 @@ class Options:
         shapes=EXTRACTING,
         group=OSLOM,
         setting="OSLOM_BIN",
-        type=program,
+        type=str,  # as it was typed: a path would lose its `./`
         metavar="FILE",
     )
     oslom_runs: int = option(1, "its -r", shapes=EXTRACTING, group=OSLOM, right=at_least(1), type=int)
