@@ -6,7 +6,7 @@ Nothing here imports torch or touches a disk; `Split` and `Dataset` merely carry
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -257,7 +257,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits and what is needed to read them; normalisation is (mean, standard deviation)."""
+    """Three splits and what is needed to read them; normalisation is (mean, standard deviation) of pixels in 0..1.
+
+    `notes` are sentences that the user should read before anything is computed.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -265,9 +268,28 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
+    def images_per_class(self) -> dict[str, tuple[int, ...]]:
+        """Per split the number of images of every class."""
+        splits = {name: self.split(name) for name in ("train", "validation", "test")}
+        classes = len(self.class_names)
+        return {name: tuple(split.labels.bincount(minlength=classes).tolist()) for name, split in splits.items()}
+
+    def renormalised(self, normalisation: tuple[float, float]) -> Dataset:
+        """The same images, normalised with another (mean, standard deviation)."""
+        if normalisation == self.normalisation:
+            return self
+        (mean, deviation), (other_mean, other_deviation) = self.normalisation, normalisation
+        scale, shift = deviation / other_deviation, (mean - other_mean) / other_deviation
+        changed = {
+            name: replace(split, images=split.images * scale + shift)
+            for name, split in (("train", self.train), ("validation", self.validation), ("test", self.test))
+        }
+        return replace(self, normalisation=normalisation, **changed)
 
 
 # ------------------------------------------------------------------------------------------ options
