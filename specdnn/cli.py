@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from dataclasses import dataclass
@@ -88,6 +89,8 @@ def run(folder: Folder, argv: list[str]) -> int:
     if verb == "sweep":
         load = lambda path: on_device(checkpoint.load(path, folder.architectures), work)  # noqa: E731
         return told_failures(pipeline.sweep(work, load), folder, options)
+    if loaded and loaded.understood:
+        work.log(f"{options.pretrained}: {'; '.join(loaded.understood)}")
     verb_of(verb, work, loaded)
     return 0
 
@@ -386,6 +389,8 @@ def load_pretrained(folder: Folder, args) -> Checkpoint | None:
     if args.pretrained is None:
         return None
     loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
+    spelt = {name.lower(): name for name in folder.dataset.NORMALISATION}  # others write data sets in lower case
+    loaded = dataclasses.replace(loaded, dataset=spelt.get(loaded.dataset.lower(), loaded.dataset))
     if loaded.dataset and loaded.dataset not in folder.dataset.NORMALISATION:
         raise SpecDNNError(
             f"{args.pretrained} was trained on {loaded.dataset}, which {folder.path.name}/ does not have"
@@ -519,8 +524,9 @@ def write_exhibits(folder: Folder, options: Options, saved: SavedModels, found: 
 
 
 def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data) -> dict:
-    compact = checkpoint.load(checkpoint.checkpoint_path(row["file"]), folder.architectures).compact
-    return exhibits.exhibit(compact, data, folder.architectures[saved.arch]().chain)
+    loaded = checkpoint.load(checkpoint.checkpoint_path(row["file"]), folder.architectures)
+    data = data.renormalised(loaded.normalisation or data.normalisation)
+    return exhibits.exhibit(loaded.compact, data, folder.architectures[saved.arch]().chain)
 
 
 def publish(folder: Folder, args) -> int:

@@ -46,6 +46,7 @@ def train_parent(job: Job) -> Path:
 
 def prune(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     """Steps 0 to 7 of the method: warm-up, rounds of communities, trim to the budget; or what --algo does instead."""
+    job = job.used_to(loaded)
     o, origin_hash = job.options, checkpoint.file_hash(origin)
     reference = reference_of(job, origin_hash)
     input_hash = origin_hash + algorithms.digest(reference)
@@ -95,6 +96,7 @@ def origin_of(job: Job, loaded: Checkpoint, **changed) -> Checkpoint:
 
 def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     """The long retraining of what `prune` saved."""
+    job = job.used_to(loaded)
     o, input_hash = job.options, checkpoint.file_hash(origin)
     algo = loaded.algo or "none"  # a network that nothing was cut from
     path = job.saved.retrained(o.classes, algo)
@@ -110,6 +112,7 @@ def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
 
 def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
     """All metrics and sizes of any checkpoint; writes nothing."""
+    job = job.used_to(loaded)
     compact = wanted_outputs(loaded.compact, job.options.classes or loaded.classes)
     return metrics_of(job, "evaluate", dataclasses.replace(loaded, compact=compact), checkpoint.file_hash(origin))
 

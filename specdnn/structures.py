@@ -281,7 +281,7 @@ class Dataset:
 
     def renormalised(self, normalisation: tuple[float, float]) -> Dataset:
         """The same images, normalised with another (mean, standard deviation)."""
-        if normalisation == self.normalisation:
+        if np.allclose(normalisation, self.normalisation, rtol=1e-6, atol=0):  # a float32 of the same number
             return self
         (mean, deviation), (other_mean, other_deviation) = self.normalisation, normalisation
         scale, shift = deviation / other_deviation, (mean - other_mean) / other_deviation
