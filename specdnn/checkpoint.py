@@ -271,8 +271,8 @@ def _ours(content: dict, architectures: dict) -> Checkpoint:
     accuracy = None if content["acc"] is None else float(content["acc"])
     text = {name: content[name] for name in ("arch", "dataset", "algo")}
     count = {name: content.get(name, 0) for name in ("seed", "owed_epochs")}
-    if not all(re.fullmatch(r"[\w-]*", word) for word in text.values()):  # they become names of files
-        raise ValueError(f"its arch, dataset and algo must be words, not {', '.join(text.values())}")
+    if not all(word.isprintable() and "/" not in word for word in text.values()):  # they become names of files
+        raise ValueError(f"its arch, dataset and algo must be words without /, not {list(text.values())}")
     if not all(isinstance(number, int) and number >= 0 for number in count.values()):
         raise ValueError("its seed and owed_epochs must be whole numbers")
     return Checkpoint(
@@ -316,12 +316,12 @@ def _foreign(content, architectures: dict, names: list[str]) -> Checkpoint:
     dataset, seed = (beside.get(name) for name in ("dataset", "seed"))
     return Checkpoint(
         arch,
-        dataset if isinstance(dataset, str) else "",
+        dataset if isinstance(dataset, str) and dataset.isprintable() else "",
         parent if kept == parent.kept else cut(parent, kept),
         foreign.normalisation_of(beside),
         accuracy,
         "" if kept == parent.kept else PUBLISHED_ALGO,
-        seed if isinstance(seed, int) else 0,
+        seed if isinstance(seed, int) and seed >= 0 else 0,
         understood=tuple(filter(None, [*told, told_accuracy])),
     )
 
@@ -381,7 +381,7 @@ def _kept_by(mask, kept: KeptUnits) -> KeptUnits:
     try:
         rows = [] if mask is None else [{int(unit) for unit in pruned} for pruned in mask]
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise ValueError("its mask is not of the published format, per layer the indices of the pruned inputs") from None
+        raise ValueError("its mask is not, per layer, the indices of the pruned inputs") from None
     if len(rows) >= len(kept.units):
         raise ValueError(f"its mask has {len(rows)} layers, the network {len(kept.units) - 1}")
     for depth, gone in enumerate(rows):

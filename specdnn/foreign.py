@@ -13,6 +13,7 @@ import torch
 
 STATES = ("state_dict", "model_state_dict", "model", "net")  # where a state_dict lies, if it is not the file itself
 DEEPEST = 4  # a dictionary may hold itself
+LONGEST = 100  # characters of a name in a sentence
 PREFIXES = ("module.", "_orig_mod.", "model.")  # DataParallel, torch.compile, Lightning
 ACCURACIES = ("acc", "best_acc", "best_acc1", "best_prec1", "accuracy", "best_accuracy")
 NORMALISATIONS = ("normalisation", "normalization")
@@ -70,7 +71,7 @@ def _tensor(name, value) -> torch.Tensor:
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         value = torch.as_tensor(np.asarray(value, value.dtype.newbyteorder("="), order="C"))
     if not isinstance(value, torch.Tensor):
-        raise ValueError(f"{name} is a {type(value).__name__}, not a tensor")
+        raise ValueError(f"{_printable(name)} is a {type(value).__name__}, not a tensor")
     wrong = {
         "has no values, only a shape": value.is_meta,
         "is sparse: save it with to_dense()": value.layout != torch.strided,
@@ -78,10 +79,10 @@ def _tensor(name, value) -> torch.Tensor:
         "holds complex numbers, not real ones": value.is_complex(),
     }
     for what in (what for what, so in wrong.items() if so):
-        raise ValueError(f"{name} {what}")
+        raise ValueError(f"{_printable(name)} {what}")
     stored = value.untyped_storage().nbytes() // value.element_size()
     if value.numel() > max(stored, REPEATED):
-        raise ValueError(f"{name} claims {value.numel():,} numbers, and the file holds {stored:,} of them")
+        raise ValueError(f"{_printable(name)} claims {value.numel():,} numbers, and the file holds {stored:,} of them")
     return value.detach()
 
 
@@ -91,7 +92,7 @@ def _unpruned(state: dict) -> tuple[dict, str]:
     for name in masked:
         whole, mask = state[f"{name}_orig"], state[f"{name}_mask"]
         if whole.shape != mask.shape:
-            raise ValueError(f"{name}_orig is {_shape(whole)}, but {name}_mask {_shape(mask)}")
+            raise ValueError(f"{_printable(name)}_orig is {_shape(whole)}, but its mask {_shape(mask)}")
     product = {name: state[f"{name}_orig"] * state[f"{name}_mask"] for name in masked}
     used = {f"{name}{ending}" for name in masked for ending in ("_orig", "_mask")}
     rest = {name: value for name, value in state.items() if name not in used}
@@ -146,9 +147,15 @@ def _shape(value: torch.Tensor) -> str:
 
 def few(names: Iterable, most: int = 5) -> str:
     """The first few of these names, and how many more there are."""
-    names = [str(name) for name in names]
+    names = [_printable(name) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _printable(name) -> str:
+    """A name from a file, fit to be shown: in one line, without control characters, not endless."""
+    name = str(name) if str(name).isprintable() else ascii(name)
+    return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
 
 
 # ------------------------------------------------------------------------------------------ what lies beside them

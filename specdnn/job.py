@@ -84,8 +84,8 @@ class Job:
             return self
         (mean, deviation), (other_mean, other_deviation) = self.data.normalisation, data.normalisation
         self.log(
-            f"images are normalised with mean {other_mean:g} and deviation {other_deviation:g}, as the checkpoint says, "
-            f"not with {mean:g} and {deviation:g}"
+            f"images are normalised with mean {other_mean:g} and deviation {other_deviation:g}, "
+            f"as the checkpoint says, not with {mean:g} and {deviation:g}"
         )
         return dataclasses.replace(self, data=data)
 

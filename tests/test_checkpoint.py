@@ -12,13 +12,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn.utils import prune
 
 from specdnn import checkpoint, foreign
 from specdnn.checkpoint import Checkpoint, SavedModels
 from specdnn.structures import KeptUnits, SpecDNNError
 from specdnn.surgery import CompactNetwork, cut
-from torch import nn
-from torch.nn.utils import prune
 
 KEPT = {
     "LeNet_300_100": KeptUnits(((5, 100, 783), (0, 299), (50, 51), (3,))),
@@ -378,7 +378,7 @@ def test_masks_of_torch_s_pruning_are_applied(network_type, folder, tmp_path):
 def test_a_mask_of_another_shape_than_its_weight(folder, tmp_path):
     state = published(folder.architectures["Linear"])["state_dict"]
     state["ip1.weight_orig"], state["ip1.weight_mask"] = state.pop("ip1.weight"), torch.ones(10)
-    assert "ip1.weight_orig is 10x784, but ip1.weight_mask 10" in refused_content(state, folder, tmp_path)
+    assert "ip1.weight_orig is 10x784, but its mask 10" in refused_content(state, folder, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -535,6 +535,19 @@ def test_missing_and_surplus_names_are_told_five_of_each(folder, tmp_path):
     told = refused_content({"state_dict": state}, folder, tmp_path, "LeNet_5")
     assert "does not hold the weights of LeNet_5: missing: conv1.weight, conv1.bias, conv2.weight, " in told
     assert "conv2.bias, ip1.weight and 3 more; surplus: layer0.weight, " in told and "and 12 more" in told
+
+
+def test_names_that_cannot_be_shown_are_told_all_the_same(folder, tmp_path):
+    state = {
+        "two\nlines": torch.zeros(3),
+        "\x1b[2Jgone": torch.zeros(3),
+        "x" * 10**6: torch.zeros(3),
+        7: torch.zeros(3),
+    }
+    told = refused_content({"state_dict": state}, folder, tmp_path)
+    assert "surplus: 'two\\nlines', '\\x1b[2Jgone', xxx" in told and told.endswith("..., 7") and len(told) < 1000
+    told = refused_content({"state_dict": {"two\nlines": [1]}}, folder, tmp_path)
+    assert "'two\\nlines' is a list, not a tensor" in told
 
 
 def test_the_nearest_network_is_compared(folder, tmp_path):
@@ -717,7 +730,14 @@ def test_a_truncated_or_damaged_file_is_refused_or_still_a_network(data, folder,
     ]
     + [("normalisation", None), ("state_dict", {}), ("acc", "high"), ("acc", [0.5])]
     + [("normalisation", [0.3]), ("normalisation", [0.3, 0.0]), ("normalisation", [float("nan"), 1.0])]
-    + [("algo", "../../x"), ("algo", None), ("dataset", "../x"), ("seed", -1), ("owed_epochs", "7")],
+    + [
+        ("algo", "../../x"),
+        ("algo", None),
+        ("dataset", "../x"),
+        ("dataset", "a\nb"),
+        ("seed", -1),
+        ("owed_epochs", "7"),
+    ],
 )
 def test_a_checkpoint_that_contradicts_itself_is_refused(folder, tmp_path, field, value):
     path = tmp_path / "x.pth.tar"

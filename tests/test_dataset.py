@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import zlib
+from http.client import IncompleteRead
 from pathlib import Path
 from urllib.error import URLError
 
@@ -307,7 +309,11 @@ def test_a_download_leaves_the_four_files(folder, tmp_path, server):
     assert len(os.listdir(tmp_path / "data")) == 1
 
 
-@pytest.mark.parametrize("error, raised", [(URLError("broken"), SpecDNNError), (KeyboardInterrupt(), KeyboardInterrupt)])
+@pytest.mark.parametrize(
+    "error, raised",
+    [(error, SpecDNNError) for error in (URLError("broken"), IncompleteRead(b""), EOFError("half"), zlib.error("x"))]
+    + [(KeyboardInterrupt(), KeyboardInterrupt)],
+)
 def test_a_broken_download_leaves_nothing(folder, tmp_path, server, error, raised):
     server.update(fail_at=3, error=error)
     with pytest.raises(raised):
@@ -342,6 +348,7 @@ def head(kind: int, *sizes: int) -> bytes:
         (head(2049, 784) + bytes(784), "begins with the number 2049, a file of images with 2051"),
         (head(0x0D03, 2, 28, 28) + bytes(8 * 784), "begins with the number 3331"),
     ],
+    ids=["bomb", "none", "a million", "one too many", "32x32", "huge images", "labels", "floats"],
 )
 def test_a_file_whose_head_is_wrong_is_named_with_what_is_wrong(folder, tmp_path, no_network, content, told, pack):
     raw = lay_out(tmp_path)
@@ -382,7 +389,9 @@ def test_files_of_different_length_are_both_named(folder, tmp_path, no_network):
 
 
 @pytest.mark.parametrize("file, count", [("train-labels-idx1-ubyte", 240), ("t10k-labels-idx1-ubyte", 60)])
-@pytest.mark.parametrize("labels, wrong", [(lambda n: n % 26 + 1, 26), (lambda n: n % 11, 10), (lambda n: n % 256, 239)])
+@pytest.mark.parametrize(
+    "labels, wrong", [(lambda n: n % 26 + 1, 26), (lambda n: n % 11, 10), (lambda n: n % 256, 239)]
+)
 def test_labels_that_are_no_class_are_refused(folder, tmp_path, no_network, file, count, labels, wrong):
     raw = lay_out(tmp_path)
     numbers = labels(np.arange(240))[-count:]
@@ -412,9 +421,7 @@ def test_small_sets_are_divided_so_that_every_class_is_in_both_parts(folder, tmp
 
 @pytest.mark.parametrize("of_three", [0, 1, 2, 5])
 @pytest.mark.parametrize("size", [100, 6000])
-def test_a_class_of_few_images_does_not_keep_the_others_from_being_loaded(
-    folder, tmp_path, no_network, of_three, size
-):
+def test_a_class_of_few_images_does_not_keep_the_others_from_being_loaded(folder, tmp_path, no_network, of_three, size):
     others = np.array([c for c in range(10) if c != 3])[np.arange(size) % 9]
     labels = np.concatenate([others, np.full(of_three, 3)])
     counts = folder.dataset.load("MNIST", labelled(tmp_path, labels), CPU).images_per_class()
