@@ -360,20 +360,20 @@ def _check_file(path: Path) -> None:
 
 def _why_unreadable(error: Exception) -> str:
     text = str(error)
-    if strange := re.search(r"(?:GLOBAL |<class ')([\w.]+)", text):
-        return f"it holds a pickled {strange[1]}, and what is pickled is never run: {SAVE_THE_STATE}"
+    if strange := re.search(r"GLOBAL (\S+)", text):
+        return f"it holds a pickled {foreign.printable(strange[1])}, and what is pickled is never run: {SAVE_THE_STATE}"
     if "TorchScript" in text:
         return f"it is a TorchScript archive: {SAVE_THE_STATE}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    why = text.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0][:200]
-    return f"it is damaged, or another kind of file ({why or type(error).__name__})"
+    why = text.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
+    return f"it is damaged, or another kind of file ({foreign.printable(why or type(error).__name__, 200)})"
 
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing"
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    return foreign.printable(str(error).strip().partition("\n")[0] or type(error).__name__, 2000)
 
 
 def _kept_by(mask, kept: KeptUnits) -> KeptUnits:

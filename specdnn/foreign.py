@@ -21,11 +21,42 @@ COUNTER = "num_batches_tracked"  # of BatchNorm; checkpoints of old versions of 
 REPEATED = 10_000_000  # a tensor of more numbers than the file holds is one number repeated; beyond this it is a bomb
 
 
+# ------------------------------------------------------------------------------------------ numpy's numbers
+
+
+class Kind:
+    """Stands for numpy.dtype in a file: a damaged one makes numpy itself write where it must not."""
+
+    def __init__(self, code: str, *_) -> None:
+        self.dtype = np.dtype(code if code[:1] in tuple("biuf") else None)  # None: of numbers only
+        if self.dtype.str[1:] != code:
+            raise ValueError(f"it holds a numpy array of {printable(code)}, not of numbers")
+
+    def __setstate__(self, state) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class Array:
+    """Stands for numpy.ndarray in a file; `numbers` are its own."""
+
+    def __init__(self, *_) -> None:
+        self.numbers = np.zeros(0)
+
+    def __setstate__(self, state) -> None:
+        _, shape, kind, by_columns, raw = state
+        self.numbers = np.frombuffer(raw, kind.dtype).reshape(shape, order="F" if by_columns else "C")
+
+
+def scalar(kind: Kind, raw: bytes) -> float:
+    """Stands for what rebuilds one of numpy's numbers."""
+    return np.frombuffer(raw, kind.dtype).item()
+
+
 def numpy_globals() -> list:
-    """What torch may rebuild beside its own types: numpy's numbers and arrays of numbers, no other class."""
-    scalar, rebuilt = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
-    named = [(f, f"numpy.{core}.multiarray.{f.__name__}") for f in (scalar, rebuilt) for core in ("core", "_core")]
-    return [np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bhilqBHILQefd"}, *named]
+    """What may be rebuilt beside torch's own types, instead of numpy's (Python object, name in the file)."""
+    rebuilt = [(Array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    rebuilt += [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [(Kind, "numpy.dtype"), (Array, "numpy.ndarray"), *rebuilt]
 
 
 # ------------------------------------------------------------------------------------------ weights
@@ -47,7 +78,7 @@ def understood_state(content, known: Collection[set] = ()) -> tuple[dict[str, to
 
 def is_state(content) -> bool:
     """Whether a dictionary is a state_dict, nothing beside it."""
-    return bool(content) and all(isinstance(value, (torch.Tensor, np.ndarray)) for value in content.values())
+    return bool(content) and all(isinstance(value, (torch.Tensor, Array)) for value in content.values())
 
 
 def _state_in(content) -> tuple[Mapping, str]:
@@ -68,10 +99,10 @@ def _state_in(content) -> tuple[Mapping, str]:
 
 def _tensor(name, value) -> torch.Tensor:
     """A dense tensor of real numbers."""
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        value = torch.as_tensor(np.asarray(value, value.dtype.newbyteorder("="), order="C"))
+    if isinstance(value, Array):
+        value = torch.as_tensor(np.array(value.numbers, value.numbers.dtype.newbyteorder("="), order="C"))
     if not isinstance(value, torch.Tensor):
-        raise ValueError(f"{_printable(name)} is a {type(value).__name__}, not a tensor")
+        raise ValueError(f"{printable(name)} is a {type(value).__name__}, not a tensor")
     wrong = {
         "has no values, only a shape": value.is_meta,
         "is sparse: save it with to_dense()": value.layout != torch.strided,
@@ -79,10 +110,10 @@ def _tensor(name, value) -> torch.Tensor:
         "holds complex numbers, not real ones": value.is_complex(),
     }
     for what in (what for what, so in wrong.items() if so):
-        raise ValueError(f"{_printable(name)} {what}")
+        raise ValueError(f"{printable(name)} {what}")
     stored = value.untyped_storage().nbytes() // value.element_size()
     if value.numel() > max(stored, REPEATED):
-        raise ValueError(f"{_printable(name)} claims {value.numel():,} numbers, and the file holds {stored:,} of them")
+        raise ValueError(f"{printable(name)} claims {value.numel():,} numbers, and the file holds {stored:,} of them")
     return value.detach()
 
 
@@ -92,7 +123,7 @@ def _unpruned(state: dict) -> tuple[dict, str]:
     for name in masked:
         whole, mask = state[f"{name}_orig"], state[f"{name}_mask"]
         if whole.shape != mask.shape:
-            raise ValueError(f"{_printable(name)}_orig is {_shape(whole)}, but its mask {_shape(mask)}")
+            raise ValueError(f"{printable(name)}_orig is {_shape(whole)}, but its mask {_shape(mask)}")
     product = {name: state[f"{name}_orig"] * state[f"{name}_mask"] for name in masked}
     used = {f"{name}{ending}" for name in masked for ending in ("_orig", "_mask")}
     rest = {name: value for name, value in state.items() if name not in used}
@@ -147,15 +178,15 @@ def _shape(value: torch.Tensor) -> str:
 
 def few(names: Iterable, most: int = 5) -> str:
     """The first few of these names, and how many more there are."""
-    names = [_printable(name) for name in names]
+    names = [printable(name) for name in names]
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
-def _printable(name) -> str:
+def printable(name, most: int = LONGEST) -> str:
     """A name from a file, fit to be shown: in one line, without control characters, not endless."""
     name = str(name) if str(name).isprintable() else ascii(name)
-    return name if len(name) <= LONGEST else f"{name[:LONGEST]}..."
+    return name if len(name) <= most else f"{name[:most]}..."
 
 
 # ------------------------------------------------------------------------------------------ what lies beside them
@@ -180,7 +211,8 @@ def normalisation_of(beside: Mapping) -> tuple[float, float] | tuple[()]:
     if found is None:
         return ()
     pair = [found.get(name) for name in ("mean", "std")] if isinstance(found, Mapping) else found
-    numbers = [_number(one) for one in pair] if isinstance(pair, (list, tuple, np.ndarray, torch.Tensor)) else []
+    pair = _listed(pair) if isinstance(pair, (torch.Tensor, Array)) else pair
+    numbers = [_number(one) for one in pair] if isinstance(pair, (list, tuple)) else []
     if len(numbers) != 2 or None in numbers or not (0 <= numbers[0] <= 1 and 0 < numbers[1] < math.inf):
         raise ValueError("its normalisation is not one mean from 0 to 1 and one standard deviation above 0")
     return tuple(numbers)
@@ -188,9 +220,12 @@ def normalisation_of(beside: Mapping) -> tuple[float, float] | tuple[()]:
 
 def _number(value) -> float | None:
     """A number of any kind, also alone in a list, an array or a tensor; None if it is something else."""
-    if isinstance(value, (torch.Tensor, np.ndarray)):
-        value = value.tolist()
+    if isinstance(value, (torch.Tensor, Array)):
+        value = _listed(value)
     if isinstance(value, (list, tuple)) and len(value) == 1:
         return _number(value[0])
-    right = isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, complex, np.complexfloating))
-    return float(value) if right else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _listed(value: torch.Tensor | Array):
+    return (value.numbers if isinstance(value, Array) else value).tolist()
