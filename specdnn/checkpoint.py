@@ -7,16 +7,21 @@ A checkpoint is a dictionary of tensors and plain values, loaded with `torch.loa
 from __future__ import annotations
 
 import io
+import re
+import stat
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from specdnn import files
+from specdnn import files, foreign
 from specdnn.files import PUBLISHED_ALGO
 from specdnn.structures import KeptUnits, SpecDNNError
 from specdnn.surgery import CompactNetwork, cut
 
+ENDINGS = (".tar", ".pth", ".pt", ".th", ".ckpt", ".bin")  # how files of checkpoints are named, ours .pth.tar
+SAVE_THE_STATE = "save the network's weights alone, torch.save(network.state_dict(), FILE)"
 # ------------------------------------------------------------------------------------------ checkpoints
 
 
@@ -25,17 +30,19 @@ class Checkpoint:
     """A network with its origin. `algo` is empty for a parent; `accuracy` is that on validation.
 
     `arch` names the parent; a control may be another network of the folder. `owed_epochs` are added to the long
-    retraining of a network that was not trained so far.
+    retraining of a network that was not trained so far. A file of others may tell no normalisation and no accuracy;
+    `understood` are sentences on how it was read.
     """
 
     arch: str
     dataset: str
     compact: CompactNetwork
-    normalisation: tuple[float, float]
-    accuracy: float
+    normalisation: tuple[float, float] | tuple[()]
+    accuracy: float | None
     algo: str = ""
     seed: int = 1
     owed_epochs: int = 0
+    understood: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -83,35 +90,44 @@ def pruned_inputs(kept: KeptUnits, full_widths) -> list[list[int]]:
 
 
 def load(path: Path, architectures: dict, arch: str | None = None) -> Checkpoint:
-    """Read a checkpoint of ours or of the published format and rebuild its network.
+    """Read a checkpoint, of ours, of the published format or of others, and rebuild its network.
 
     `arch` is the network the user named, if any. Raises SpecDNNError if the file is missing, no
     checkpoint, or of another network.
     """
     content = _read(path)
-    if arch and content.get("arch", arch) != arch:
-        raise SpecDNNError(f"{path} holds a {content['arch']}, not a {arch}: drop --arch or name another checkpoint")
-    if "kept" not in content:
-        return _published(path, content, architectures, arch)
+    named = content.get("arch") if isinstance(content, dict) else None
+    if arch and isinstance(named, str) and named in architectures and named != arch:
+        raise SpecDNNError(f"{path} holds a {named}, not a {arch}: drop --arch or name another checkpoint")
     try:
-        kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
-        network = cut(CompactNetwork.parent(_network_type(content, architectures)()), kept).network
-        gather = {"gather": network.gather} if hasattr(network, "gather") else {}
-        if (content["widths"], content["gather"]) != (list(kept.widths), _indices(gather)):
-            raise ValueError("its widths or gather contradict its kept units")
-        network.load_state_dict({**content["state_dict"], **gather})
-        return Checkpoint(
-            content["arch"],
-            content["dataset"],
-            CompactNetwork(network, kept),
-            tuple(content["normalisation"]),
-            float(content["acc"]),
-            content["algo"],
-            content["seed"],
-            content.get("owed_epochs", 0),
-        )
-    except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        raise SpecDNNError(f"{path} is not a checkpoint of {', '.join(architectures)}: {_first_line(error)}") from None
+        if isinstance(content, dict) and "kept" in content:
+            return _ours(content, architectures)
+        return _foreign(content, architectures, [arch] if arch else list(architectures))
+    except (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError) as error:
+        raise SpecDNNError(f"{path} cannot be loaded: {_first_line(error)}") from None
+
+
+def _ours(content: dict, architectures: dict) -> Checkpoint:
+    kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
+    network = cut(CompactNetwork.parent(_network_type(content, architectures)()), kept).network
+    gather = {"gather": network.gather} if hasattr(network, "gather") else {}
+    if (content["widths"], content["gather"]) != (list(kept.widths), _indices(gather)):
+        raise ValueError("its widths or gather contradict its kept units")
+    own = network.state_dict()
+    state, _ = foreign.understood_state({"state_dict": {**content["state_dict"], **gather}}, [set(own)])
+    _fill(network, state, [content["arch"]])
+    if not (normalisation := foreign.normalisation_of(content)):
+        raise ValueError("its normalisation is missing")
+    accuracy = None if content["acc"] is None else float(content["acc"])
+    text = {name: content[name] for name in ("arch", "dataset", "algo")}
+    count = {name: content.get(name, 0) for name in ("seed", "owed_epochs")}
+    if not all(word.isprintable() and "/" not in word for word in text.values()):  # they become names of files
+        raise ValueError(f"its arch, dataset and algo must be words without /, not {list(text.values())}")
+    if not all(isinstance(number, int) and number >= 0 for number in count.values()):
+        raise ValueError("its seed and owed_epochs must be whole numbers")
+    return Checkpoint(
+        compact=CompactNetwork(network, kept), normalisation=normalisation, accuracy=accuracy, **text, **count
+    )
 
 
 def _network_type(content: dict, architectures: dict) -> type:
@@ -121,61 +137,106 @@ def _network_type(content: dict, architectures: dict) -> type:
     return named[other] if other else architectures[content["arch"]]
 
 
-def _read(path: Path) -> dict:
-    if not path.is_file():
-        raise SpecDNNError(f"there is no checkpoint {path}: train one first, or check --pretrained")
+def _fill(network, state: dict, names: list[str]) -> None:
+    """Load weights that must be those of this network, the nearest of these; raises ValueError where they are not."""
+    expected = network.state_dict()
+    state = foreign.completed(state, expected)
+    if differ := foreign.differences(state, expected):
+        nearest = f" (the nearest is {type(network).__name__})" if len(names) > 1 else ""
+        raise ValueError(f"it does not hold the weights of {' or '.join(names)}{nearest}: {differ}")
+    if not all(tensor.isfinite().all() for tensor in state.values()):
+        raise ValueError("it holds weights that are not finite: its training diverged")
+    network.load_state_dict(state)
+
+
+def _foreign(content, architectures: dict, names: list[str]) -> Checkpoint:
+    """The published format, full-size weights and per layer the pruned inputs, which are cut here; or what others save.
+
+    The network is the one of these that the weights fit.
+    """
+    networks = {name: architectures[name]() for name in names}
+    expected = {name: network.state_dict() for name, network in networks.items()}
+    state, told = foreign.understood_state(content, [set(own) for own in expected.values()])
+    arch = min(names, key=lambda name: _misfits(state, expected[name]))
+    _fill(networks[arch], state, names)
+    beside = {} if foreign.is_state(content) else content
+    parent = CompactNetwork.parent(networks[arch])
+    kept = _kept_by(beside.get("mask"), parent.kept)
+    accuracy, told_accuracy = foreign.accuracy_of(beside)
+    dataset, seed = (beside.get(name) for name in ("dataset", "seed"))
+    return Checkpoint(
+        arch,
+        dataset if isinstance(dataset, str) and dataset.isprintable() else "",
+        parent if kept == parent.kept else cut(parent, kept),
+        foreign.normalisation_of(beside),
+        accuracy,
+        "" if kept == parent.kept else PUBLISHED_ALGO,
+        seed if isinstance(seed, int) and seed >= 0 else 0,
+        understood=tuple(filter(None, [*told, told_accuracy])),
+    )
+
+
+def _misfits(state: dict, expected: dict) -> int:
+    """How many names and shapes differ."""
+    state = foreign.completed(state, expected)
+    unlike = [name for name in set(state) & set(expected) if state[name].shape != expected[name].shape]
+    return len(set(state) ^ set(expected)) + len(unlike)
+
+
+def _read(path: Path):
+    """What a file holds; nothing but tensors, plain values and numpy's numbers is ever rebuilt."""
+    _check_file(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(foreign.numpy_globals()):
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes make torch raise nearly anything
+        raise SpecDNNError(f"{path} cannot be read as a checkpoint: {_why_unreadable(error)}") from None
+
+
+def _check_file(path: Path) -> None:
+    try:
+        if path.is_dir():
+            found = foreign.few(sorted(p.name for p in path.iterdir() if p.suffix in ENDINGS))
+            ways = f"name one of its checkpoints with --pretrained ({found})" if found else "no checkpoint lies in it"
+            raise SpecDNNError(f"{path} is a folder: {ways}; --pretrained wants a file")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SpecDNNError(f"{path} is no file: check --pretrained")
+    except OSError as error:
         raise SpecDNNError(
-            f"{path} cannot be read as a checkpoint (damaged, or it holds more than tensors and plain values): "
-            f"{_first_line(error)}"
+            f"there is no checkpoint {path} ({error.strerror}): train one first, or check --pretrained"
         ) from None
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise SpecDNNError(f"{path} is not a checkpoint: expected a dictionary with state_dict")
-    if not all(tensor.isfinite().all() for tensor in content["state_dict"].values() if torch.is_tensor(tensor)):
-        raise SpecDNNError(f"{path} holds weights that are not finite: its training diverged")
-    return content
+
+
+def _why_unreadable(error: Exception) -> str:
+    text = str(error)
+    if strange := re.search(r"GLOBAL (\S+)", text):
+        return f"it holds a pickled {foreign.printable(strange[1])}, and what is pickled is never run: {SAVE_THE_STATE}"
+    if "TorchScript" in text:
+        return f"it is a TorchScript archive: {SAVE_THE_STATE}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    why = text.rpartition("WeightsUnpickler error:")[2].strip().partition("\n")[0]
+    return f"it is damaged, or another kind of file ({foreign.printable(why or type(error).__name__, 200)})"
 
 
 def _first_line(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-
-
-def _published(path: Path, content: dict, architectures: dict, arch: str | None) -> Checkpoint:
-    """The published format: full-size weights, and per layer the pruned inputs, which are cut here."""
-    candidates = [arch] if arch else list(architectures)
-    fitting = [name for name in candidates if _fits(architectures[name], content["state_dict"])]
-    if not fitting:
-        raise SpecDNNError(
-            f"{path} does not hold the weights of {' or '.join(candidates)}: name its network with --arch"
-        )
-    network = architectures[fitting[0]]()
-    network.load_state_dict(content["state_dict"])
-    parent = CompactNetwork.parent(network)
-    try:
-        compact = cut(parent, _kept_by(content.get("mask"), parent.kept))
-        accuracy = float(content.get("acc") or 0)
-    except (ValueError, TypeError) as error:
-        raise SpecDNNError(f"{path}: its mask or acc is not of the published format: {_first_line(error)}") from None
-    algo = PUBLISHED_ALGO if compact.kept != parent.kept else ""
-    return Checkpoint(fitting[0], content.get("dataset", ""), compact, (), accuracy, algo, content.get("seed", 0))
-
-
-def _fits(network_type, state: dict) -> bool:
-    shapes = {name: tuple(tensor.shape) for name, tensor in network_type().state_dict().items()}
-    return shapes == {name: tuple(getattr(tensor, "shape", ())) for name, tensor in state.items()}
+    return foreign.printable(str(error).strip().partition("\n")[0] or type(error).__name__, 2000)
 
 
 def _kept_by(mask, kept: KeptUnits) -> KeptUnits:
     """The units that a published mask leaves; None masks nothing."""
-    if len(mask or []) >= len(kept.units):
-        raise ValueError(f"it has {len(mask)} layers, the network {len(kept.units) - 1}")
-    for depth, pruned in enumerate(mask or []):
-        gone = {int(unit) for unit in pruned}
-        if not gone <= set(kept.units[depth]):
-            raise ValueError(f"layer {depth} has no unit {max(gone)}")
+    try:
+        rows = [] if mask is None else [{int(unit) for unit in pruned} for pruned in mask]
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise ValueError("its mask is not, per layer, the indices of the pruned inputs") from None
+    if len(rows) >= len(kept.units):
+        raise ValueError(f"its mask has {len(rows)} layers, the network {len(kept.units) - 1}")
+    for depth, gone in enumerate(rows):
+        if not gone < set(kept.units[depth]):
+            last = kept.units[depth][-1]
+            raise ValueError(f"its mask must leave some unit of layer {depth}, whose units are 0 to {last}")
         kept = kept.replace(depth, set(kept.units[depth]) - gone)
     return kept

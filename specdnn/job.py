@@ -65,6 +65,18 @@ class Job:
         """The parent's layers."""
         return self.network_type().chain
 
+    def used_to(self, loaded: Checkpoint) -> Job:
+        """The same job on images normalised as this network was trained; the hash stays that of the data set."""
+        data = self.data.renormalised(loaded.normalisation or self.data.normalisation)
+        if data is self.data:
+            return self
+        (mean, deviation), (other_mean, other_deviation) = self.data.normalisation, data.normalisation
+        self.log(
+            f"images are normalised with mean {other_mean:g} and deviation {other_deviation:g}, "
+            f"as the checkpoint says, not with {mean:g} and {deviation:g}"
+        )
+        return dataclasses.replace(self, data=data)
+
     @contextlib.contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         start = time.perf_counter()

@@ -56,6 +56,7 @@ def _train(job: Job, path: Path) -> Path:
 
 def prune(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     """Steps 0 to 7 of the method: warm-up, rounds of communities, trim to the budget; or what --algo does instead."""
+    job = job.used_to(loaded)
     o, origin_hash = job.options, files.file_hash(origin)
     path = files.never_over(origin, job.saved.pruned(o.classes, o.algo))
     with files.lock(path, job.log):
@@ -100,6 +101,7 @@ def origin_of(job: Job, loaded: Checkpoint, **changed) -> Checkpoint:
 
 def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
     """The long retraining of what `prune` saved; it never leaves a network that is worse on validation than that."""
+    job = job.used_to(loaded)
     o, input_hash = job.options, files.file_hash(origin)
     algo = loaded.algo or "none"  # a network that nothing was cut from
     path = files.never_over(origin, job.saved.retrained(o.classes, algo))
@@ -117,6 +119,7 @@ def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
 
 def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
     """All metrics and sizes of any checkpoint; writes nothing."""
+    job = job.used_to(loaded)
     compact = wanted_outputs(loaded.compact, job.options.classes or loaded.classes)
     return metrics_of(job, "evaluate", dataclasses.replace(loaded, compact=compact), files.file_hash(origin))
 

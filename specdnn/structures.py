@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -278,7 +278,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits and what is needed to read them; normalisation is (mean, standard deviation)."""
+    """Three splits and what is needed to read them; normalisation is (mean, standard deviation) of pixels in 0..1.
+
+    `notes` are sentences that the user should read before anything is computed.
+    """
 
     name: str
     class_names: tuple[str, ...]
@@ -286,6 +289,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    notes: tuple[str, ...] = ()
 
     def split(self, name: str) -> Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -295,6 +299,18 @@ class Dataset:
         classes = range(len(self.class_names))
         labels = {name: self.split(name).labels for name in ("train", "validation", "test")}
         return {name: tuple(int((own == c).sum()) for c in classes) for name, own in labels.items()}
+
+    def renormalised(self, normalisation: tuple[float, float]) -> Dataset:
+        """The same images, normalised with another (mean, standard deviation)."""
+        if np.allclose(normalisation, self.normalisation, rtol=1e-6, atol=0):  # a float32 of the same number
+            return self
+        (mean, deviation), (other_mean, other_deviation) = self.normalisation, normalisation
+        scale, shift = deviation / other_deviation, (mean - other_mean) / other_deviation
+        changed = {
+            name: replace(split, images=split.images * scale + shift)
+            for name, split in (("train", self.train), ("validation", self.validation), ("test", self.test))
+        }
+        return replace(self, normalisation=normalisation, **changed)
 
 
 # ------------------------------------------------------------------------------------------ training

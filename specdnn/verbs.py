@@ -63,9 +63,12 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say) -> list[s
         return []
     work = open_job(folder, options, saved, say)
     if verb != "evaluate":  # which prints JSON, with the numbers of images in it
-        say(images_words(work.data))
+        for told in (images_words(work.data), *work.data.notes):
+            say(told)
     if verb == "sweep":
         return sweep(folder, work, say)
+    if loaded and loaded.understood:
+        say(f"{options.pretrained}: {'; '.join(loaded.understood)}")
     verb_of(verb, work, loaded, say)
     return []
 
@@ -99,6 +102,8 @@ def load_pretrained(folder: Folder, args) -> Checkpoint | None:
     if args.pretrained is None:
         return None
     loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
+    spelt = {name.lower(): name for name in folder.dataset.NORMALISATION}  # others write data sets in lower case
+    loaded = dataclasses.replace(loaded, dataset=spelt.get(loaded.dataset.lower(), loaded.dataset))
     if loaded.dataset and loaded.dataset not in folder.dataset.NORMALISATION:
         raise SpecDNNError(
             f"{args.pretrained} was trained on {loaded.dataset}, which {folder.path.name}/ does not have"
@@ -251,9 +256,10 @@ def write_exhibits(folder: Folder, options: Options, saved: SavedModels, found: 
         files.write(saved.exhibits(), files.json_text(told))
 
 
-def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data) -> dict:
-    compact = checkpoint.load(files.checkpoint_path(row["file"]), folder.architectures).compact
-    return exhibits.exhibit(compact, data, folder.architectures[saved.arch]().chain)
+def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data: Dataset) -> dict:
+    loaded = checkpoint.load(files.checkpoint_path(row["file"]), folder.architectures)
+    data = data.renormalised(loaded.normalisation or data.normalisation)
+    return exhibits.exhibit(loaded.compact, data, folder.architectures[saved.arch]().chain)
 
 
 def publish(folder: Folder, args: argparse.Namespace, say: Say) -> None:

@@ -1,6 +1,7 @@
 """What the user may get wrong: one sentence on stderr, exit code 2, no traceback, nothing written."""
 
 import fcntl
+import gzip
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from torchvision.datasets import mnist as torchvision_mnist
@@ -119,6 +121,8 @@ def test_words_that_make_no_sense(mistake, name):
 def test_a_checkpoint_that_is_missing_or_a_folder(mistake, tmp_path, verb):
     assert "no checkpoint missing.pth.tar" in mistake(verb, "--pretrained missing.pth.tar")
     assert "no checkpoint" in mistake(verb, "--pretrained", tmp_path)
+    (tmp_path / "mine.pth.tar").write_text("")
+    assert "is a folder" in (told := mistake(verb, "--pretrained", tmp_path)) and "(mine.pth.tar)" in told
 
 
 @pytest.mark.parametrize("verb", ["--prune", "--retrain", "--evaluate"])
@@ -227,6 +231,84 @@ def test_a_network_in_which_nothing_leads_to_a_wanted_class(mistake, changed, fa
 def test_training_that_diverges(mistake, pruned):
     assert "--lr" in mistake("--dataset digits --epochs 2 --optimizer SGD --lr 1e30")
     assert "--lr" in mistake("--retrain --optimizer SGD --lr 1e30 --pretrained", pruned["LeNet_300_100"])
+
+
+@pytest.mark.parametrize("verb", ["--prune", "--retrain", "--evaluate"])
+def test_files_of_others_that_stay_unclear(mistake, parents, tmp_path, verb):
+    state = torch.load(parents["LeNet_5"], weights_only=True)["state_dict"]
+    wrong = {
+        "a pickled torch.nn.modules.linear.Linear": torch.nn.Linear(2, 2),
+        "surplus: other": {"model": {**state, "other": torch.zeros(3)}},
+        "conv1.weight is 6x1x5x5 instead of 20x1x5x5": {**state, "conv1.weight": torch.zeros(6, 1, 5, 5)},
+        "claims 1,000,000,000,000": {**state, "conv1.weight": torch.zeros(1).expand(10**12)},
+        "normalisation": {"net": state, "mean": 33.3, "std": 78.6},
+        "is sparse": {**state, "conv1.bias": state["conv1.bias"].to_sparse()},
+        "was trained on cifar10": {"net": state, "dataset": "cifar10"},
+    }
+    for told, content in wrong.items():
+        torch.save(content, tmp_path / "x.pth")
+        assert told in mistake(verb, "--dataset digits --pretrained x.pth")
+
+
+# ------------------------------------------------------------------------------------------ data
+
+
+def idx(magic: int, array: np.ndarray) -> bytes:
+    sizes = b"".join(int(number).to_bytes(4, "big") for number in (magic, *array.shape))
+    return sizes + array.astype(np.uint8).tobytes()
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Writes a data set of noise with these labels to train and to test with."""
+
+    def write(train, test):
+        for part, labels in (("train", np.array(train)), ("t10k", np.array(test))):
+            noise = np.random.default_rng(0).integers(0, 256, (len(labels), 28, 28))
+            (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(2051, noise))
+            (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(2049, labels))
+
+    return write
+
+
+def test_data_of_other_classes(mistake, images):
+    images(train=np.arange(260) % 26 + 1, test=np.arange(26) % 26 + 1)
+    for words in ("", "--sweep --epochs 1", "--dataset FashionMNIST"):
+        told = mistake("--data-dir .", words)
+        assert "train-labels-idx1-ubyte holds label 26" in told and "are 0 to 9" in told
+
+
+def test_data_too_few_to_divide(mistake, images):
+    images(train=range(10), test=range(10))
+    assert "holds 10 images" in (told := mistake("--data-dir .")) and "class 0 has 1" in told
+
+
+def test_few_images_are_enough_for_every_stage(main, images, every_third, tmp_path):
+    images(train=np.arange(100) % 10, test=np.arange(20) % 10)
+    words = ("--data-dir", tmp_path, "--save-dir", tmp_path / "saved")
+    assert main("--epochs 1", *words).code == 0
+    parent = tmp_path / "saved" / "LeNet_300_100.best_origin.pth.tar"
+    done = main(PRUNE, *words, "--oslom-bin", every_third, "--pretrained", parent)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize(
+    "damage, told",
+    [
+        (lambda b: gzip.compress(b)[:-100], "cannot be read"),
+        (lambda b: gzip.compress(b[:4] + b"\xff" * 4 + b[8:]), "says that it holds 4,294,967,295 images"),
+        (lambda b: gzip.compress(b"\0\0\x08\x01" + b[4:]), "begins with the number 2049"),
+        (lambda b: gzip.compress(b[:7] + b"\x09" + b[8 : 16 + 9 * 784]), "holds 9 images, t10k-labels-idx1-ubyte 10"),
+    ],
+    ids=["truncated", "claims too much", "labels", "too few"],
+)
+def test_damaged_data(mistake, images, tmp_path, damage, told):
+    images(train=np.arange(100) % 10, test=range(10))
+    whole = tmp_path / "t10k-images-idx3-ubyte"
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(damage(whole.read_bytes()))
+    whole.unlink()
+    sentence = mistake("--data-dir .")
+    assert told in sentence and "t10k-images-idx3-ubyte.gz" in sentence
 
 
 # ------------------------------------------------------------------------------------------ folders

@@ -55,7 +55,7 @@ def test_the_value_and_community_rooms_never_load_torch(name):
         assert not {"torch", "torchvision"} & imports(module), module
 
 
-@pytest.mark.parametrize("name", ["graph", "selection", "scorecard", "report", "pictures", "exhibits"])
+@pytest.mark.parametrize("name", ["graph", "selection", "scorecard", "report", "pictures", "exhibits", "foreign"])
 def test_rooms_of_numbers_and_texts_touch_no_disk(name):
     """`io` makes texts and pictures in memory."""
     assert not (DISK - {"io"}) & imports(name)
