@@ -354,6 +354,7 @@ def test_our_own_program_gets_the_threads_and_no_other_one(main, parents, fake_p
         assert main(*words, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", program).code == 2
         assert "-threads" not in noted.read_text()
         monkeypatch.setattr(community, "PROGRAM", program)
+        monkeypatch.setenv("OSLOM_BIN", "")  # as good as unset
         assert main(*words, "--pretrained", parents["LeNet_300_100"], *named).code == 2
         assert noted.read_text().endswith(" -t 0.1 -threads 1")
         monkeypatch.undo()

@@ -366,6 +366,7 @@ def test_a_program_that_is_not_there(mistake, parents, tmp_path, monkeypatch):
         ("--sweep --dataset digits --epochs 1",),
     ):
         assert "no/oslom is not an executable file" in mistake(*words, "--oslom-bin no/oslom")
+        assert "program ./python3 is not an executable file" in mistake(*words, "--oslom-bin ./python3")
         monkeypatch.setenv("OSLOM_BIN", "no/oslom")
         assert "no/oslom is not an executable file" in mistake(*words)
         monkeypatch.delenv("OSLOM_BIN")
