@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -11,7 +12,19 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from specdnn import activations, algorithms, checkpoint, community, exhibits, job, pipeline, report, results, training
+from specdnn import (
+    activations,
+    algorithms,
+    checkpoint,
+    community,
+    exhibits,
+    job,
+    pipeline,
+    records,
+    report,
+    results,
+    training,
+)
 from specdnn.checkpoint import Checkpoint, SavedModels
 from specdnn.structures import Options, SpecDNNError
 
@@ -106,9 +119,7 @@ def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None) -> None:
 
 def told_failures(failures: list[str], folder: Folder, options: Options) -> int:
     """Print the report of what a sweep made, if anything; exit code 1 and one sentence if cells failed."""
-    saved = report_place(folder, options)
-    if found := results_of(folder, saved):
-        write_report(folder, options, saved, found)
+    write_report(folder, options)
     if not failures:
         return 0
     print(f"main.py: {len(failures)} cells failed, all others are finished: {'; '.join(failures)}", file=sys.stderr)
@@ -475,47 +486,52 @@ def on_device(loaded: Checkpoint, work: job.Job) -> Checkpoint:
 
 def print_report(folder: Folder, options: Options) -> int:
     """Print the report of the finished classes, and write it with its tables and pictures."""
-    saved = report_place(folder, options)
-    found = results_of(folder, saved)
-    if found is None:
+    if not write_report(folder, options):
         raise SpecDNNError(
-            f"nothing to report: no retrained {saved.arch} in {saved.folder}; "
+            f"nothing to report: no retrained {options.arch} for {options.dataset} in {options.save_dir}; "
             "run --sweep, or --prune and --retrain first"
         )
-    write_report(folder, options, saved, found)
     return 0
 
 
-def write_report(folder: Folder, options: Options, saved: SavedModels, found: results.Results) -> None:
-    write_exhibits(folder, options, saved, found)
-    found = results_of(folder, saved)  # with the exhibits
-    results.write(found.files(saved))
-    print(f"{found.markdown()}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
+def write_report(folder: Folder, options: Options) -> bool:
+    """Print and write the report of all that is finished; False where nothing is."""
+    saved = saved_models(folder, options.save_dir, options.arch, options.dataset, seed=1)  # holds all seeds
+    found = finished(options.save_dir, options.dataset, checkpoints=True)
+    own = results.of_network(found, options.arch, folder.published)
+    if own is None:
+        return False
+    found = written_exhibits(folder, options, saved, own) + found
+    own = results.of_network(found, options.arch, folder.published)
+    results.write(own.files(saved))
+    print(f"{own.markdown(saved)}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
+    return True
 
 
-def report_place(folder: Folder, options: Options) -> SavedModels:
-    """Where the report of all seeds lies."""
-    return saved_models(folder, options.save_dir, options.arch, options.dataset, seed=1)
+def finished(place: Path, dataset: str, checkpoints: bool) -> list[dict]:
+    """The records of a data set below a folder; which metrics files are left out, and why, is told."""
+    told = records.below(place, dataset, checkpoints)
+    for sentence in told.left_out:
+        print(f"main.py: {sentence}", file=sys.stderr)
+    return told.found
 
 
-def results_of(folder: Folder, saved: SavedModels) -> results.Results | None:
-    found = results.finished(saved.folder, saved.dataset or folder.dataset.DEFAULT)
-    return results.of_network(found, saved.arch, folder.published)
-
-
-def write_exhibits(folder: Folder, options: Options, saved: SavedModels, found: results.Results) -> None:
+def written_exhibits(folder: Folder, options: Options, saved: SavedModels, own: results.Results) -> list[dict]:
     """What the contact sheet shows of each class, from the checkpoints of the first seed and the images."""
-    rows = [row for row in found.ours if row["seed"] == found.ours[0]["seed"]]
+    rows = [row for row in own.ours if row["seed"] == own.ours[0]["seed"]]
     if not rows:
-        return  # nothing to show, and no reason to replace what was shown
+        return []  # nothing to show, and no reason to replace what was shown
     try:
         data = folder.dataset.load(options.dataset, options.data_dir, torch.device("cpu"))
         classes = [exhibit_of(folder, saved, row, data) for row in rows]
     except SpecDNNError as missing:
         print(f"the contact sheet of the classes is left as it is: {missing}")
-    else:
-        told = {"verb": "exhibits", "arch": saved.arch, "dataset": options.dataset, "classes": classes}
-        checkpoint.write(saved.exhibits(), checkpoint.json_text(told))
+        return []
+    text = checkpoint.json_text(
+        {"verb": "exhibits", "arch": saved.arch, "dataset": options.dataset, "classes": classes}
+    )
+    checkpoint.write(saved.exhibits(), text)
+    return [json.loads(text)]
 
 
 def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data) -> dict:
@@ -525,13 +541,12 @@ def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data) -> dict:
 
 def publish(folder: Folder, args) -> int:
     """Copy the metrics files to results/runs, build tables, pictures and README's section from those alone."""
-    runs, readme = folder.path / "results" / "runs", folder.path.parent / "README.md"
+    runs, readme, dataset = folder.path / "results" / "runs", folder.path.parent / "README.md", folder.dataset.DEFAULT
     text, marker = checkpoint.read_text(readme), f"results of {folder.path.name}"
     report.between(text, marker, "")  # a README without the section is told before anything is written
-    for metrics in results.finished(args.save_dir, folder.dataset.DEFAULT):
-        name = ".".join(metrics["file"].relative_to(args.save_dir).parts)  # seed2/x.json is seed2.x.json
-        checkpoint.write(runs / name, metrics["file"].read_bytes())
-    found = results.finished(runs, folder.dataset.DEFAULT)
+    for metrics in finished(args.save_dir, dataset, checkpoints=True):
+        publish_metrics(metrics, runs / ".".join(metrics["file"].relative_to(args.save_dir).parts))
+    found = finished(runs, dataset, checkpoints=False)
     networks = {arch: results.of_network(found, arch, folder.published) for arch in folder.architectures}
     sections = [publish_network(folder, arch, own) for arch, own in networks.items() if own]
     if not sections:
@@ -540,6 +555,17 @@ def publish(folder: Folder, args) -> int:
     checkpoint.write(readme, report.between(text, marker, "\n".join(filter(None, [together, *sections]))))
     print(f"written: {runs}, the tables and pictures beside it, and the results section of {readme}")
     return 0
+
+
+def publish_metrics(metrics: dict, copy: Path) -> None:
+    """A copy named after its folders: seed2/x.json is seed2.x.json.
+
+    Of a network that is no longer there only its origin is told, unless more is published already.
+    """
+    if not metrics.get("outdated"):
+        checkpoint.write(copy, metrics["file"].read_bytes())
+    elif not copy.exists():
+        checkpoint.write(copy, checkpoint.json_text(records.origin(metrics)))
 
 
 def publish_network(folder: Folder, arch: str, own: results.Results) -> str:

@@ -121,9 +121,9 @@ def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:
 
 
 def _curve(rows: list[dict], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
-    """(sizes, percentages) of the means of every budget, ascending in size."""
-    budgets = scorecard.by_budget(rows).values()
-    points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in budgets]
+    """(sizes, percentages) of the means of every recipe, ascending in size."""
+    recipes = scorecard.by_recipe(rows).values()
+    points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in recipes]
     known = sorted((scale * x, 100 * y) for x, y in points if x is not None and y is not None)
     return [x for x, _ in known], [y for _, y in known]
 
