@@ -17,12 +17,15 @@ Recipe = tuple[tuple[tuple[str, str], str], ...]  # ((stage, option), value as J
 
 def shaping(options: dict | None) -> dict[str, str] | None:
     """The options of a stage that shape its result, as JSON; None where nothing tells."""
-    return options and {k: json.dumps(v, sort_keys=True) for k, v in options.items() if k not in NOT_SHAPING}
+    if options is None:
+        return None
+    return {name: json.dumps(value, sort_keys=True) for name, value in options.items() if name not in NOT_SHAPING}
 
 
 def with_recipes(rows: list[dict]) -> list[dict]:
     """Every row with the number of its `recipe` and what that is called, in place of `made_by` and `start`.
 
+    A recipe is called by its budget; of several with the same one all but the first also by how they differ from it.
     Recipe 0 is the one that most rows share, of several the one nearest to the save folder. Two parents of one seed
     are two recipes, and so are two networks that nothing else tells apart: they are never averaged.
     """
@@ -32,9 +35,8 @@ def with_recipes(rows: list[dict]) -> list[dict]:
     alike = [(row["seed"], row["algo"], *row["classes"]) for row in rows]
     made = _apart("run", rows, made, alike, range(len(rows)))
     numbers = _ranks(rows, [None] * len(rows), made)
-    names = _names([recipe for _, recipe in sorted(set(zip(numbers, made, strict=True)))])
-    rest = [{k: v for k, v in row.items() if k not in ("made_by", "start")} for row in rows]
-    return [{**row, "recipe": n, "recipe_name": names[n]} for row, n in zip(rest, numbers, strict=True)]
+    others = _others([recipe for _, recipe in sorted(set(zip(numbers, made, strict=True)))])
+    return [_named(row, n, others[n]) for row, n in zip(rows, numbers, strict=True)]
 
 
 def _apart(what: str, rows: list[dict], made: list[Recipe], among: Sequence, members: Sequence) -> list[Recipe]:
@@ -51,9 +53,9 @@ def _completed(told: list[dict | None], stage: str) -> list[Recipe]:
             values[name][value] += 1
     # where --rate and the like are not told, nothing was asked for
     default = {name: "null" if name in BUDGETS else seen.most_common(1)[0][0] for name, seen in values.items()}
-    whole = [options and tuple(sorted({**default, **options}.items())) for options in told]
-    usual = Counter(filter(None, whole)).most_common(1)
-    known = [options or (usual[0][0] if usual else ()) for options in whole]
+    whole = [None if options is None else tuple(sorted({**default, **options}.items())) for options in told]
+    (usual, _), *_ = Counter(options for options in whole if options is not None).most_common(1) or [((), 0)]
+    known = [usual if options is None else options for options in whole]
     return [tuple(((stage, name), value) for name, value in options) for options in known]
 
 
@@ -91,14 +93,19 @@ def budget_words(budget: tuple | None) -> str:
     return " ".join(asked) or "none"
 
 
-def _names(recipes: list[Recipe]) -> list[str]:
-    """A recipe is called by its budget; of several with that budget all but the first also by how they differ."""
-    usual, names = {}, []
+def _named(row: dict, number: int, other: list[str]) -> dict:
+    asked, rest = budget_words(row["budget"]), {k: v for k, v in row.items() if k not in ("made_by", "start")}
+    name = ", ".join(other if other and asked == "none" else [asked, *other])
+    return {**rest, "recipe": number, "recipe_name": name}
+
+
+def _others(recipes: list[Recipe]) -> list[list[str]]:
+    """What a recipe has otherwise than the first of the same budget."""
+    usual, others = {}, []
     for recipe in map(dict, recipes):
-        budget = tuple(json.loads(recipe.get(("prune", name), "null")) for name in BUDGETS)
-        asked, other = budget_words(budget), _differing(recipe, usual.setdefault(budget, recipe))
-        names.append(", ".join([asked] * (asked != "none" or not other) + other))
-    return names
+        budget = tuple(recipe.get(("prune", name)) for name in BUDGETS)
+        others.append(_differing(recipe, usual.setdefault(budget, recipe)))
+    return others
 
 
 def _differing(recipe: dict[tuple[str, str], str], usual: dict[tuple[str, str], str]) -> list[str]:

@@ -289,7 +289,7 @@ def budgets(rows: Rows) -> str:
         return ""
     columns = (("epochs", count("epochs")), DETECTION.columns[0], DETECTION.columns[2], *SIZES.columns[1:5])
     ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters"))
-    names = [next((scorecard.name(row) for row in group if row["budget"]), "none") for group in ordered]
+    names = [next((row for row in group if row["budget"]), group[0])["recipe_name"] for group in ordered]
     lines = [
         [name, _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
         for name, group in zip(names, ordered, strict=True)
@@ -301,7 +301,7 @@ def budgets(rows: Rows) -> str:
 def rivals_apart(rows: Rows) -> str:
     """One sentence: the rivals that were made by other recipes, so that no table compares them; empty without any."""
     apart = [row for row in rows if row["recipe"] != 0 and row["algo"] != OURS]
-    named = sorted({f"{row['algo']} ({scorecard.name(row)})" for row in apart})
+    named = sorted({f"{row['algo']} ({row['recipe_name']})" for row in apart})
     return f"Made with other options, and therefore in the .csv only: {_list(named)}." if named else ""
 
 
@@ -317,7 +317,7 @@ def several(rows: Rows) -> str:
     """A line per set of classes, algorithm and recipe; empty without any."""
     groups: dict[tuple, Rows] = {}
     for row in sorted(rows, key=lambda row: (row["classes"], row["algo"] != OURS, row["algo"], row["recipe"])):
-        groups.setdefault((row["class"], row["algo"], scorecard.name(row)), []).append(row)
+        groups.setdefault((row["class"], row["algo"], row["recipe_name"]), []).append(row)
     columns = (*DETECTION.columns[:3], DETECTION.columns[6], *SIZES.columns[:3], SIZES.columns[4])
     lines = [[*named, *(write(group) for _, write in columns)] for named, group in groups.items()]
     headings = ["classes", "algorithm", "budget", *(name for name, _ in columns)]
@@ -473,7 +473,7 @@ def between(text: str, marker: str, content: str) -> str:
 def csv_table(rows: Rows) -> str:
     """One row per cell (network, class, algorithm, seed, recipe)."""
     pruned = [f"pruned_{name}" for name in PRUNED]
-    named = ({**row, "budget": scorecard.name(row), "kept": shape()([row])} for row in rows)
+    named = ({**row, "budget": row["recipe_name"], "kept": shape()([row])} for row in rows)
     return _csv((*CELL, *MEASURES, *pruned, "budget", "kept"), named)
 
 

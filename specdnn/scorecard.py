@@ -312,12 +312,7 @@ def pareto_points(rows: list[dict]) -> Iterator[dict]:
 
 
 def _cell(row: dict) -> dict:
-    return {**{name: row[name] for name in ("arch", "class", "algo", "seed")}, "budget": name(row)}
-
-
-def name(row: dict) -> str:
-    """What the recipe of a row is called; `none` where no budget is known."""
-    return "none" if row["budget"] is None else row["recipe_name"]
+    return {**{name: row[name] for name in ("arch", "class", "algo", "seed")}, "budget": row["recipe_name"]}
 
 
 def overlaps(rows: list[dict]) -> dict[str, list[list[float]]]:

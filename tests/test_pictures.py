@@ -74,7 +74,7 @@ def test_a_thin_line_per_class_and_the_mean_of_the_budgets_all_classes_have():
     pictures.against_size(drawn, cells(), "accuracy", "true_parameters")
     lines = curves(drawn)
     for k in (0, 1):
-        assert lines.count(([100, 200], [90 + k, 95 + k])) == 2  # the line and its numbers
+        assert lines.count(([100, 200], [90 + k, 95 + k])) == 1
     assert lines[-1] == ([200], [96]) and drawn.lines[-1].get_label() == "OSLOM"
     assert drawn.get_xscale() == "log"
 
@@ -100,7 +100,7 @@ def test_numbers_of_wide_axes_are_powers_of_ten(high, numbers):
 
 
 def test_the_rivals_have_different_marks_and_colours():
-    rows = [retrained(0, algo=name, budget=None) for name in "abcdefgh"]
+    rows = scorecard.cells([retrained(0, algo=name) for name in "abcdefgh"], "net")
     drawn = axes()
     pictures.rival_points(drawn, rows, "accuracy")
     assert [line.get_label() for line in drawn.lines] == list("abcdefgh")
@@ -111,7 +111,7 @@ def test_the_published_points_and_their_mean():
     drawn = axes()
     pictures.published_points(drawn, scorecard.published_cells([], {0: (0.002, 0.9), 4: (0.004, 0.8)}))
     assert curves(drawn) == [([0.2], [90]), ([0.4], [80]), ([0.3], [85])]
-    assert [line.get_marker() for line in drawn.lines][:2] == ["$0$", "$4$"]
+    assert [line.get_gid() for line in drawn.lines] == ["0", "4", None]
 
 
 def test_the_way_down_shows_scores_of_validation_and_their_mean():
