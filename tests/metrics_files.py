@@ -42,6 +42,6 @@ def written(path: Path, metrics: dict) -> Path:
     content = json.dumps({k: v for k, v in metrics.items() if k not in ("place", "options")}).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.with_name(path.name.replace(".json", ".pth.tar")).write_bytes(content)
-    told = {"checkpoint_hash": hashlib.sha256(content).hexdigest(), **metrics}
+    told = {**metrics, "checkpoint_hash": hashlib.sha256(content).hexdigest()}
     path.write_text(json.dumps(told), encoding="utf-8")
     return path
