@@ -637,8 +637,8 @@ def test_other_options_below_leave_the_report_as_it_is(main, swept, tmp_path):
     shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
     origin = tmp_path / "digits" / "LeNet_300_100.specialize.0.OSLOM.pth.tar"
     before = main("--report --dataset digits --save-dir", tmp_path).out
-    words = ("--retrain --retrain-epochs 1 --retrain-lr 0.0001 --loss mse --pretrained", origin, "--save-dir", tmp_path / "half")
-    assert main(*words).code == 0
+    words = ("--retrain --retrain-epochs 1 --retrain-lr 0.0001 --loss mse --pretrained", origin)
+    assert main(*words, "--save-dir", tmp_path / "half").code == 0
     done = main("--report --dataset digits --save-dir", tmp_path)
     heading = "### What the networks detect"
     tables = [text.partition(heading)[2].partition("###")[0] for text in (before, done.out)]
