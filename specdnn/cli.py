@@ -85,10 +85,10 @@ def run(path: Path, architectures, dataset, argv: Sequence[str]) -> int:
     set_environment()
     from specdnn import verbs
 
-    failures = verbs.run(verbs.Folder(path, architectures, dataset), verb, args, say)
+    failures = verbs.run(verbs.Folder(path, architectures, dataset), verb, args, say, warn)
     if not failures:
         return 0
-    print(f"main.py: {len(failures)} cells failed, all others are finished: {'; '.join(failures)}", file=sys.stderr)
+    warn(f"{len(failures)} cells failed, all others are finished: {'; '.join(failures)}")
     return 1
 
 
@@ -117,6 +117,10 @@ def say(text: str) -> None:
         tqdm.write(text)
     except OSError:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def warn(text: str) -> None:
+    print(f"main.py: {text}", file=sys.stderr)
 
 
 def close_output() -> None:

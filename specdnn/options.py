@@ -411,6 +411,9 @@ def plain(value):
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
 
+DEFAULTS = {declared.name: declared.default for declared in fields(Options)}
+
+
 # ------------------------------------------------------------------------------------------ the command line
 
 

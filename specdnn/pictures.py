@@ -15,7 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from PIL import Image
 
@@ -36,6 +38,7 @@ STYLE = {
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.6,
     "legend.frameon": False,
+    "text.parse_math": False,
 }
 DPI = 160
 WIDTH = 8.0  # inches
@@ -59,44 +62,51 @@ def drawn(draw: Callable[[Figure], None], height: float) -> bytes:
 
 def pareto(rows: list[dict], published: list[PublishedCell]) -> bytes:
     """Accuracy and balanced accuracy against size, the published points, and the way down of each class."""
+    usual = scorecard.usual_rows(rows)
 
     def draw(figure: Figure) -> None:
         (left, right), (below, way) = figure.subplots(2, 2)
         for axes, measure in ((left, "accuracy"), (right, "balanced_accuracy")):
-            against_size(axes, rows, measure, "true_parameters")
-            rival_points(axes, rows, measure)
-        against_size(below, scorecard.of_algo(rows, OURS), "accuracy", "paper_rule_rate", 100)
+            against_size(axes, usual, measure, "true_parameters")
+            rival_points(axes, usual, measure)
+        against_size(below, scorecard.of_algo(usual, OURS), "accuracy", "paper_rule_rate", 100)
         published_points(below, published)
         way_down(way, rows)
         left.set(xlabel="parameters", ylabel="accuracy %", title="Accuracy")
         right.set(xlabel="parameters", ylabel="balanced accuracy %", title="Balanced accuracy")
         title = "Beside the published table" if published else "By the paper rule"
         below.set(xlabel="weights by the paper rule, %", ylabel="accuracy %", title=title)
-        for axes in (left, right, below, way):
-            fit_sizes(axes)
         handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
         handles |= dict(zip(*reversed(below.get_legend_handles_labels()), strict=True))
-        title = "large: mean of the classes; a number: one class"
+        title = "large: mean of the classes; small: one class, its number beside its smallest network"
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
+        figure.draw_without_rendering()  # from here on everything has its place
+        for axes in (left, right, below, way):
+            fit_sizes(axes)
+        for axes in (left, right, below):
+            number_classes(axes)
 
     return drawn(draw, 6.8)
 
 
 def log_sizes(axes: Axes) -> None:
-    """A logarithmic axis of sizes with plain numbers at 1, 2, 5, 10, …"""
+    """A logarithmic axis of sizes with plain numbers."""
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.margins(0.08)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def fit_sizes(axes: Axes) -> None:
-    """Room around sizes that are nearly the same; numbers at powers of ten only where more of them would touch."""
+    """Room around sizes that are nearly the same; numbers at 1, 2, 5, 10, …, or fewer where these would touch."""
     low, high = axes.get_xlim()
-    if high > 200 * low:
-        axes.xaxis.set_major_locator(LogLocator())
     if high < 4 * low:
         axes.set_xlim((low * high) ** 0.5 / 2, (low * high) ** 0.5 * 2)
+    for numbers in ((1, 2, 5), (1, 3), (1,)):
+        axes.xaxis.set_major_locator(LogLocator(subs=numbers))
+        shown = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        if all(one.x1 + 4 < other.x0 for one, other in zip(shown, shown[1:], strict=False)):
+            return
 
 
 def against_size(axes: Axes, rows: list[dict], measure: str, size: str, scale: float = 1) -> None:
@@ -105,10 +115,57 @@ def against_size(axes: Axes, rows: list[dict], measure: str, size: str, scale: f
     ours = scorecard.of_algo(rows, OURS)
     for wanted, group in scorecard.by_class(ours).items():
         x, y = _curve(group, size, measure, scale)
-        axes.plot(x, y, color=BLUE, alpha=0.35, linewidth=0.8)
-        axes.plot(x, y, color=BLUE, alpha=0.7, linewidth=0, marker=f"${wanted}$", markersize=5)
+        looks = {"color": (*to_rgb(BLUE), 0.35), "linewidth": 0.8, "markerfacecolor": BLUE, **CLASS_POINT}
+        axes.plot(x, y, gid=str(wanted), **looks)
     x, y = _curve(scorecard.of_all_classes(ours), size, measure, scale)
     axes.plot(x, y, color=BLUE, marker="o", markersize=7, linewidth=2.5, label=OURS)
+
+
+CLASS_POINT = {"marker": "o", "markersize": 2.8, "markeredgewidth": 0}
+NUMBER_BOX = np.array([5.5, 8.0])  # points that the number of a class takes, with room around it
+NUMBER_PLACES = [  # where it may stand, in points from its network: the nearest first, the left before the right
+    radius * np.array([np.cos(angle), np.sin(angle)])
+    for radius in range(8, 72, 4)
+    for angle in np.radians((180, 155, 205, 130, 230, 90, 270, 50, 310, 25, 335, 0))
+]
+
+
+def number_classes(axes: Axes) -> None:
+    """The number of every class beside the smallest of its networks, clear of all points and other numbers.
+
+    A class is a line with a `gid`.
+    """
+    lines, scale = [line for line in axes.lines if len(line.get_xdata())], 72 / axes.figure.dpi
+    places = [(line, scale * axes.transData.transform(line.get_xydata())) for line in lines]
+    taken = [(place, np.full(2, line.get_markersize())) for line, at in places for place in at]
+    named = [(line, at[0]) for line, at in places if line.get_gid()]
+    for line, start in sorted(named, key=lambda one: -one[1][1]):
+        offset = next((o for o in NUMBER_PLACES if _is_free(start + o, taken)), NUMBER_PLACES[0])
+        taken.append((start + offset, NUMBER_BOX))
+        _number(axes, line, offset)
+
+
+def _is_free(place: np.ndarray, taken: list[tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Whether a number there would cover none of these (middle, size)."""
+    return all((np.abs(place - middle) >= (NUMBER_BOX + size) / 2).any() for middle, size in taken)
+
+
+def _number(axes: Axes, line: Line2D, offset: np.ndarray) -> None:
+    """The number of a line at its first point; a thin line leads to it where it stands farther off."""
+    colour = line.get_markerfacecolor()
+    leader = {"arrowstyle": "-", "linewidth": 0.5, "color": colour, "shrinkA": 0, "shrinkB": 1}
+    axes.annotate(
+        line.get_gid(),
+        line.get_xydata()[0],
+        tuple(offset),
+        textcoords="offset points",
+        color=colour,
+        fontsize=7,
+        ha="center",
+        va="center",
+        arrowprops=leader if np.hypot(*offset) > 10 else None,
+        path_effects=[withStroke(linewidth=1.5, foreground="white")],
+    ).set_in_layout(False)
 
 
 def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:
@@ -121,9 +178,9 @@ def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:
 
 
 def _curve(rows: list[dict], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
-    """(sizes, percentages) of the means of every budget, ascending in size."""
-    budgets = scorecard.by_budget(rows).values()
-    points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in budgets]
+    """(sizes, percentages) of the means of every recipe, ascending in size."""
+    recipes = scorecard.by_recipe(rows).values()
+    points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in recipes]
     known = sorted((scale * x, 100 * y) for x, y in points if x is not None and y is not None)
     return [x for x, _ in known], [y for _, y in known]
 
@@ -133,7 +190,7 @@ def published_points(axes: Axes, published: list[PublishedCell]) -> None:
         return
     x, y = [100 * cell.rate for cell in published], [100 * cell.accuracy for cell in published]
     for cell, rate, accuracy in zip(published, x, y, strict=True):
-        axes.plot(rate, accuracy, color=VERMILION, marker=f"${cell.wanted}$", markersize=5, linewidth=0)
+        axes.plot(rate, accuracy, color=VERMILION, linewidth=0, **CLASS_POINT, gid=str(cell.wanted))
     middle = sum(x) / len(x), sum(y) / len(y)
     axes.plot(*middle, color=VERMILION, marker="*", markersize=11, linewidth=0, label="published")
 
@@ -161,7 +218,8 @@ def _first_seed(rows: list[dict]) -> list[dict]:
 
 def _steps(row: dict) -> tuple[list[float], list[float]] | None:
     """(weights, score in percent) after each step, ascending in weights."""
-    steps = {s["true_weights"]: 100 * s["validation_score"] for s in row.get("pruned_steps", [])}
+    told = [s for s in row.get("pruned_steps", []) if s.get("validation_score") is not None]
+    steps = {s["true_weights"]: 100 * s["validation_score"] for s in told}
     return (sorted(steps), [steps[weights] for weights in sorted(steps)]) if steps else None
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from specdnn import scorecard
+from specdnn import recipes, scorecard
+from specdnn.options import ALGORITHMS
 from specdnn.scorecard import OURS, Paired, PublishedCell
 from specdnn.structures import SpecDNNError
 
@@ -25,6 +26,7 @@ POINT += ("paper_rule_rate", "accuracy", "balanced_accuracy", "validation_score"
 
 MISSING = "–"
 Rows = list[dict]
+Pictures = dict[str, str]  # what is to be seen -> where the file lies, as seen from the text
 
 
 # ------------------------------------------------------------------------------------------ how a number is written
@@ -68,9 +70,11 @@ def shape(measure: str = "widths") -> Callable[[Rows], str]:
     """Units per layer: `88-7-4`, or their means."""
 
     def write(rows: Rows) -> str:
-        layers = zip(*(row[measure] for row in rows if row.get(measure)), strict=True)
-        means = [sum(widths) / len(widths) for widths in layers]
-        return "-".join(f"{m:.1f}".removesuffix(".0") for m in means) or MISSING
+        known = [row[measure] for row in rows if row.get(measure)]
+        if len({len(widths) for widths in known}) != 1:
+            return MISSING  # nothing known, or networks of different depths
+        means = [sum(widths) / len(widths) for widths in zip(*known, strict=True)]
+        return "-".join(f"{m:.1f}".removesuffix(".0") for m in means)
 
     return write
 
@@ -187,11 +191,6 @@ WITHOUT_RETRAINING = Table(
         ("balanced %", percent("balanced_accuracy")),
     ),
 )
-MAIN = Table(
-    "Per class",
-    DETECTION.sentence,
-    (*DETECTION.columns[:3], DETECTION.columns[6], *SIZES.columns[:2], SIZES.columns[4]),
-)
 
 
 def section(heading: str, sentence: str, headings: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
@@ -203,19 +202,6 @@ def section(heading: str, sentence: str, headings: Iterable[str], lines: Iterabl
 
 
 # ------------------------------------------------------------------------------------------ rivals
-
-
-ALGORITHMS = {
-    "OSLOM-null": "modules of the same sizes with the units permuted within each layer",
-    "graph-null": "the same, permuted among the units with a connection in the class graph",
-    "OSLOM-layerwise": "the published formula",
-    "random": "random units",
-    "magnitude": "largest weight norms",
-    "taylor": "largest Taylor scores",
-    "scratch": "the same kept units with fresh weights",
-    "linear": "a linear model, exempt from equal size",
-}
-
 
 IN_WHAT = "in mean balanced accuracy, in percentage points; less than its standard error is a tie"
 
@@ -244,7 +230,7 @@ def _points(found: Paired) -> str:
 
 def _list(words: Iterable[str]) -> str:
     words = list(words)
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 def _error(difference: Paired) -> str:
@@ -282,27 +268,53 @@ def _difference(found: Paired | None) -> str:
     return f"{100 * found.mean:+.2f}{_error(found)} ({found.ahead} of {found.classes})"
 
 
-# ------------------------------------------------------------------------------------------ other budgets
+# ------------------------------------------------------------------------------------------ other recipes
 
 
 def budgets(rows: Rows) -> str:
-    """A line per budget of ours, the smallest networks first; empty if there is only one."""
-    groups = scorecard.by_budget(scorecard.of_algo(rows, OURS))
+    """A line per recipe of ours, the smallest networks first; empty if there is only one."""
+    groups = list(scorecard.by_recipe(scorecard.of_algo(rows, OURS)).values())
     if len(groups) < 2:
         return ""
     columns = (("epochs", count("epochs")), DETECTION.columns[0], DETECTION.columns[2], *SIZES.columns[1:5])
-    ordered = sorted(groups.items(), key=lambda group: scorecard.mean(group[1], "true_parameters"))
+    ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters"))
+    names = [next((row for row in group if row["budget"]), group[0])["recipe_name"] for group in ordered]
     lines = [
-        [scorecard.budget_words(budget), _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
-        for budget, group in ordered
+        [name, _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
+        for name, group in zip(names, ordered, strict=True)
     ]
     sentence = f"What {OURS} reaches at every size asked for; *none*: the whole community; epochs of the retraining."
     return section("Every budget", sentence, ["budget", "classes", *(name for name, _ in columns)], lines)
 
 
+def rivals_apart(rows: Rows) -> str:
+    """One sentence: the rivals that were made by other recipes, so that no table compares them; empty without any."""
+    apart = [row for row in rows if row["recipe"] != 0 and row["algo"] != OURS]
+    named = sorted({f"{row['algo']} ({row['recipe_name']})" for row in apart})
+    return f"Made with other options, and therefore in the .csv only: {_list(named)}." if named else ""
+
+
 def _few(classes: list[int]) -> str:
     """A few classes by name, many by number."""
     return ", ".join(map(str, classes)) if len(classes) < 4 else f"{len(classes)} of them"
+
+
+# ------------------------------------------------------------------------------------------ networks of several classes
+
+
+def several(rows: Rows) -> str:
+    """A line per set of classes, algorithm and recipe; empty without any."""
+    groups: dict[tuple, Rows] = {}
+    for row in sorted(rows, key=lambda row: (row["classes"], row["algo"] != OURS, row["algo"], row["recipe"])):
+        groups.setdefault((row["class"], row["algo"], row["recipe_name"]), []).append(row)
+    columns = (*DETECTION.columns[:3], DETECTION.columns[6], *SIZES.columns[:3], SIZES.columns[4])
+    lines = [[*named, *(write(group) for _, write in columns)] for named, group in groups.items()]
+    headings = ["classes", "algorithm", "budget", *(name for name, _ in columns)]
+    sentence = (
+        "One network with an output per class, each one-against-rest: means over the outputs. Of all classes at once "
+        "the accuracy is that of the largest output."
+    )
+    return section("Networks of several classes", sentence, headings, lines) if lines else ""
 
 
 # ------------------------------------------------------------------------------------------ the published table
@@ -342,62 +354,80 @@ def _published_line(cell: PublishedCell) -> list[str]:
 
 
 def beaten(cells: list[PublishedCell]) -> str:
-    """`9 of 10`."""
-    return f"{sum(cell.beaten for cell in cells)} of {len(cells)}"
+    """`9 of 10`: of the classes that were run."""
+    run = [cell for cell in cells if cell.ours]
+    return f"{sum(cell.beaten for cell in run)} of {len(run)}"
 
 
 def beaten_together(networks: list[list[PublishedCell]]) -> str:
     """The sentence above the sections of several networks; empty where nothing is published."""
-    cells = [cell for cells in networks for cell in cells if any(c.ours for c in cells)]
-    return f"Published classes beaten in accuracy and size at once: {beaten(cells)}.\n" if cells else ""
+    cells = [cell for cells in networks for cell in cells]
+    return f"Published classes beaten in accuracy and size at once: {beaten(cells)}.\n" if _any(cells) else ""
+
+
+def _any(cells: list[PublishedCell]) -> bool:
+    return any(cell.ours for cell in cells)
 
 
 # ------------------------------------------------------------------------------------------ whole texts
 
 
-def markdown(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str:
-    """The whole report of a network: who is ahead, what was measured, and the tables."""
+def markdown(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures) -> str:
+    """The whole report of a network: who is ahead, what was measured, the tables, and the pictures beside it.
+
+    `others` are the networks of several classes.
+    """
     main = scorecard.main_rows(rows)
     ours = scorecard.of_algo(main, OURS)
     tables = (DETECTION, COUNTS, SIZES, SHARES, FIRST_ROUND, WITHOUT_RETRAINING)
     parts = [
-        lead(main),
-        measured(main, parents, cells),
+        lead(main) if rows else "",
+        measured(main, parents, cells) if rows else "",
         DETECTION.text(ours),
         published(cells),
         rivals(main),
         budgets(rows),
+        rivals_apart(rows),
         *(table.text(ours) for table in tables[1:]),
         FIRST_ROUND_ALONE.text(scorecard.first_round_alone(rows)),
+        several(others),
+        *_shown(pictures),
     ]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part)
 
 
-def readme_section(rows: Rows, parents: list[dict], cells: list[PublishedCell], pictures: dict[str, str]) -> str:
-    """The same in short; `pictures`: what is to be seen -> where the file lies."""
+def readme_section(
+    rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures, whole: str
+) -> str:
+    """The same in short; `whole`: where the whole report lies."""
     main = scorecard.main_rows(rows)
+    link = f"[The whole report]({whole}) has every table and picture: per class, per budget, and round by round."
     parts = [
-        f"{lead(main)} {measured(main, parents, cells)}",
-        provenance(main),
-        MAIN.text(scorecard.of_algo(main, OURS)),
+        f"{lead(main)} {measured(main, parents, cells)}" if rows else "",
+        provenance(main or others),
         published(cells),
         rivals(main),
-        budgets(rows),
-        *(f"{words}:\n\n![{words}]({path})" for words, path in pictures.items()),
+        "" if rows else several(others),
+        *_shown(pictures),
+        link,
     ]
     return "\n\n".join(part.strip() for part in parts if part).replace("\n### ", "\n#### ") + "\n"
+
+
+def _shown(pictures: Pictures) -> list[str]:
+    return [f"{words}:\n\n![{words}]({path})" for words, path in pictures.items()]
 
 
 def measured(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str:
     """What the tables rest on, in a few words."""
     seeds = sorted({row["seed"] for row in rows})
-    budget = scorecard.budget_words(next((row["budget"] for row in rows if row["budget"]), None))
+    budget = recipes.budget_words(next((row["budget"] for row in rows if row["budget"]), None))
     told = [f"Measured on the {rows[0]['split']} split, seed{'s' * (len(seeds) > 1)} {_list(map(str, seeds))}"]
     told += [f"budget: {budget}"]
     told += [f"parent: {percent('accuracy')(parents)} % accuracy"] if parents else []
     told += ["± is the standard deviation over the seeds, where it is not 0"] if len(seeds) > 1 else []
     told += ["choices were made on this split, so these are no results"] if rows[0]["split"] != "test" else []
-    told += [f"published classes beaten in accuracy and size: {beaten(cells)}"] if any(c.ours for c in cells) else []
+    told += [f"published classes beaten in accuracy and size: {beaten(cells)}"] if _any(cells) else []
     return "; ".join(told) + "."
 
 
@@ -405,9 +435,9 @@ def provenance(rows: Rows) -> str:
     """One sentence: device, threads, versions and dates behind a table."""
 
     def of(name):
-        return ", ".join(sorted({str(row[name]) for row in rows}))
+        return ", ".join(sorted({str(row[name]) for row in rows if row.get(name) is not None})) or MISSING
 
-    devices = sorted({"GPU" if row["options"]["cuda"] else "processor" for row in rows})
+    devices = sorted({"GPU" if row["options"].get("cuda") else "processor" for row in rows})
     return (
         f"On the {_list(devices)}, {of('threads')} threads; "
         f"specdnn {of('specdnn_version')}, torch {of('torch_version')}, Python {of('python_version')}; {of('date')}."
@@ -430,9 +460,9 @@ def between(text: str, marker: str, content: str) -> str:
 
 
 def csv_table(rows: Rows) -> str:
-    """One row per cell (network, class, algorithm, seed, budget)."""
+    """One row per cell (network, class, algorithm, seed, recipe)."""
     pruned = [f"pruned_{name}" for name in PRUNED]
-    named = ({**row, "budget": scorecard.budget_words(row["budget"]), "kept": shape()([row])} for row in rows)
+    named = ({**row, "budget": row["recipe_name"], "kept": shape()([row])} for row in rows)
     return _csv((*CELL, *MEASURES, *pruned, "budget", "kept"), named)
 
 

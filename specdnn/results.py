@@ -20,9 +20,10 @@ PICTURES = {  # kind -> what is to be seen
 
 @dataclass(frozen=True)
 class Results:
-    """The finished runs of one network."""
+    """The finished runs of one network: those of one class, those of several, and the parents of the main ones."""
 
     rows: list[dict]
+    several: list[dict]
     parents: list[dict]
     published: list[PublishedCell]
     exhibits: list[dict]
@@ -31,52 +32,57 @@ class Results:
     def ours(self) -> list[dict]:
         return scorecard.ours(self.rows)
 
-    def markdown(self) -> str:
-        return report.markdown(self.rows, self.parents, self.published)
+    def markdown(self, saved: SavedModels) -> str:
+        shown = self._pictures(saved, saved.folder)
+        return report.markdown(self.rows, self.several, self.parents, self.published, shown)
 
     def files(self, saved: SavedModels) -> dict[Path, str | bytes]:
         """Every table and picture these runs allow: path -> content."""
         points = report.csv_points(scorecard.pareto_points(self.rows))
-        texts = {saved.table("md"): self.markdown(), saved.table("csv"): report.csv_table(self.rows)}
+        table = report.csv_table([*self.rows, *self.several])
+        texts = {saved.table("md"): self.markdown(saved), saved.table("csv"): table}
         drawn = {saved.picture(kind): draw() for kind, draw in self._drawings().items()}
         return {**texts, saved.picture("pareto", "csv"): points, **drawn}
 
     def _drawings(self) -> dict[str, Callable[[], bytes]]:
         """Kind -> what draws it, of the pictures these runs allow."""
-        drawings = {"pareto": lambda: pictures.pareto(self.rows, self.published)}
+        drawings = {}
+        if self.rows:
+            drawings["pareto"] = lambda: pictures.pareto(self.rows, self.published)
         if self.exhibits:
             drawings["classes"] = lambda: pictures.contact_sheet([exhibits.shown(one) for one in self.exhibits])
         if overlaps := scorecard.overlaps(self.ours):
             drawings["overlap"] = lambda: pictures.overlap(overlaps, list(scorecard.by_class(self.ours)))
         return drawings
 
+    def _pictures(self, saved: SavedModels, beside: Path) -> dict[str, str]:
+        """What is to be seen -> where `saved` says that the picture lies, as seen from the folder `beside`."""
+        return {PICTURES[kind]: saved.picture(kind).relative_to(beside).as_posix() for kind in self._drawings()}
+
     def readme(self, saved: SavedModels, beside: Path) -> str:
-        """The README's section; its pictures lie where `saved` says, as seen from the folder `beside`."""
-        shown = {PICTURES[kind]: saved.picture(kind).relative_to(beside).as_posix() for kind in self._drawings()}
-        return f"### {saved.arch}\n\n" + report.readme_section(self.rows, self.parents, self.published, shown)
-
-
-def finished(folder: Path, dataset: str) -> list[dict]:
-    """The metrics files of a data set in a folder and below (other seeds, other budgets), each with its `file`."""
-    found = [(path, files.read_metrics(path)) for path in sorted(folder.rglob("*.json"))]
-    return [{**m, "file": path} for path, m in found if m and m.get("dataset") == dataset and "verb" in m]
+        """The README's section with the first picture; all others are in the report it links to."""
+        first = dict(list(self._pictures(saved, beside).items())[:1])
+        whole = saved.table("md").relative_to(beside).as_posix()
+        text = report.readme_section(self.rows, self.several, self.parents, self.published, first, whole)
+        return f"### {saved.arch}\n\n{text}"
 
 
 def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
-    """The runs of one network among the metrics found; None without a retrained network of one class.
+    """The runs of one network among the records found; None without a retrained one.
 
     `published`: the dataset folder's table of published figures, if it has one. An exhibit counts where it shows
-    just the units that a run of the main budget kept.
+    just the units that a run of the main recipe kept.
     """
-    rows = scorecard.cells(found, arch)
-    if not rows:
+    rows, several = scorecard.cells(found, arch), scorecard.several(found, arch)
+    if not (rows or several):
         return None
-    figures = published_figures(published, arch, rows[0]["dataset"])
-    parents = sorted((m for m in found if m["verb"] == "train" and m["arch"] == arch), key=lambda m: m["seed"])
+    figures = published_figures(published, arch, (rows or several)[0]["dataset"])
+    parents = scorecard.parents(found, scorecard.main_rows(rows))
     told = [one for m in found if m["verb"] == "exhibits" and m["arch"] == arch for one in m["classes"]]
     kept = [(row["class"], row["kept"]) for row in scorecard.ours(rows)]
-    fitting = [one for one in told if (one["class"], one["kept"]) in kept]
-    return Results(rows, parents, scorecard.published_cells(rows, figures), fitting)
+    fitting = {one["class"]: one for one in reversed(told) if (one["class"], one["kept"]) in kept}
+    shown = [fitting[wanted] for wanted in sorted(fitting)]
+    return Results(rows, several, parents, scorecard.published_cells(rows, figures), shown)
 
 
 def published_figures(path: Path, arch: str, dataset: str) -> dict[int, tuple[float, float]]:

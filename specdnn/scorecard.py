@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
+from specdnn import recipes
+
 OURS = "OSLOM"
-BUDGETS = ("rate", "max_params", "min_balanced")  # options that ask for a size or a quality
 
 
 # ------------------------------------------------------------------------------------------ cells
@@ -19,21 +20,92 @@ def cells(found: list[dict], arch: str) -> list[dict]:
     """One flat row per retrained network of one wanted class, sorted by algorithm, seed and class.
 
     Beside the network's own metrics stand those of its pruned checkpoint (`pruned_...`), the shares of the parent's
-    weights that the communities and the trim removed, its widths, its class and its budget. Measures of the
-    validation split do not stand beside those of the test split: where there are both, the test split counts.
+    weights that the communities and the trim removed, its widths, its class, its budget and its recipe. Measures of
+    the validation split do not stand beside those of the test split: where there are both, the test split counts.
     """
-    mine = [m for m in found if m.get("arch") == arch and m.get("verb") in ("prune", "retrain", "train")]
-    pruned = {_origin(m): m for m in mine if m["verb"] == "prune"}
-    whole = next((m["true_weights"] for m in mine if m["verb"] == "train"), None)
-    retrained = [m for m in mine if m["verb"] == "retrain" and len(m["classes"]) == 1]
-    rows = [_row(m, pruned.get(_origin(m), {}), whole) for m in retrained]
+    rows = _rows(found, arch, [m for m in found if len(m.get("classes", ())) == 1])
+    return recipes.with_recipes([{**row, "class": row["classes"][0]} for row in rows])
+
+
+def several(found: list[dict], arch: str) -> list[dict]:
+    """The same rows of networks of several classes; their measures are means over the outputs.
+
+    Of all classes at once the accuracy is that of the largest output. `class` names them all.
+    """
+    rows = _rows(found, arch, [m for m in found if len(m.get("classes", ())) > 1])
+    return recipes.with_recipes([_of_outputs(row) for row in rows])
+
+
+def _of_outputs(row: dict) -> dict:
+    means = {name.removeprefix("mean_"): value for name, value in row.items() if name.startswith("mean_")}
+    plain = {k: v for k, v in row.items() if not isinstance(v, list) or k in ("classes", "widths")}  # not per output
+    return {**means, **plain, "class": "-".join(map(str, row["classes"]))}
+
+
+def _rows(found: list[dict], arch: str, wanted: list[dict]) -> list[dict]:
+    """One row per retrained network among the wanted; the same one in a copied folder counts once."""
+    mine = [m for m in found if m.get("arch") == arch]
+    pruned, parents = _grouped(mine, "prune", _origin), _grouped(mine, "train", _seed)
+    leaders = {(_seed(m), *_place(m), *m["classes"]): m for m in mine if m.get("verb") == "prune" and m["algo"] == OURS}
+    whole = next((m["true_weights"] for m in mine if m.get("verb") == "train" and "true_weights" in m), None)
+    rows = []
+    for m in once([m for m in wanted if (m.get("arch"), m.get("verb")) == (arch, "retrain")]):
+        origin, parent = _nearest(pruned[_origin(m)], m), _nearest(parents[_seed(m)], m)
+        leader = leaders.get((_seed(m), *_place(m), *m["classes"]), {})
+        rows.append({**_row(m, origin, whole), **_descent(m, origin, parent, leader)})
     split = "test" if any(row["split"] == "test" for row in rows) else "validation"
-    return sorted((r for r in rows if r["split"] == split), key=lambda r: (r["algo"], r["seed"], r["class"]))
+    return sorted((r for r in rows if r["split"] == split), key=lambda r: (r["algo"], r["seed"], r["classes"]))
+
+
+def once(found: list[dict]) -> list[dict]:
+    """Without copies of the same network measured on the same split; the nearest to the save folder stays."""
+    nearest = {}
+    for m in sorted(found, key=recipes.depth):
+        nearest.setdefault((m.get("checkpoint_hash") or id(m), m.get("split")), id(m))
+    kept = set(nearest.values())
+    return [m for m in found if id(m) in kept]
+
+
+def _grouped(found: list[dict], verb: str, by: Callable[[dict], Hashable]) -> dict[Hashable, list[dict]]:
+    groups = defaultdict(list)
+    for m in found:
+        if m.get("verb") == verb:
+            groups[by(m)].append(m)
+    return groups
+
+
+def _seed(metrics: dict) -> int | None:
+    return metrics.get("seed")
+
+
+def _place(metrics: dict) -> tuple[str, ...]:
+    return metrics.get("place", ())
 
 
 def _origin(metrics: dict) -> str:
-    """What a retrained network shares with the pruned one it came from, and with no other."""
+    """What a retrained network shares with the pruned one it came from, and with no other beside it."""
     return json.dumps([metrics.get(name) for name in ("classes", "algo", "seed", "split", "kept")])
+
+
+def _nearest(candidates: list[dict], metrics: dict) -> dict:
+    """The one that lies beside, else the only one there is; empty where it could be another."""
+    beside = [m for m in candidates if _place(m) == _place(metrics)]
+    elsewhere = once(candidates)
+    return beside[-1] if beside else elsewhere[0] if len(elsewhere) == 1 else {}
+
+
+def _descent(retrained: dict, pruned: dict, parent: dict, leader: dict) -> dict:
+    """Options of every stage, the parent's checkpoint, and a hash of what the pruning started from.
+
+    The input hash of an algorithm that follows OSLOM's run covers that run too, so the run's own counts.
+    """
+    stages = {"train": parent, "prune": pruned, "retrain": retrained}
+    own = pruned.get("algo") == OURS or pruned.get("schedule") == "own"
+    return {
+        "made_by": {stage: recipes.shaping(m.get("options")) for stage, m in stages.items()},
+        "start": (pruned if own else leader).get("input_hash"),
+        "parent": parent.get("checkpoint_hash"),
+    }
 
 
 def _row(retrained: dict, pruned: dict, whole: int | None) -> dict:
@@ -43,10 +115,9 @@ def _row(retrained: dict, pruned: dict, whole: int | None) -> dict:
     return {
         **row,
         **_shares(row.get("pruned_community_true_weights"), row["true_weights"], whole),
-        "class": retrained["classes"][0],
         "widths": [len(units) for units in list((row.get("kept") or {}).values())[:-1]],
-        "budget": _budget(row.get("pruned_options")),
-        "round1_widths": first.get("widths", [])[:-1],
+        "budget": recipes.budget_of(row.get("pruned_options")),
+        "round1_widths": (first.get("widths") or [])[:-1],
         "round1_true_weights": first.get("true_weights"),
         "round1_share": first["true_weights"] / whole if first and whole else None,
     }
@@ -59,33 +130,36 @@ def _shares(after_communities: int | None, left: int, whole: int | None) -> dict
     return {**{name: weights / whole for name, weights in removed.items()}, "left_share": left / whole}
 
 
-def _budget(options: dict | None) -> tuple | None:
-    """What was asked for, one entry per option of `BUDGETS`; None where nothing tells."""
-    return None if options is None else tuple(options.get(name) for name in BUDGETS)
-
-
-def budget_words(budget: tuple | None) -> str:
-    """`rate 0.0026`, or `none` where nothing was asked for."""
-    asked = [f"{name.replace('_', '-')} {b:g}" for name, b in zip(BUDGETS, budget or (), strict=False) if b is not None]
-    return " ".join(asked) or "none"
+# ------------------------------------------------------------------------------------------ which cells belong together
 
 
 def main_rows(rows: list[dict]) -> list[dict]:
-    """The rows of the budget that most cells share; rows of which no budget is known belong to it."""
-    counted = Counter(row["budget"] for row in rows if row["budget"] is not None)
-    main = max(counted, key=lambda b: (counted[b], budget_words(b)), default=None)
-    return [row for row in rows if row["budget"] in (main, None)]
+    """The rows of the recipe that most cells share."""
+    return [row for row in rows if row["recipe"] == 0]
+
+
+def usual_rows(rows: list[dict]) -> list[dict]:
+    """Of every budget the rows of the recipe that most cells share."""
+    usual = {row["budget"]: row["recipe"] for row in sorted(rows, key=lambda row: -row["recipe"])}
+    return [row for row in rows if row["recipe"] == usual[row["budget"]]]
 
 
 def ours(rows: list[dict]) -> list[dict]:
-    """OSLOM's rows of the main budget: those the pictures of the classes show."""
+    """OSLOM's rows of the main recipe: those the pictures of the classes show."""
     return of_algo(main_rows(rows), OURS)
+
+
+def parents(found: list[dict], rows: list[dict]) -> list[dict]:
+    """The parents that these rows were cut from, one after the other seed."""
+    wanted = {row["parent"] for row in rows} - {None}
+    mine = [m for m in found if m.get("verb") == "train" and m.get("checkpoint_hash") in wanted]
+    return sorted(once(mine), key=lambda m: m["seed"])
 
 
 def first_round_alone(rows: list[dict]) -> list[dict]:
     """OSLOM's rows in which the first community of the whole network was all that was cut to."""
     whole = [row for row in of_algo(rows, OURS) if row["budget"] is not None and not any(row["budget"])]
-    return [row for row in whole if row.get("pruned_rounds") == 1]
+    return usual_rows([row for row in whole if row.get("pruned_rounds") == 1])
 
 
 def of_algo(rows: list[dict], algo: str) -> list[dict]:
@@ -93,17 +167,17 @@ def of_algo(rows: list[dict], algo: str) -> list[dict]:
 
 
 def of_all_classes(rows: list[dict]) -> list[dict]:
-    """The rows of the budgets that every class was given: a mean over some classes is no mean."""
-    classes = {budget: {row["class"] for row in group} for budget, group in by_budget(rows).items()}
+    """The rows of the recipes that every class was made by: a mean over some classes is no mean."""
+    classes = {recipe: {row["class"] for row in group} for recipe, group in by_recipe(rows).items()}
     most = max(map(len, classes.values()), default=0)
-    return [row for row in rows if len(classes[row["budget"]]) == most]
+    return [row for row in rows if len(classes[row["recipe"]]) == most]
 
 
-def by_budget(rows: list[dict]) -> dict[tuple | None, list[dict]]:
-    """Budget -> its rows, both in the order of the rows."""
+def by_recipe(rows: list[dict]) -> dict[int, list[dict]]:
+    """Recipe -> its rows, both in the order of the rows."""
     found = defaultdict(list)
     for row in rows:
-        found[row["budget"]].append(row)
+        found[row["recipe"]].append(row)
     return dict(found)
 
 
@@ -151,13 +225,14 @@ class Paired:
 def paired(ours: list[dict], theirs: list[dict], measure: str) -> Paired | None:
     """Ours minus theirs: per class the mean over the seeds both have, then mean and standard error over the classes.
 
-    None if no class and seed has both.
+    None if no class and seed has both; where the measure is undefined, there is none.
     """
-    other = {(row["class"], row["seed"]): row[measure] for row in theirs}
+    other = {(row["class"], row["seed"]): row.get(measure) for row in theirs}
     differences = defaultdict(list)
     for row in ours:
-        if (row["class"], row["seed"]) in other:
-            differences[row["class"]].append(row[measure] - other[row["class"], row["seed"]])
+        mine, theirs = row.get(measure), other.get((row["class"], row["seed"]))
+        if mine is not None and theirs is not None:
+            differences[row["class"]].append(mine - theirs)
     means = [statistics.fmean(values) for values in differences.values()]
     if not means:
         return None
@@ -166,9 +241,9 @@ def paired(ours: list[dict], theirs: list[dict], measure: str) -> Paired | None:
 
 
 def rivals(rows: list[dict]) -> list[str]:
-    """The other algorithms, the best mean balanced accuracy first."""
-    others = {row["algo"] for row in rows} - {OURS}
-    return sorted(others, key=lambda algo: (-(mean(of_algo(rows, algo), "balanced_accuracy") or 0), algo))
+    """The other algorithms, the best mean balanced accuracy first, those without any last."""
+    means = {algo: mean(of_algo(rows, algo), "balanced_accuracy") for algo in {row["algo"] for row in rows} - {OURS}}
+    return sorted(means, key=lambda algo: (means[algo] is None, -(means[algo] or 0), algo))
 
 
 # ------------------------------------------------------------------------------------------ the published table
@@ -205,12 +280,16 @@ def published_cells(rows: list[dict], published: dict[int, tuple[float, float]])
     Of several budgets that of the largest network still smaller than the published one speaks for the class: its
     size decides, never its accuracy. The published figures are of the test set, so others do not stand beside them.
     """
-    ours, found = by_class([row for row in of_algo(rows, OURS) if row["split"] == "test"]), []
+    counted = [row for row in of_algo(rows, OURS) if row["split"] == "test" and None not in map(row.get, COMPARED)]
+    ours, found = by_class(counted), []
     for wanted, (rate, accuracy) in sorted(published.items()):
-        runs = by_budget(ours.get(wanted, [])).values()
+        runs = by_recipe(usual_rows(ours.get(wanted, []))).values()
         candidates = [PublishedCell(wanted, accuracy, rate, group) for group in runs]
         found.append(max(candidates, key=_size_order, default=PublishedCell(wanted, accuracy, rate, [])))
     return found
+
+
+COMPARED = ("accuracy", "paper_rule_rate")  # where one is undefined, nothing stands beside the published figures
 
 
 def _size_order(cell: PublishedCell) -> tuple[bool, float]:
@@ -233,7 +312,7 @@ def pareto_points(rows: list[dict]) -> Iterator[dict]:
 
 
 def _cell(row: dict) -> dict:
-    return {**{name: row[name] for name in ("arch", "class", "algo", "seed")}, "budget": budget_words(row["budget"])}
+    return {**{name: row[name] for name in ("arch", "class", "algo", "seed")}, "budget": row["recipe_name"]}
 
 
 def overlaps(rows: list[dict]) -> dict[str, list[list[float]]]:
@@ -246,8 +325,12 @@ def overlaps(rows: list[dict]) -> dict[str, list[list[float]]]:
         seeds[row["seed"]][row["class"]] = {layer: set(units) for layer, units in row["kept"].items()}
     classes = sorted(by_class(rows))
     complete = [kept for kept in seeds.values() if sorted(kept) == classes]
-    layers = list(rows[0]["kept"])[:-1] if rows else []
+    layers = [layer for layer in _layers(rows)[:-1] if all(layer in row["kept"] for row in rows)]
     return {layer: matrix for layer in layers if not _alike(matrix := _mean_overlap(complete, classes, layer))}
+
+
+def _layers(rows: list[dict]) -> list[str]:
+    return list(rows[0]["kept"]) if rows else []
 
 
 def _mean_overlap(seeds: list[dict], classes: list[int], layer: str) -> list[list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from specdnn import checkpoint, community, exhibits, files, job, pipeline, report, results
+from specdnn import checkpoint, community, exhibits, files, job, pipeline, records, report, results
 from specdnn.checkpoint import Checkpoint
 from specdnn.files import SavedModels
 from specdnn.options import Options
@@ -44,10 +45,10 @@ class Folder:
         return self.path / "published.csv"
 
 
-def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say) -> list[str]:
-    """Do what a verb says; returns what went wrong with the cells of a sweep."""
+def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say) -> list[str]:
+    """Do what a verb says; returns what went wrong with the cells of a sweep. `warn` tells what was left out."""
     if verb == "publish":
-        publish(folder, args, say)
+        publish(folder, args, say, warn)
         return []
     loaded = load_pretrained(folder, args)
     options = resolve(folder, args, verb, loaded, say)
@@ -59,14 +60,14 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say) -> list[s
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     if verb == "report":
-        print_report(folder, options, say)
+        print_report(folder, options, say, warn)
         return []
     work = open_job(folder, options, saved, say)
     if verb != "evaluate":  # which prints JSON, with the numbers of images in it
         for told in (images_words(work.data), *work.data.notes):
             say(told)
     if verb == "sweep":
-        return sweep(folder, work, say)
+        return sweep(folder, work, say, warn)
     if loaded and loaded.understood:
         say(f"{options.pretrained}: {'; '.join(loaded.understood)}")
     verb_of(verb, work, loaded, say)
@@ -85,13 +86,11 @@ def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None, say: Say) -> No
         stage(work, work.options.pretrained, on_device(loaded, work))
 
 
-def sweep(folder: Folder, work: job.Job, say: Say) -> list[str]:
+def sweep(folder: Folder, work: job.Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
     load = lambda path: on_device(checkpoint.load(path, folder.architectures), work)  # noqa: E731
     failures = pipeline.sweep(work, load)
-    saved = report_place(folder, work.options)
-    if found := results_of(folder, saved):
-        write_report(folder, work.options, saved, found, say)
+    write_report(folder, work.options, say, warn)
     return failures
 
 
@@ -212,48 +211,53 @@ def on_device(loaded: Checkpoint, work: job.Job) -> Checkpoint:
 # ------------------------------------------------------------------------------------------ results
 
 
-def print_report(folder: Folder, options: Options, say: Say) -> None:
+def print_report(folder: Folder, options: Options, say: Say, warn: Say) -> None:
     """Print the report of the finished classes, and write it with its tables and pictures."""
-    saved = report_place(folder, options)
-    found = results_of(folder, saved)
-    if found is None:
+    if not write_report(folder, options, say, warn):
         raise SpecDNNError(
-            f"nothing to report: no retrained {saved.arch} in {saved.folder}; "
+            f"nothing to report: no retrained {options.arch} for {options.dataset} in {root_of(folder, options)}; "
             "run --sweep, or --prune and --retrain first"
         )
-    write_report(folder, options, saved, found, say)
 
 
-def write_report(folder: Folder, options: Options, saved: SavedModels, found: results.Results, say: Say) -> None:
-    write_exhibits(folder, options, saved, found, say)
-    found = results_of(folder, saved)  # with the exhibits
-    results.write(found.files(saved))
-    say(f"{found.markdown()}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
+def write_report(folder: Folder, options: Options, say: Say, warn: Say) -> bool:
+    """Print and write the report of all that is finished; False where nothing is."""
+    saved = dataclasses.replace(saved_models(folder, options), seed=1)  # holds all seeds
+    found = finished(saved.root, options.dataset, True, warn)
+    own = results.of_network(found, options.arch, folder.published)
+    if own is None:
+        return False
+    found = written_exhibits(folder, options, saved, own, say) + found
+    own = results.of_network(found, options.arch, folder.published)
+    results.write(own.files(saved))
+    say(f"{own.markdown(saved)}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
+    return True
 
 
-def report_place(folder: Folder, options: Options) -> SavedModels:
-    """Where the report of all seeds lies."""
-    return dataclasses.replace(saved_models(folder, options), seed=1)
+def finished(place: Path, dataset: str, checkpoints: bool, warn: Say) -> list[dict]:
+    """The records of a data set below a folder; which metrics files are left out, and why, is told."""
+    told = records.below(place, dataset, checkpoints)
+    for sentence in told.left_out:
+        warn(sentence)
+    return told.found
 
 
-def results_of(folder: Folder, saved: SavedModels) -> results.Results | None:
-    found = results.finished(saved.folder, saved.dataset or folder.dataset.DEFAULT)
-    return results.of_network(found, saved.arch, folder.published)
-
-
-def write_exhibits(folder: Folder, options: Options, saved: SavedModels, found: results.Results, say: Say) -> None:
+def written_exhibits(
+    folder: Folder, options: Options, saved: SavedModels, own: results.Results, say: Say
+) -> list[dict]:
     """What the contact sheet shows of each class, from the checkpoints of the first seed and the images."""
-    rows = [row for row in found.ours if row["seed"] == found.ours[0]["seed"]]
+    rows = [row for row in own.ours if row["seed"] == own.ours[0]["seed"]]
     if not rows:
-        return  # nothing to show, and no reason to replace what was shown
+        return []  # nothing to show, and no reason to replace what was shown
     try:
         data = folder.dataset.load(options.dataset, options.data_dir, torch.device("cpu"))
         classes = [exhibit_of(folder, saved, row, data) for row in rows]
     except SpecDNNError as missing:
         say(f"the contact sheet of the classes is left as it is: {missing}")
-    else:
-        told = {"verb": "exhibits", "arch": saved.arch, "dataset": options.dataset, "classes": classes}
-        files.write(saved.exhibits(), files.json_text(told))
+        return []
+    text = files.json_text({"verb": "exhibits", "arch": saved.arch, "dataset": options.dataset, "classes": classes})
+    files.write(saved.exhibits(), text)
+    return [json.loads(text)]
 
 
 def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data: Dataset) -> dict:
@@ -262,16 +266,14 @@ def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data: Dataset) -> 
     return exhibits.exhibit(loaded.compact, data, folder.architectures[saved.arch]().chain)
 
 
-def publish(folder: Folder, args: argparse.Namespace, say: Say) -> None:
+def publish(folder: Folder, args: argparse.Namespace, say: Say, warn: Say) -> None:
     """Copy the metrics files to results/runs, build tables, pictures and README's section from those alone."""
-    saved = root_of(folder, args)
-    runs, readme = folder.path / "results" / "runs", folder.path.parent / "README.md"
-    text, marker = files.read_text(readme), f"results of {folder.path.name}"
+    saved, runs, readme = root_of(folder, args), folder.path / "results" / "runs", folder.path.parent / "README.md"
+    text, marker, dataset = files.read_text(readme), f"results of {folder.path.name}", folder.dataset.DEFAULT
     report.between(text, marker, "")  # a README without the section is told before anything is written
-    for metrics in results.finished(saved, folder.dataset.DEFAULT):
-        name = ".".join(metrics["file"].relative_to(saved).parts)  # seed2/x.json is seed2.x.json
-        files.write(runs / name, metrics["file"].read_bytes())
-    found = results.finished(runs, folder.dataset.DEFAULT)
+    for metrics in finished(saved, dataset, True, warn):
+        publish_metrics(metrics, runs / ".".join(metrics["file"].relative_to(saved).parts))
+    found = finished(runs, dataset, False, warn)
     networks = {arch: results.of_network(found, arch, folder.published) for arch in folder.architectures}
     sections = [publish_network(folder, arch, own, say) for arch, own in networks.items() if own]
     if not sections:
@@ -279,6 +281,17 @@ def publish(folder: Folder, args: argparse.Namespace, say: Say) -> None:
     together = report.beaten_together([own.published for own in networks.values() if own])
     files.write(readme, report.between(text, marker, "\n".join(filter(None, [together, *sections]))))
     say(f"written: {runs}, the tables and pictures beside it, and the results section of {readme}")
+
+
+def publish_metrics(metrics: dict, copy: Path) -> None:
+    """A copy named after its folders: seed2/x.json is seed2.x.json.
+
+    Of a network that is no longer there only its origin is told, unless more is published already.
+    """
+    if not metrics.get("outdated"):
+        files.write(copy, metrics["file"].read_bytes())
+    elif not copy.exists():
+        files.write(copy, files.json_text(records.origin(metrics)))
 
 
 def publish_network(folder: Folder, arch: str, own: results.Results, say: Say) -> str:

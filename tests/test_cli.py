@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from metrics_files import written
 
 from specdnn import (
     activations,
@@ -615,28 +616,81 @@ def test_a_report_of_rivals_alone_shows_no_exhibits(main, swept, tmp_path):
     for ours, theirs in (("OSLOM", "magnitude"), ("best_retrained", "magnitude.best_retrained")):
         told = json.loads((swept / "digits" / f"LeNet_300_100.specialize.0.{ours}.json").read_text())
         theirs = tmp_path / "digits" / f"LeNet_300_100.specialize.0.{theirs}.json"
-        theirs.write_text(json.dumps({**told, "algo": "magnitude"}))
+        written(theirs, {**told, "algo": "magnitude"})
     done = main("--report --dataset digits --save-dir", tmp_path)
     assert done.code == 0 and "OSLOM has not been measured yet" in done.out
     assert not any("exhibits" in name for name in names(tmp_path))
 
 
-def test_a_report_of_all_seeds_needs_neither_checkpoints_nor_images(main, swept, tmp_path):
-    """Metrics files alone give the tables; what the contact sheet shows is told to be missing."""
+def test_a_report_of_all_seeds_loads_no_network(main, swept, tmp_path):
+    """Metrics files alone give the tables; why the contact sheet shows nothing is told."""
     for name in (path.name for path in (swept / "digits").glob("*.json") if "exhibits" not in path.name):
         for seed in (1, 2):
             folder = tmp_path / "digits" / ("" if seed == 1 else "seed2")
-            folder.mkdir(parents=True, exist_ok=True)
-            told = json.loads((swept / "digits" / name).read_text())
-            (folder / name).write_text(json.dumps({**told, "seed": seed}))
+            told = json.loads((swept / "digits" / name).read_text(encoding="utf-8"))
+            written(folder / name, {**told, "seed": seed})  # beside what is no checkpoint
     done = main("--report --dataset digits --save-dir", tmp_path)
     assert done.code == 0 and "seeds 1 and 2" in done.out and " over the seeds" in done.out
-    assert "contact sheet of the classes is left as it is: there is no checkpoint" in done.out
-    made = [name for name in names(tmp_path) if not name.endswith(".json")]
+    assert "contact sheet of the classes is left as it is: " in done.out and "cannot be read" in done.out
+    made = [name for name in names(tmp_path) if not name.endswith((".json", ".tar"))]
     assert made == [f"digits/{n}" for n in (
         "LeNet_300_100.csv", "LeNet_300_100.md", "overlap.LeNet_300_100.png",
         "pareto.LeNet_300_100.csv", "pareto.LeNet_300_100.png",
     )]  # fmt: skip
+
+
+def rows_of(place) -> list[dict]:
+    with open(place / "digits" / "LeNet_300_100.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_other_options_below_leave_the_report_as_it_is(main, swept, tmp_path):
+    """Retrained again in a folder of the data set below, with other options: it has a line and a name of its own."""
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    origin = tmp_path / "digits" / "LeNet_300_100.specialize.0.OSLOM.pth.tar"
+    before = main("--report --dataset digits --save-dir", tmp_path).out
+    words = ("--retrain --retrain-epochs 1 --retrain-lr 0.0001 --loss mse --pretrained", origin)
+    assert main(*words, "--save-dir", tmp_path / "half").code == 0
+    done = main("--report --dataset digits --save-dir", tmp_path)
+    heading = "### What the networks detect"
+    tables = [text.partition(heading)[2].partition("###")[0] for text in (before, done.out)]
+    assert done.err == "" and tables[0] == tables[1] != ""
+    assert "\n| retrain-lr 0.0001, loss mse in retrain | 0 |" in done.out
+    assert [row["class"] for row in rows_of(tmp_path)] == ["0", "0", "3"]
+
+
+def test_a_copied_folder_changes_nothing(main, swept, tmp_path):
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    before = main("--report --dataset digits --save-dir", tmp_path).out
+    for copy in ("digits_backup", "digits/.ipynb_checkpoints", "digits/replaced", "elsewhere/digits"):
+        shutil.copytree(swept / "digits", tmp_path / copy)
+    done = main("--report --dataset digits --save-dir", tmp_path)
+    assert done.out == before and done.err == ""
+
+
+def test_networks_of_several_classes_are_reported(main, swept, every_third, tmp_path):
+    """One of two classes and one of all, with no network of a single class beside them."""
+    origin = swept / "digits" / "LeNet_300_100.best_origin.pth.tar"
+    for words in ("--specialize 0 7", ""):
+        cut = (ONLY_THE_COMMUNITY, words, "--pretrained", origin, "--oslom-bin", every_third, "--save-dir", tmp_path)
+        assert main(*cut).code == 0
+        stem = "specialize.0-7" if words else "prune"
+        pruned = tmp_path / "digits" / f"LeNet_300_100.{stem}.OSLOM.pth.tar"
+        assert main("--retrain --retrain-epochs 1 --pretrained", pruned, "--save-dir", tmp_path).code == 0
+    done = main("--report --dataset digits --save-dir", tmp_path)
+    assert done.code == 0 and done.err == "" and "### Networks of several classes" in done.out
+    assert "\n| 0-7 | OSLOM |" in done.out and "\n| 0-1-2-3-4-5-6-7-8-9 | OSLOM |" in done.out
+    assert [row["class"] for row in rows_of(tmp_path)] == ["0-1-2-3-4-5-6-7-8-9", "0-7"]
+
+
+def test_a_network_that_is_gone_is_not_reported(main, swept, tmp_path):
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "digits" / "LeNet_300_100.specialize.0.best_retrained.pth.tar").unlink()
+    (tmp_path / "digits" / "LeNet_300_100.specialize.9.best_retrained.json").write_text("{", encoding="utf-8")
+    done = main("--report --dataset digits --save-dir", tmp_path)
+    assert done.code == 0 and done.err.count("\n") == 2 and done.err.count("is left out: ") == 2
+    assert "its checkpoint LeNet_300_100.specialize.0.best_retrained.pth.tar is missing" in done.err
+    assert [row["class"] for row in rows_of(tmp_path)] == ["3"]
 
 
 def test_a_sweep_broken_off_goes_on(main, monkeypatch, every_third, tmp_path, listing):
@@ -709,9 +763,10 @@ def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_pa
     assert publish(swept / "digits") == 0
     text = readme.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert "### LeNet_300_100" in text and "| mean |" in text
-    for kind in ("pareto", "classes", "overlap"):
-        assert f"(MNIST/results/{kind}.LeNet_300_100.png)" in text
+    assert "### LeNet_300_100" in text and "(MNIST/results/LeNet_300_100.md)" in text
+    assert text.count("(MNIST/results/pareto.LeNet_300_100.png)") == 1 == text.count("![")
+    report_itself = (place / "LeNet_300_100.md").read_text(encoding="utf-8")
+    assert all(f"({kind}.LeNet_300_100.png)" in report_itself for kind in ("pareto", "classes", "overlap"))
     made = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
     assert len(made) == 6
     assert all((swept / "digits" / name).read_bytes() == content for name, content in made.items())
@@ -732,15 +787,30 @@ def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_pa
 def test_publishing_keeps_other_seeds_and_budgets_apart(swept, publish, tmp_path):
     """A folder below the save folder becomes a part of the name; data sets of other names stay away."""
     name = "LeNet_300_100.specialize.0.best_retrained.json"
-    content = (swept / "digits" / name).read_bytes()
+    told = json.loads((swept / "digits" / name).read_text(encoding="utf-8"))
     for below in (".", "seed2", "small/seed2"):
-        (tmp_path / "saved" / below).mkdir(parents=True, exist_ok=True)
-        (tmp_path / "saved" / below / name).write_bytes(content)
-    (tmp_path / "saved" / "KMNIST").mkdir()
-    (tmp_path / "saved" / "KMNIST" / name).write_bytes(content.replace(b'"digits"', b'"KMNIST"'))
+        written(tmp_path / "saved" / below / name, told)
+    written(tmp_path / "saved" / "KMNIST" / name, {**told, "dataset": "KMNIST"})
     assert publish(tmp_path / "saved") == 0
     published = names(tmp_path / "MNIST" / "results" / "runs")
     assert published == sorted([name, f"seed2.{name}", f"small.seed2.{name}"])
+
+
+def test_only_what_is_there_is_published(swept, publish, capsys, tmp_path):
+    """Another checkpoint lies beside a metrics file, and one has been taken away."""
+    shutil.copytree(swept / "digits", tmp_path / "saved")
+    shutil.copytree(swept / "digits", tmp_path / "saved" / ".ipynb_checkpoints")
+    (tmp_path / "saved" / "LeNet_300_100.specialize.0.best_retrained.pth.tar").write_bytes(b"another")
+    (tmp_path / "saved" / "LeNet_300_100.specialize.3.OSLOM.pth.tar").unlink()
+    assert publish(tmp_path / "saved") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2 and "another file than the one" in told[0] and "is missing" in told[1]
+    runs = tmp_path / "MNIST" / "results" / "runs"
+    assert "LeNet_300_100.specialize.0.best_retrained.json" not in names(runs)
+    lost = json.loads((runs / "LeNet_300_100.specialize.3.OSLOM.json").read_text(encoding="utf-8"))
+    assert lost["options"] and "accuracy" not in lost  # how the retrained one was made, but no figures
+    with open(tmp_path / "MNIST" / "results" / "LeNet_300_100.csv", newline="", encoding="utf-8") as file:
+        assert [(row["class"], row["pruned_accuracy"]) for row in csv.DictReader(file)] == [("3", "")]
 
 
 def test_an_exhibit_of_other_units_is_not_shown(swept, publish, capsys, tmp_path):

@@ -6,10 +6,11 @@ import networkx
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from metrics_files import pruned, retrained
 from PIL import Image
 
-from specdnn import pictures, scorecard
+from specdnn import pictures, records, results, scorecard
 from specdnn.structures import Exhibit
 
 STEPS = [{"stage": "round 1", "true_weights": 60, "validation_score": 0.8}]
@@ -74,9 +75,42 @@ def test_a_thin_line_per_class_and_the_mean_of_the_budgets_all_classes_have():
     pictures.against_size(drawn, cells(), "accuracy", "true_parameters")
     lines = curves(drawn)
     for k in (0, 1):
-        assert lines.count(([100, 200], [90 + k, 95 + k])) == 2  # the line and its numbers
+        assert lines.count(([100, 200], [90 + k, 95 + k])) == 1
     assert lines[-1] == ([200], [96]) and drawn.lines[-1].get_label() == "OSLOM"
     assert drawn.get_xscale() == "log"
+
+
+@pytest.fixture(scope="module")
+def published_runs(folder):
+    """Network -> its published runs and the published cells."""
+    found = records.below(folder.path / "results" / "runs", folder.dataset.DEFAULT, checkpoints=False).found
+    return {arch: results.of_network(found, arch, folder.path / "published.csv") for arch in folder.architectures}
+
+
+def crowded():
+    """Ten classes of a single budget within a percent of each other, at nearly one size."""
+    found = [retrained(k, accuracy=0.95 + 0.001 * k, true_parameters=180000 + k) for k in range(10)]
+    return results.Results(scorecard.cells(found, "net"), [], [], [], [])
+
+
+@pytest.mark.parametrize("which", ["LeNet_300_100", "LeNet_5", "crowded"])
+def test_numbers_of_classes_and_sizes_do_not_touch_each_other(which, published_runs, monkeypatch):
+    """Every class of every panel has one number, inside the picture and clear of all points."""
+    own, seen = published_runs.get(which) or crowded(), []
+    original = pictures.number_classes
+    monkeypatch.setattr(pictures, "number_classes", lambda axes: original(axes) or seen.append(axes))
+    pictures.pareto(own.rows, own.published)
+    for axes in seen:
+        axes.figure.draw_without_rendering()
+        numbers = [Text.get_window_extent(text) for text in axes.texts]  # without the line that leads there
+        classes = [line.get_gid() for line in axes.lines if line.get_gid()]
+        assert sorted(text.get_text() for text in axes.texts) == sorted(classes) and len(classes) >= 10
+        sizes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
+        for boxes in (numbers, sizes):
+            assert not any(one.overlaps(other) for k, one in enumerate(boxes) for other in boxes[:k])
+        points = np.concatenate([axes.transData.transform(line.get_xydata()) for line in axes.lines])
+        assert not any(box.contains(*point) for box in numbers for point in points)
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize(("before", "after"), [((99, 101), (50, 200)), ((10, 100), (10, 100))])
@@ -89,9 +123,14 @@ def test_sizes_that_are_nearly_the_same_have_room(before, after):
 
 
 @pytest.mark.parametrize(
-    ("high", "numbers"), [(1e3, [10, 20, 50, 100, 200, 500, 1000]), (1e5, [10, 100, 1e3, 1e4, 1e5])]
+    ("high", "numbers"),
+    [
+        (1e3, [10, 20, 50, 100, 200, 500, 1000]),
+        (2e4, [10, 30, 100, 300, 1e3, 3e3, 1e4]),
+        (1e7, [10, 100, 1e3, 1e4, 1e5, 1e6, 1e7]),
+    ],
 )
-def test_numbers_of_wide_axes_are_powers_of_ten(high, numbers):
+def test_numbers_of_wide_axes_are_fewer(high, numbers):
     drawn = axes()
     pictures.log_sizes(drawn)
     drawn.set_xlim(10, high)
@@ -100,7 +139,7 @@ def test_numbers_of_wide_axes_are_powers_of_ten(high, numbers):
 
 
 def test_the_rivals_have_different_marks_and_colours():
-    rows = [retrained(0, algo=name, budget=None) for name in "abcdefgh"]
+    rows = scorecard.cells([retrained(0, algo=name) for name in "abcdefgh"], "net")
     drawn = axes()
     pictures.rival_points(drawn, rows, "accuracy")
     assert [line.get_label() for line in drawn.lines] == list("abcdefgh")
@@ -111,7 +150,7 @@ def test_the_published_points_and_their_mean():
     drawn = axes()
     pictures.published_points(drawn, scorecard.published_cells([], {0: (0.002, 0.9), 4: (0.004, 0.8)}))
     assert curves(drawn) == [([0.2], [90]), ([0.4], [80]), ([0.3], [85])]
-    assert [line.get_marker() for line in drawn.lines][:2] == ["$0$", "$4$"]
+    assert [line.get_gid() for line in drawn.lines] == ["0", "4", None]
 
 
 def test_the_way_down_shows_scores_of_validation_and_their_mean():

@@ -22,7 +22,15 @@ def lines(text: str, heading: str) -> list[list[str]]:
 
 def markdown(*found, published=None):
     rows = cells(*found)
-    return report.markdown(rows, [], scorecard.published_cells(rows, published or {}))
+    return report.markdown(rows, scorecard.several(list(found), "net"), [], published_cells(rows, published), {})
+
+
+def published_cells(rows, published):
+    return scorecard.published_cells(rows, published or {})
+
+
+def readme(*found, pictures=None):
+    return report.readme_section(cells(*found), [], [], [], pictures or {}, "x/net.md")
 
 
 # ------------------------------------------------------------------------------------------ tables per class
@@ -43,10 +51,12 @@ def test_every_table_is_as_wide_as_its_heading():
     more = {"significance": 0.01, "joined": 0, "output_in_community": True, "community_true_weights": 40}
     parent = {"verb": "train", "arch": "net", "classes": [0, 1], "true_weights": 100}
     rivals = [retrained(k, algo="random", balanced_accuracy=0.4) for k in (0, 1)]
-    found = [pruned(0, **more), retrained(0), retrained(1), parent, *rivals]
+    other = {"kept": {"input": [7], "out": [1]}, "classes": [0, 1]}
+    budgets = [pruned(0, **more), retrained(0), pruned(1, options={"rate": 0.5}), retrained(1)]
+    found = [*budgets, parent, *rivals, retrained(0, **other)]
     text = markdown(*found, published={0: (0.6, 0.4), 1: (0.6, 0.4)})
     blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 9
+    assert len(blocks) == 10
     assert all(len({line.count("|") for line in block}) == 1 for block in blocks)
 
 
@@ -171,18 +181,76 @@ def test_every_budget_has_its_line():
     assert not lines(markdown(*found[:2]), "Every budget")
 
 
+def test_a_recipe_of_the_same_budget_has_its_own_line_and_a_name():
+    """Twenty epochs in both classes, one epoch in a folder below: the tables of the main recipe do not change."""
+    main = [retrained(k, accuracy=0.99, options={"retrain_epochs": 20}) for k in (0, 1)]
+    below = [retrained(k, accuracy=0.5, options={"retrain_epochs": 1}, place=("below",), tp=1) for k in (0, 1)]
+    alone, text = markdown(*main), markdown(*main, *below)
+    assert lines(text, "Every budget") == [
+        ["none", "0, 1", "7", "99.00", *["50.00", "7", "7", "50.000", "50.000"]],
+        ["retrain-epochs 1", "0, 1", "7", "50.00", *["50.00", "7", "7", "50.000", "50.000"]],
+    ]
+    assert text.partition("### Every")[0] == alone.partition("### Counts")[0]
+    assert text.partition("### Counts")[2] == alone.partition("### Counts")[2]
+    rows = list(csv.DictReader(io.StringIO(report.csv_table(cells(*main, *below)))))
+    assert [row["budget"] for row in rows] == ["none", "retrain-epochs 1"] * 2
+
+
+def test_rivals_of_another_recipe_are_told():
+    other = retrained(0, algo="random", options={"retrain_epochs": 1})
+    main = [retrained(k, options={"retrain_epochs": 20}) for k in (0, 1)]
+    text = markdown(*main, other)
+    assert "in the .csv only: random (retrain-epochs 1)." in text and "No rival has been measured" in text
+    assert ".csv only" not in markdown(*main)
+
+
+# ------------------------------------------------------------------------------------------ networks of several classes
+
+
+def several(*classes, seed=1, accuracy=(0.9, 0.8), **more):
+    """Of a network with an output per class."""
+    lists = {"accuracy": list(accuracy), "tp": [3, 4], "mean_accuracy": 0.85, "mean_balanced_accuracy": 0.75}
+    return retrained(0, seed, **{"classes": list(classes), **lists, "balanced_accuracy": [0.7, 0.8], **more})
+
+
+def test_networks_of_several_classes_have_a_table_of_their_own():
+    whole = several(0, 1, 2, accuracy=(1, 1), algo="none", kept={"input": [1], "out": [0, 1, 2]})
+    found = [several(0, 7), several(0, 7, seed=2, mean_accuracy=0.95), {**whole, "accuracy": 0.97}]
+    for text in (markdown(retrained(0), *found), markdown(*found)):
+        assert [line[:5] + line[6:8] for line in lines(text, "Networks of several classes")] == [
+            ["0-1-2", "none", "none", "97.00", "50.00", "0.5000", "1"],
+            ["0-7", "OSLOM", "none", "90.00 ± 7.07", "50.00", "0.5000", "3-2"],
+        ]
+    assert "Networks of several" not in markdown(retrained(0))
+    rows = list(csv.DictReader(io.StringIO(report.csv_table(scorecard.several(found, "net")))))
+    assert [(row["class"], row["accuracy"], row["tp"]) for row in rows] == [
+        ("0-7", "0.85", ""), ("0-7", "0.95", ""), ("0-1-2", "0.97", ""),
+    ]  # fmt: skip
+
+
 # ------------------------------------------------------------------------------------------ the published table
+
+
+def test_of_the_published_classes_those_count_that_were_run():
+    """Two of ten are run, one is beaten."""
+    rows = cells(retrained(0, accuracy=0.99, paper_rule_rate=0.004), retrained(1, accuracy=0.5))
+    found = published_cells(rows, {k: (0.005, 0.985) for k in range(10)})
+    assert report.beaten(found) == "1 of 2"
+    assert report.beaten_together([found, found]) == (
+        "Published classes beaten in accuracy and size at once: 2 of 4.\n"
+    )
+    assert report.beaten_together([published_cells([], {0: (0.005, 0.985)})]) == ""
 
 
 def test_the_published_table_stands_beside_ours():
     found = [retrained(0, accuracy=0.99, paper_rule_rate=0.004), retrained(1, accuracy=0.98, paper_rule_rate=0.006)]
-    text = markdown(*found, published={k: (0.005, 0.985) for k in (0, 1, 2)})  # of class 2 there is no run
+    text = markdown(*found, published={k: (0.005, 0.985) for k in (0, 1, 2)})  # class 2 was not run
     assert lines(text, "Beside the published table") == [
         ["0", "98.50", "99.00", "0.5000", "0.4000", "yes"],
         ["1", "98.50", "98.00", "0.5000", "0.6000", "no: accuracy and size"],
         ["mean", "98.50", "98.50", "0.5000", "0.5000", ""],
     ]
-    assert "beaten in accuracy and size: 1 of 3" in text and "### Beside" not in markdown(*found)
+    assert "beaten in accuracy and size: 1 of 2" in text and "### Beside" not in markdown(*found)
 
 
 def test_published_figures_are_read_for_their_network_and_data_set():
@@ -196,7 +264,7 @@ def test_published_figures_are_read_for_their_network_and_data_set():
 
 def test_the_folders_published_table_is_complete(folder):
     """Ten classes of both networks; the mean rates are those the paper prints."""
-    text = (folder.path / "published.csv").read_text()
+    text = (folder.path / "published.csv").read_text(encoding="utf-8")
     for arch, rate in (("LeNet_300_100", 0.002654), ("LeNet_5", 0.02515)):
         table = report.published_table(text, arch, folder.dataset.DEFAULT)
         assert sorted(table) == list(range(10))
@@ -229,14 +297,24 @@ def test_the_points_of_the_curve_are_a_table_too():
 
 
 def test_the_readme_shows_the_pictures():
-    text = report.readme_section(cells(retrained(0)), [], [], {"a curve": "x/y.png"})
-    assert text.endswith("\n![a curve](x/y.png)\n") and "#### Per class" in text
+    assert "\n![a curve](x/y.png)\n" in readme(retrained(0), pictures={"a curve": "x/y.png"})
+
+
+def test_the_readme_is_short_and_links_to_the_whole_report():
+    """What the networks are and how they compare; tables per class, budgets and counts are in the report."""
+    rival = retrained(0, algo="random", balanced_accuracy=0.4)
+    rows = cells(retrained(0), rival)
+    cell = published_cells(rows, {0: (0.6, 0.4)})
+    text = report.readme_section(rows, [], [], cell, {}, "x/net.md")
+    headings = [line for line in text.splitlines() if line.startswith("####")]
+    assert headings == ["#### Beside the published table", "#### The rivals"]
+    assert text.startswith("OSLOM is ahead of random") and "\n[The whole report](x/net.md)" in text
 
 
 def test_the_readme_says_on_what_it_was_measured():
     on_gpu = retrained(1, options={"cuda": True})
-    assert "\nOn the processor, 1 threads; specdnn 1" in report.readme_section(cells(retrained(0)), [], [], {})
-    assert "\nOn the GPU and processor, 1 threads;" in report.readme_section(cells(retrained(0), on_gpu), [], [], {})
+    assert "\nOn the processor, 1 threads; specdnn 1" in readme(retrained(0))
+    assert "\nOn the GPU and processor, 1 threads;" in readme(retrained(0), on_gpu)
 
 
 def test_a_section_is_replaced_between_its_markers():

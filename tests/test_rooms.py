@@ -10,7 +10,7 @@ import pytest
 import specdnn
 
 ROOM = Path(specdnn.__file__).parent
-FILES = {path.stem: ast.parse(path.read_text()) for path in sorted(ROOM.glob("*.py"))}
+FILES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOM.glob("*.py"))}
 TORCH_FREE = ("structures", "graph", "community", "selection", "scorecard", "report", "pictures")
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
@@ -68,8 +68,8 @@ def test_pictures_are_drawn_in_one_room_and_metrics_measured_in_another():
     assert measuring == {"evaluation"}
 
 
-def test_structures_knows_paths_by_name_only():
-    assert imports("structures") & DISK == {"pathlib"}
+def test_structures_touches_no_disk():
+    assert not imports("structures") & DISK
     assert "Path" not in calls("structures") and "open" not in calls("structures")
 
 
@@ -82,12 +82,13 @@ def test_nobody_but_the_command_line_prints_or_exits():
         assert not {"print", "exit", "quit", "_exit", "SystemExit", "sys.stdout.write"} & calls(name), name
         raised = [ast.unparse(node) for node in ast.walk(FILES[name]) if isinstance(node, ast.Raise)]
         assert not [line for line in raised if "SystemExit" in line], name
-        assert "argparse" not in imports(name), name
+        assert "argparse" not in imports(name) or name in ("options", "verbs"), name
 
 
 def test_data_flows_one_way():
     assert [name for name in FILES if "cli" in own_imports(name)] == []
-    assert {name for name in FILES if "pipeline" in own_imports(name)} == {"cli"}
+    assert {name for name in FILES if "pipeline" in own_imports(name)} == {"verbs"}
+    assert {name for name in FILES if "verbs" in own_imports(name)} == {"cli"}
     assert own_imports("structures") == set()
     for name in FILES:
         assert not any(name in reached(other) for other in own_imports(name)), f"{name} imports itself in a circle"

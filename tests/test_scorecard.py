@@ -61,7 +61,7 @@ def test_the_main_rows_share_the_most_used_budget():
     one = pruned(2, kept={"input": [7], "out": [2]}, options={"max_params": 9})
     rows = cells(*half, one, retrained(0), retrained(1), retrained(2, kept=one["kept"]), retrained(0, algo="linear"))
     assert [(r["algo"], r["class"]) for r in scorecard.main_rows(rows)] == [("OSLOM", 0), ("OSLOM", 1), ("linear", 0)]
-    assert [scorecard.budget_words(row["budget"]) for row in rows] == ["rate 0.5", "rate 0.5", "max-params 9", "none"]
+    assert [row["recipe_name"] for row in rows] == ["rate 0.5", "rate 0.5", "max-params 9", "none"]
     assert [r["class"] for r in scorecard.of_all_classes(scorecard.of_algo(rows, "OSLOM"))] == [0, 1]
 
 
@@ -105,6 +105,32 @@ def test_rivals_come_best_first():
     assert scorecard.rivals(rows) == ["taylor", "random"]
 
 
+# ------------------------------------------------------------------------------------------ undefined scores
+
+
+def test_an_undefined_score_is_no_nought():
+    """Neither in means nor in differences, and who has none is not the worst of the rivals but the last told."""
+    ours = [retrained(0, accuracy=None), retrained(1, accuracy=0.75)]
+    theirs = [retrained(0, accuracy=0.5), retrained(1, accuracy=0.5)]
+    for one, other, difference in ((ours, theirs, 0.25), (theirs, ours, -0.25)):
+        found = scorecard.paired(one, other, "accuracy")
+        assert (found.mean, found.classes) == (difference, 1)
+    assert scorecard.mean(ours, "accuracy") == 0.75
+    assert scorecard.paired(ours[:1], theirs, "accuracy") is None
+    rows = [retrained(0, algo=algo, balanced_accuracy=b) for algo, b in (("a", None), ("b", 0.0), ("c", 0.5))]
+    assert scorecard.rivals(rows) == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "paper_rule_rate"])
+def test_an_undefined_figure_stands_beside_no_published_one(name):
+    numbers = {"accuracy": 0.9901, "paper_rule_rate": 0.004}
+    undefined = retrained(0, 2, **{**numbers, name: None})
+    (alone,) = scorecard.published_cells(cells(undefined), {0: (0.005, 0.99)})
+    assert alone.ours == [] and not alone.beaten
+    (cell,) = scorecard.published_cells(cells(undefined, retrained(0, **numbers)), {0: (0.005, 0.99)})
+    assert [row["seed"] for row in cell.ours] == [1] and cell.beaten
+
+
 # ------------------------------------------------------------------------------------------ the published table
 
 
@@ -144,6 +170,14 @@ def test_of_several_budgets_the_size_decides_which_one_speaks():
     assert [row["accuracy"] for row in cell.ours] == [0.991]
     (cell,) = scorecard.published_cells(cells(*found), {0: (0.0005, 0.99)})
     assert [row["paper_rule_rate"] for row in cell.ours] == [0.001] and not cell.beaten
+
+
+def test_of_two_recipes_of_a_budget_the_usual_one_speaks():
+    """The other one, of a single seed, is a little larger and still smaller than the published network."""
+    usual = [retrained(0, k, accuracy=0.99, paper_rule_rate=0.004, options={"loss": "bce"}) for k in (1, 2)]
+    other = retrained(0, 1, accuracy=0.5, paper_rule_rate=0.0045, options={"loss": "mse"}, place=("other",))
+    (cell,) = scorecard.published_cells(cells(other, *usual), {0: (0.005, 0.98)})
+    assert [row["accuracy"] for row in cell.ours] == [0.99, 0.99] and cell.beaten
 
 
 def test_a_class_without_a_run_and_measures_of_validation_beat_nothing():
