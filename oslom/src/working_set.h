@@ -82,7 +82,7 @@ class WorkingSet {
     state_.border = num_slots() - built_size_;
     for (Slot slot = built_size_; slot < num_slots(); ++slot) state_.alert[slot] = never_safe;
     const Outside now = outside();
-    state_.least_outgoing = Scores::outgoing(now);
+    state_.least = now;
     moments_.assign(1, now);
     least_factor_ = border_factor(now.vertices, num_slots());
     const Scores::MemberFall fall(scores_, now);
@@ -125,8 +125,8 @@ class WorkingSet {
   // leave: what is far above it is not looked at again before the group has become sparse enough.
   template <typename Visit>
   void for_each_key_up_to(double bound, const Outside& outside, Visit visit) {
-    state_.least_outgoing = std::min(state_.least_outgoing, Scores::outgoing(outside));
-    const std::size_t count = watch(Scores::density(state_.least_outgoing, outside));
+    Scores::keep_least(state_.least, outside);
+    const std::size_t count = watch(Scores::density(state_.least, outside));
     const Scores::SafeDensity safe_density(scores_, outside, least_factor_, bound);
     for (std::size_t i = 0; i < count; ++i) {
       const Slot slot = watched_[i];
@@ -515,7 +515,7 @@ class WorkingSet {
     std::vector<Block> blocks;  // none if there are few slots
     GroupTotals totals;  // K, I
     Stubs border = 0;    // B
-    Stubs least_outgoing = 0;
+    Outside least{};     // of the stubs that left the group since it was built
     std::uint64_t fingerprint = 0;
   };
 
