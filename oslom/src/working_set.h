@@ -67,8 +67,9 @@ using Few = Smallest<5>;
 
 class WorkingSet {
  public:
-  WorkingSet(const Graph& graph, const Scores& scores)
-      : graph_(graph), scores_(scores), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
+  // many_slots: from here on they have blocks.
+  WorkingSet(const Graph& graph, const Scores& scores, Slot many_slots = 4096)
+      : graph_(graph), scores_(scores), many_slots_(many_slots), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
 
   // The snapshot of a group: keys are fresh. Equal keys go by `order`.
   void build(const Members& group, Reach reach, std::uint64_t order = 0) {
@@ -87,7 +88,7 @@ class WorkingSet {
     least_factor_ = border_factor(now.vertices, num_slots());
     const Scores::MemberFall fall(scores_, now);
     for (Slot slot : state_.members) bound_member(slot, fall);
-    if (num_slots() >= many_slots) begin_blocks();
+    if (num_slots() >= many_slots_) begin_blocks();
     assert(matches_recount());
   }
 
@@ -228,7 +229,6 @@ class WorkingSet {
   static constexpr double bounded = -1;  // a member's key of which no more is known than a bound with its weights
   static constexpr int most_near = 16;
   static constexpr double not_in_border = -1;  // an alert density that is below all
-  static constexpr Slot many_slots = 4096;     // from here on they have blocks
 
   struct Block {
     double most_alert = never_safe;  // no slot's alert is above it
@@ -521,6 +521,7 @@ class WorkingSet {
 
   const Graph& graph_;
   const Scores& scores_;
+  Slot many_slots_;
   StampedMap slot_of_;
   std::vector<Vertex> vertex_;
   std::vector<Degree> degree_;

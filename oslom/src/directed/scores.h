@@ -62,8 +62,11 @@ class Scores {
 
   // Keys order vertices as mid scores do, without their logarithm: products of the directions and weights. `w` is the
   // weight part of the links; a key above `bound` may be replaced by a smaller one that is above it, too.
-  double key(const Links& links, const Degree& k, double w, const Outside& outside, double = 2) const {
-    return key_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside);
+  double key(const Links& links, const Degree& k, double w, const Outside& outside, double bound = 2) const {
+    const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
+    // With one direction a key is found in many steps, and whether it is above the bound in one.
+    if ((k.in == 0 || k.out == 0) && bound < 1 && score_from(in, out, k, w, outside, 0.5) > (1 + 1e-9) * score_of(bound)) return std::nextafter(bound, 1.0);
+    return key_from(in, out, k, w, outside);
   }
 
   // The same where no other vertex is asked about the same group.

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "doctest/doctest.h"
