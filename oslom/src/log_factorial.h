@@ -1,5 +1,5 @@
-// ln n!, from a table for small n and from Stirling's series beyond it, and ln n!/(n-d)!, where the difference of two
-// such large numbers would cost four logarithms and half of the digits.
+// ln n!, from a table for small n and from Stirling's series beyond it, ln n!/(n-d)!, where the difference of two
+// such large numbers would cost four logarithms and half of the digits, and what ln n! has beyond n ln n - n.
 #ifndef OSLOM_LOG_FACTORIAL_H
 #define OSLOM_LOG_FACTORIAL_H
 
@@ -39,12 +39,21 @@ class LogFactorial {
   // Relative error below 1e-15 from n = 16 on; for smaller n use the table (it has 0..2 always).
   static double stirling(double n) {
     if (n < 16) return std::log(n) + stirling_or_zero(n - 1);
-    const double inverse = 1 / n, square = inverse * inverse;
-    const double series = inverse / 12 * (1 - square / 30 * (1 - square * 2 / 7));
-    return n * std::log(n) - n + 0.5 * std::log(6.283185307179586476925 * n) + series;
+    return n * std::log(n) - n + 0.5 * std::log(6.283185307179586476925 * n) + series(n);
+  }
+
+  // ln n! - (n ln n - n), without the cancellation.
+  double excess(std::int64_t n) const {
+    const double size = static_cast<double>(n);
+    if (n < 16) return n == 0 ? 0 : stirling_or_zero(size) - (size * std::log(size) - size);
+    return 0.5 * std::log(6.283185307179586476925 * size) + series(size);
   }
 
  private:
+  static double series(double n) {
+    const double inverse = 1 / n, square = inverse * inverse;
+    return inverse / 12 * (1 - square / 30 * (1 - square * 2 / 7));
+  }
   static double stirling_or_zero(double n) { return n < 2 ? 0.0 : stirling(n); }
 
   std::vector<double> table_;

@@ -9,8 +9,9 @@
 // Every use needs the pair { R(x+1), h(x) }, so that pair is what is computed and remembered.
 //
 // Approach: one exponential for h(x); tails by ratios of successive terms, cut when a term no longer
-// matters; the lower tail is summed below the mean. TailMemo keeps recent pairs by (x,k,O,T): the
-// repeated passes over a group visit the same few states again and again.
+// matters; the lower tail is summed below the mean. Where these sums would be long, as parallel edges are many, they
+// have a closed form (wide_tail.h). TailMemo keeps recent pairs by (x,k,O,T): the repeated passes over a group visit
+// the same few states again and again.
 #ifndef OSLOM_TAILS_H
 #define OSLOM_TAILS_H
 
@@ -18,11 +19,15 @@
 #include <cassert>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "graph_types.h"
 #include "log_factorial.h"
+#include "random.h"
+#include "wide_tail.h"
 
 namespace oslom {
 
@@ -30,6 +35,7 @@ constexpr double smallest_score = 1e-100;
 constexpr double negligible_term = 1e-5;     // relative to the sum so far
 constexpr double negligible_leader = 1e-40;  // a tail that starts below this is zero
 constexpr double largest_sum = 1e280;        // of an exact tail; beyond it the hypergeometric one is taken
+constexpr Stubs widest_sum = 1000;           // variance up to which tails are summed
 
 struct Tail {
   double above;  // R(x+1)
@@ -63,13 +69,14 @@ class TailFormulas {
 
   double hypergeometric(Stubs x, Stubs k, Stubs O, Stubs T) const {
     if (x < 0 || x > k || x > O || T - O - k + x < 0) return 0;
-    if (!lf_.tabulated(T)) return std::exp(lf_(k) - lf_(x) - lf_(k - x) + lf_.falling(O, x) + lf_.falling(T - O, k - x) - lf_.falling(T, k));
+    if (!lf_.tabulated(k)) return hypergeometric_beyond(x, k, O, T);
+    if (!lf_.tabulated(T)) return std::exp(lf_[k] - lf_[x] - lf_[k - x] + lf_.falling(O, x) + lf_.falling(T - O, k - x) - lf_.falling(T, k));
     return std::exp(lf_[O] - lf_[x] - lf_[O - x] + lf_[T - O] - lf_[k - x] - lf_[T - O - k + x] - (lf_[T] - lf_[k] - lf_[T - k]));
   }
 
   // h(x) is at least this, of use while O k / T is small: every factor O-i at its least, and (1-p)^n >= 1 - n p.
   static double hypergeometric_floor(Stubs x, Stubs k, Stubs O, Stubs T) {
-    if (x > O || x > k || k >= T) return 0;
+    if (x > O || x > k || k >= T || x > most_factors) return 0;
     const double others = 1 - static_cast<double>(k - x) * static_cast<double>(O - x) / static_cast<double>(T - k + 1);
     const double p = static_cast<double>(O - x + 1) / static_cast<double>(T);
     double h = others;
@@ -104,17 +111,40 @@ class TailFormulas {
   double hypergeometric_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
     if (x > k || x > O) return 0;
     if (x <= 0 || T - O - k + x <= 0) return 1;
-    if (static_cast<double>(x) * static_cast<double>(T + 2) <
-        static_cast<double>(O + 1) * static_cast<double>(k + 1))
-      return 1 - sum_downwards(x - 1, k, O, T, before);
+    const bool below_mean = static_cast<double>(x) * static_cast<double>(T + 2) < static_cast<double>(O + 1) * static_cast<double>(k + 1);
     const double first = before * hypergeometric_ratio(x, k, O, T);
-    return first <= negligible_leader ? 0 : sum_upwards(x, k, O, T, first);
+    if (!below_mean && first <= negligible_leader) return 0;
+    if (const auto wide = if_wide(k, O, T - O - k, 1)) return (*wide)(static_cast<double>(x));
+    return below_mean ? 1 - sum_downwards(x - 1, k, O, T, before) : sum_upwards(x, k, O, T, first);
   }
 
  private:
   static Stubs mode_of(Stubs k, Stubs O, Stubs T, Stubs low) {
     const double mean = static_cast<double>(O) * static_cast<double>(k) / static_cast<double>(T);
     return std::clamp<Stubs>(static_cast<Stubs>(mean + 0.5), low, std::max(low, O));
+  }
+
+  // As a 2x2 table of x, k-x, O-x and the rest around their expectations: nothing cancels, as log factorials of large
+  // numbers do.
+  double hypergeometric_beyond(Stubs x, Stubs k, Stubs O, Stubs T) const {
+    if (const auto wide = if_wide(k, O, T - O - k, 1)) return std::exp(-wide->rarity(static_cast<double>(x)));
+    const double all = static_cast<double>(T), share = static_cast<double>(k) / all, rest = static_cast<double>(T - k) / all;
+    const Stubs counts[] = {x, T - O - k + x, k - x, O - x};
+    const Cells expected{share * static_cast<double>(O), rest * static_cast<double>(T - O), share * static_cast<double>(T - O), rest * static_cast<double>(O)};
+    const double steps[] = {static_cast<double>(counts[0]) - expected.both, static_cast<double>(counts[1]) - expected.neither,
+                            expected.vertex - static_cast<double>(counts[2]), expected.group - static_cast<double>(counts[3])};
+    const auto least = std::min_element(std::begin(counts), std::end(counts)) - std::begin(counts);  // the most exact one
+    double log_h = lf_.excess(k) + lf_.excess(T - k) + lf_.excess(O) + lf_.excess(T - O) - lf_.excess(T);
+    for (Stubs count : counts) log_h -= lf_.excess(count);
+    return std::exp(log_h - expected.fall(steps[least]));
+  }
+
+  // The closed form where a sum would be long; the variance is below k and below O.
+  static std::optional<WideTail> if_wide(Stubs k, Stubs O, Stubs h, double base) {
+    if (std::min(k, O) < widest_sum) return {};
+    const WideTail wide(static_cast<double>(k), static_cast<double>(O), static_cast<double>(h), base);
+    if (wide.variance() < widest_sum) return {};
+    return wide;
   }
 
   // h(x) / h(x-1)
@@ -150,20 +180,25 @@ class TailFormulas {
     return tail < smallest_score ? smallest_score : tail;
   }
 
-  double log_exact(Stubs x, Stubs k, Stubs O, Stubs h0) const {
-    return -static_cast<double>(x) * 0.693147180559945309417 - lf_(k - x) - lf_(O - x) - lf_(x + h0) - lf_(x);
+  // ln p(to) - ln p(from)
+  double log_exact_change(Stubs from, Stubs to, Stubs k, Stubs O, Stubs h0) const {
+    const Stubs by = to - from;
+    return -static_cast<double>(by) * 0.693147180559945309417 + lf_.falling(k - from, by) + lf_.falling(O - from, by) -
+           lf_.falling(to + h0, by) - lf_.falling(to, by);
   }
 
   // Sum of p from x on, divided by the sum of all p; x is not below the hypergeometric mode, to which everything is
   // relative. Not a number if p rises so far above its value there that the sums leave their range.
   double exact_tail(Stubs x, Stubs mode, Stubs low, Stubs k, Stubs O, Stubs h0) const {
     const Stubs high = std::min(k, O), top = std::min(mode, high);
+    if (const auto wide = if_wide(k, O, h0, 2))
+      return wide->rarity(static_cast<double>(top)) < std::log(largest_sum) ? (*wide)(static_cast<double>(x)) : not_a_number;
     double first = 1;
     const double below_x = x - top > long_walk ? series_up(top, x - 1, k, O, h0) : walk_up(top, x, k, O, h0, first);
-    if (x - top > long_walk) first = std::exp(log_exact(x, k, O, h0) - log_exact(top, k, O, h0));
+    if (x - top > long_walk) first = std::exp(log_exact_change(top, x, k, O, h0));
     const double tail = first * series_up(x, high, k, O, h0);
     const double all = tail + below_x + series_down(top, low, k, O, h0);
-    return all < largest_sum ? tail / all : std::numeric_limits<double>::quiet_NaN();
+    return all < largest_sum ? tail / all : not_a_number;
   }
 
   // p(from)+...+p(to-1) and, in `term`, p(to), all divided by p(from).
@@ -195,7 +230,9 @@ class TailFormulas {
     return sum;
   }
 
-  static constexpr Stubs long_walk = 50;  // beyond it, exponentials are cheaper than steps
+  static constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
+  static constexpr Stubs long_walk = 50;      // beyond it, exponentials are cheaper than steps
+  static constexpr Stubs most_factors = 512;  // beyond it, a floor costs as much as what it spares
 
   const LogFactorial& lf_;
   bool exact_;
@@ -208,8 +245,7 @@ class TailMemo {
   const TailFormulas& formulas() const { return formulas_; }
 
   Tail operator()(Stubs x, Stubs k, Stubs O, Stubs T) {
-    if (((x | k | O | T) >> 32) != 0) return formulas_(x, k, O, T);
-    const std::uint64_t vertex = pack(k, x), group = pack(O, T);
+    const std::uint64_t vertex = name(k, x), group = name(O, T);
     Entry& entry = entries_[slot_of(vertex, group)];
     if (entry.vertex != vertex || entry.group != group) entry = {vertex, group, formulas_(x, k, O, T)};
     return entry.tail;
@@ -218,12 +254,15 @@ class TailMemo {
  private:
   static constexpr int bits = 10;  // of a slot's number: what is remembered shall fit into the first cache
   struct Entry {
-    std::uint64_t vertex = ~std::uint64_t{0}, group = 0;  // k = 2^32-1 never gets past the check
+    std::uint64_t vertex = 1, group = 0;  // no vertex has one stub of none
     Tail tail{0, 0};
   };
 
-  static std::uint64_t pack(Stubs high, Stubs low) {
-    return static_cast<std::uint64_t>(high) << 32 | static_cast<std::uint64_t>(low);
+  // Of a pair of numbers: both of them if they are small, else as different as 64 bits can tell.
+  static std::uint64_t name(Stubs first, Stubs second) {
+    std::uint64_t high = static_cast<std::uint64_t>(first);
+    const std::uint64_t low = static_cast<std::uint64_t>(second);
+    return ((high | low) >> 32) == 0 ? high << 32 | low : splitmix64(high) ^ low * 0x9e3779b97f4a7c15ULL;
   }
   static std::size_t slot_of(std::uint64_t vertex, std::uint64_t group) {
     const std::uint64_t mixed = (vertex * 0x9e3779b97f4a7c15ULL) ^ (group * 0xd1342543de82ef95ULL);

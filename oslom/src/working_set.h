@@ -7,7 +7,9 @@
 //
 // Approach: slots are flat arrays; save() and restore() copy them. Moving a vertex makes the keys of its
 // neighbours unknown. The old key of an outsider is computed when it is asked for, which is rare, from what the group
-// showed when its links changed last.
+// showed when its links changed last. Where there are many slots they are taken in blocks of about the square root of
+// their number, and what is known of a block spares a look at its slots: a group of n vertices around a hub loses them
+// one by one, each time with few changes.
 // Moves keep links, totals and the border size up to date; matches_recount() computes them afresh (asserted in debug
 // builds after every move).
 #ifndef OSLOM_WORKING_SET_H
@@ -65,8 +67,9 @@ using Few = Smallest<5>;
 
 class WorkingSet {
  public:
-  WorkingSet(const Graph& graph, const Scores& scores)
-      : graph_(graph), scores_(scores), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
+  // many_slots: from here on they have blocks.
+  WorkingSet(const Graph& graph, const Scores& scores, Slot many_slots = 4096)
+      : graph_(graph), scores_(scores), many_slots_(many_slots), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
 
   // The snapshot of a group: keys are fresh. Equal keys go by `order`.
   void build(const Members& group, Reach reach, std::uint64_t order = 0) {
@@ -80,11 +83,12 @@ class WorkingSet {
     state_.border = num_slots() - built_size_;
     for (Slot slot = built_size_; slot < num_slots(); ++slot) state_.alert[slot] = never_safe;
     const Outside now = outside();
-    state_.least_outgoing = Scores::outgoing(now);
+    state_.least = now;
     moments_.assign(1, now);
     least_factor_ = border_factor(now.vertices, num_slots());
     const Scores::MemberFall fall(scores_, now);
     for (Slot slot : state_.members) bound_member(slot, fall);
+    if (num_slots() >= many_slots_) begin_blocks();
     assert(matches_recount());
   }
 
@@ -122,14 +126,15 @@ class WorkingSet {
   // leave: what is far above it is not looked at again before the group has become sparse enough.
   template <typename Visit>
   void for_each_key_up_to(double bound, const Outside& outside, Visit visit) {
-    state_.least_outgoing = std::min(state_.least_outgoing, Scores::outgoing(outside));
-    const std::size_t count = watch(Scores::density(state_.least_outgoing, outside));
+    Scores::keep_least(state_.least, outside);
+    const std::size_t count = watch(Scores::density(state_.least, outside));
     const Scores::SafeDensity safe_density(scores_, outside, least_factor_, bound);
     for (std::size_t i = 0; i < count; ++i) {
       const Slot slot = watched_[i];
       const double key = this->key(slot, outside, bound);
       if (key <= bound) visit(slot, key);
       else state_.alert[slot] = safe_density(key, state_.links[slot], degree_[slot]);
+      raise_block(slot);
     }
   }
   // Of a border vertex: its key when its links changed last. Keys above `bound` need not be right.
@@ -166,6 +171,7 @@ class WorkingSet {
   // The members with the largest keys (as negative numbers in Few::values). Of keys that are known by an upper bound
   // only those that matter are computed.
   Few worst_members() {
+    if (!state_.blocks.empty()) return worst_by_blocks();
     Few few(order_);
     double least = 0;  // keys below it are refused; those that are not known are negative
     const auto offer = [&](Slot slot) {
@@ -224,10 +230,17 @@ class WorkingSet {
   static constexpr int most_near = 16;
   static constexpr double not_in_border = -1;  // an alert density that is below all
 
+  struct Block {
+    double most_alert = never_safe;  // no slot's alert is above it
+    bool stale = true;               // whether the rest is to be found out again
+    Slot worst = -1;                 // the member with the largest known key, if there is one
+    double least_fall = 0;           // of the members whose keys are not known
+  };
+
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.member_fall.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear(), state_.near.clear(), state_.is_near.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.member_fall.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear(), state_.near.clear(), state_.is_near.clear(), state_.blocks.clear();
     state_.all_nearer = 0;
     state_.totals = {};
     state_.border = 0;
@@ -249,6 +262,7 @@ class WorkingSet {
     state_.since.push_back(0);
     state_.is_near.push_back(0);
     if (graph_.weighted()) state_.weight_part.push_back(unknown);
+    if (!state_.blocks.empty() && block_number(slot) == state_.blocks.size()) state_.blocks.push_back({});
     return slot;
   }
 
@@ -277,6 +291,7 @@ class WorkingSet {
     state_.place[last] = state_.place[slot];
     state_.members.pop_back();
     state_.place[slot] = -1;
+    set_stale(slot);
     mark(slot);
   }
   void mark(Slot slot) {
@@ -291,18 +306,81 @@ class WorkingSet {
     return w == unknown ? w = scores_.weight_part(state_.links[slot]) : w;
   }
 
+  void begin_blocks() {
+    block_bits_ = 0;
+    while (std::int64_t{1} << 2 * block_bits_ < num_slots()) ++block_bits_;
+    state_.blocks.assign(block_number(num_slots() - 1) + 1, {});
+  }
+  std::size_t block_number(Slot slot) const { return static_cast<std::size_t>(slot) >> block_bits_; }
+  Slot block_begin(std::size_t block) const { return static_cast<Slot>(block << block_bits_); }
+  Slot block_end(std::size_t block) const { return static_cast<Slot>(std::min((block + 1) << block_bits_, vertex_.size())); }
+  Block& block_of(Slot slot) { return state_.blocks[block_number(slot)]; }
+  void raise_block(Slot slot) {
+    if (!state_.blocks.empty()) block_of(slot).most_alert = std::max(block_of(slot).most_alert, state_.alert[slot]);
+  }
+  void set_stale(Slot slot) {
+    if (!state_.blocks.empty()) block_of(slot).stale = true;
+  }
+
+  // visit(slot) for the members of a block.
+  template <typename Visit>
+  void for_each_member(std::size_t block, Visit visit) {
+    for (Slot slot = block_begin(block), end = block_end(block); slot < end; ++slot)
+      if (is_member(slot)) visit(slot);
+  }
+  void look_into(std::size_t number) {
+    Smallest<1> worst(order_);
+    Block& block = state_.blocks[number];
+    block.least_fall = std::numeric_limits<double>::infinity();
+    for_each_member(number, [&](Slot slot) {
+      if (state_.member_key[slot] >= 0) worst.offer(slot, -state_.member_key[slot]);
+      else block.least_fall = std::min(block.least_fall, state_.member_fall[slot]);
+    });
+    block.worst = worst.full() ? worst.slot[0] : -1;
+    block.stale = false;
+  }
+  // The worst members are in the blocks with the worst of all blocks' worst members.
+  Few worst_by_blocks() {
+    Few blocks(order_), few(order_);
+    for (std::size_t block = 0; block < state_.blocks.size(); ++block) {
+      if (state_.blocks[block].stale) look_into(block);
+      const Slot worst = state_.blocks[block].worst;
+      if (worst >= 0) blocks.offer(worst, -state_.member_key[worst]);
+    }
+    for (int i = 0; i < blocks.count; ++i)
+      for_each_member(block_number(blocks.slot[i]), [&](Slot slot) {
+        if (state_.member_key[slot] >= 0) few.offer(slot, -state_.member_key[slot]);
+      });
+    double furthest = few.full() ? -std::log(-few.worst()) : std::numeric_limits<double>::infinity();
+    for (std::size_t block = 0; block < state_.blocks.size(); ++block) {
+      if (!(state_.blocks[block].least_fall < furthest)) continue;
+      for_each_member(block, [&](Slot slot) {
+        if (!(state_.member_fall[slot] < furthest)) return;
+        tighten_bound(slot);
+        if (!(state_.member_fall[slot] < furthest)) return;
+        renew_member(slot);
+        few.offer(slot, -state_.member_key[slot]);
+        if (few.full()) furthest = -std::log(-few.worst());
+      });
+    }
+    return few;
+  }
+
   void renew_member(Slot slot) {
     state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
     state_.member_fall[slot] = std::numeric_limits<double>::infinity();
+    set_stale(slot);
   }
   // The weights, too, say how small a key is, and cost less than its tail.
   void tighten_bound(Slot slot) {
     if (state_.member_key[slot] == unknown && graph_.weighted()) state_.member_fall[slot] -= std::log(weight_part(slot));
     state_.member_key[slot] = bounded;
+    set_stale(slot);
   }
   void bound_member(Slot slot, const Scores::MemberFall& fall) {
     state_.member_key[slot] = unknown;
     state_.member_fall[slot] = fall(state_.links[slot], degree_[slot]);
+    set_stale(slot);
   }
 
   void renew_touched() {
@@ -344,20 +422,36 @@ class WorkingSet {
   void links_changed(Slot slot) {
     if (!graph_.weighted()) return;
     state_.weight_part[slot] = unknown;
-    if (!is_member(slot)) state_.alert[slot] = never_safe;
+    if (!is_member(slot)) set_alert(slot);
   }
+  void set_alert(Slot slot) { state_.alert[slot] = never_safe, raise_block(slot); }
 
   // How many are to be looked at; watched_ begins with them. Without branches, as nobody can predict which ones.
   std::size_t watch(double density) {
     if (watched_.size() < vertex_.size()) watched_.resize(vertex_.size());
+    if (state_.blocks.empty()) return watch(density, 0, end_of_interest(), 0);
+    std::size_t count = 0;
+    for (std::size_t block = 0; block < state_.blocks.size() && block_begin(block) < end_of_interest(); ++block)
+      if (state_.blocks[block].most_alert >= density) count = watch_block(density, block, count);
+    return count;
+  }
+  std::size_t watch(double density, Slot begin, Slot end, std::size_t count) {
     Slot* const watched = watched_.data();
     const double* const alert = state_.alert.data();
-    std::size_t count = 0;
-    for (Slot slot = 0, end = end_of_interest(); slot < end; ++slot) {
+    for (Slot slot = begin; slot < end; ++slot) {
       watched[count] = slot;
       count += alert[slot] >= density;
     }
     return count;
+  }
+  // Of its slots those that are looked at will raise it again.
+  std::size_t watch_block(double density, std::size_t block, std::size_t count) {
+    const Slot begin = block_begin(block), end = std::min(block_end(block), end_of_interest());
+    double most = not_in_border;
+    for (Slot slot = begin; slot < end; ++slot)
+      if (state_.alert[slot] < density) most = std::max(most, state_.alert[slot]);
+    state_.blocks[block].most_alert = most;
+    return watch(density, begin, end, count);
   }
 
   void add_links(Slot slot) {
@@ -371,7 +465,7 @@ class WorkingSet {
       if (!links.any() && !is_member(neighbour)) ++state_.border;
       links += graph_.links_of_target(link);
       links_changed(neighbour);
-      if (!is_member(neighbour)) state_.alert[neighbour] = never_safe;
+      if (!is_member(neighbour)) set_alert(neighbour);
       touched_.push_back(neighbour);
     }
   }
@@ -379,7 +473,7 @@ class WorkingSet {
   void take_out(Slot slot) {
     state_.totals.remove(degree_[slot], state_.links[slot]);
     leave(slot);
-    if (state_.links[slot].any()) ++state_.border, state_.alert[slot] = never_safe;
+    if (state_.links[slot].any()) ++state_.border, set_alert(slot);
     take_links(slot);
     touched_.push_back(slot);
     renew_touched();
@@ -418,20 +512,23 @@ class WorkingSet {
     std::vector<Slot> near;     // among others all border vertices whose old keys are below all_nearer
     std::vector<char> is_near;  // whether a slot is listed there
     double all_nearer = 0;
+    std::vector<Block> blocks;  // none if there are few slots
     GroupTotals totals;  // K, I
     Stubs border = 0;    // B
-    Stubs least_outgoing = 0;
+    Outside least{};     // of the stubs that left the group since it was built
     std::uint64_t fingerprint = 0;
   };
 
   const Graph& graph_;
   const Scores& scores_;
+  Slot many_slots_;
   StampedMap slot_of_;
   std::vector<Vertex> vertex_;
   std::vector<Degree> degree_;
   std::vector<Slot> orphans_, touched_, watched_;
   std::vector<Outside> moments_;  // what the group showed after each move since it was built, restored or not
   Slot built_size_ = 0;
+  int block_bits_ = 0;  // of the number of a slot within its block
   Reach reach_ = Reach::everywhere;
   std::uint64_t order_ = 0;  // of equal keys
   double least_factor_ = 0;

@@ -7,6 +7,7 @@
 #include "scores.h"
 #include "tail_table.h"
 #include "tails.h"
+#include "wide_tail.h"
 
 using namespace oslom;
 using doctest::Approx;
@@ -59,6 +60,45 @@ double plain_right_tail(Stubs x, Stubs k, Stubs O, Stubs T) {
   const Stubs mode = std::clamp<Stubs>(static_cast<Stubs>(static_cast<double>(O * k) / static_cast<double>(T) + 0.5), low, std::max(low, O));
   return x < mode ? plain_hypergeometric_tail(x, k, O, T) : plain_exact_tail(x, k, O, T);
 }
+
+// The same for numbers of stubs that are far too large for log factorials: from the largest term by ratios p(i+1)/p(i)
+// = (k-i) (O-i) / (base (i+1) (i+1+h)), as far as terms matter to the smallest tail that is asked for.
+class PlainSum {
+ public:
+  PlainSum(Stubs k, Stubs O, Stubs h, long double base) : k_(k), O_(O), h_(h), base_(base) {
+    Stubs low = std::max<Stubs>(0, -h), high = std::min(k, O);
+    while (low < high) {
+      const Stubs middle = low + (high - low) / 2;
+      if (ratio(middle) > 1) low = middle + 1;
+      else high = middle;
+    }
+    peak_ = low;
+    for (Stubs i = peak_; i <= std::min(k, O) && up_.size() < most; ++i) up_.push_back(i == peak_ ? 1 : up_.back() * ratio(i - 1));
+    for (Stubs i = peak_; i >= std::max<Stubs>(0, -h) && down_.size() < most; --i) down_.push_back(i == peak_ ? 1 : down_.back() / ratio(i));
+    for (std::size_t i = up_.size() - 1; i-- > 0;) up_[i] += up_[i + 1];
+    for (std::size_t i = down_.size() - 1; i-- > 0;) down_[i] += down_[i + 1];
+  }
+  Stubs peak() const { return peak_; }
+  // P(X >= x)
+  double tail(Stubs x) const {
+    const long double all = up_[0] + down_[0] - 1;
+    if (x <= peak_) return static_cast<double>(1 - at(down_, peak_ - x + 1) / all);
+    return static_cast<double>(at(up_, x - peak_) / all);
+  }
+  double point(Stubs x) const { return tail(x) - tail(x + 1); }
+
+ private:
+  static constexpr std::size_t most = 2000000;
+  long double ratio(Stubs i) const {
+    return static_cast<long double>(k_ - i) * static_cast<long double>(O_ - i) / (base_ * static_cast<long double>(i + 1) * static_cast<long double>(i + 1 + h_));
+  }
+  static long double at(const std::vector<long double>& sums, Stubs i) { return i < static_cast<Stubs>(sums.size()) ? sums[static_cast<std::size_t>(i)] : 0; }
+
+  Stubs k_, O_, h_;
+  long double base_;
+  Stubs peak_;
+  std::vector<long double> up_, down_;  // sums of p from the peak, or from further away on
+};
 
 }  // namespace
 
@@ -178,6 +218,85 @@ TEST_CASE("tails from the table are the computed ones, in whatever order they ar
   }
   CHECK(exact > 1000);
   CHECK(table(5, 3, 10, 100).at == 0);
+}
+
+TEST_CASE("wide tails in closed form equal their sums, with many parallel edges and very many") {
+  const Stubs states[][3] = {  // k, O, T
+      {8000, 8000, 26000}, {30000, 5000, 90000}, {400000, 3000000, 9000000}, {60000, 90000, 150200},
+      {1082000000, 21640000000, 16230000000000}, {Stubs{1} << 34, Stubs{1} << 35, Stubs{1} << 40}};
+  int far = 0;
+  for (const auto& [k, O, T] : states)
+    for (int base : {1, 2}) {
+      const Stubs h = base == 1 ? T - O - k : (T - 2 * k - O) / 2;
+      const PlainSum plain(k, O, h, base);
+      const WideTail wide(static_cast<double>(k), static_cast<double>(O), static_cast<double>(h), base);
+      const double deviation = std::sqrt(wide.variance());
+      REQUIRE(wide.variance() > static_cast<double>(widest_sum));
+      for (double place : {-6.0, -2.0, -0.5, -1e-5, 0.0, 1e-5, 0.01, 0.5, 1.0, 3.0, 7.0, 15.0, 20.0}) {
+        const Stubs x = plain.peak() + static_cast<Stubs>(std::lround(place * deviation));
+        CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T); CAPTURE(base);
+        if (x <= 0 || plain.tail(x) < 1e-95) continue;
+        CHECK(wide(static_cast<double>(x)) == Approx(plain.tail(x)).epsilon(2e-5));
+        if (std::fabs(place) < 3) CHECK(std::exp(-wide.rarity(static_cast<double>(x))) == Approx(plain.point(x)).epsilon(2e-4));
+        far += plain.tail(x) < 1e-40;
+      }
+    }
+  CHECK(far >= 6);
+}
+
+TEST_CASE("with many parallel edges tails are those of the formulas, on both sides of the width that is summed") {
+  Random random(8);
+  int wide = 0, narrow = 0;
+  for (int trial = 0; trial < 100; ++trial) {
+    const Stubs k = 2000 + static_cast<Stubs>(random.below(8000)), O = 2000 + static_cast<Stubs>(random.below(14000));
+    const Stubs T = O + 2 * (k + static_cast<Stubs>(random.below(20000)));
+    const PlainSum hypergeometric(k, O, T - O - k, 1), exact(k, O, (T - 2 * k - O) / 2, 2);
+    const double deviation = std::sqrt(WideTail(static_cast<double>(k), static_cast<double>(O), static_cast<double>(T - O - k), 1).variance());
+    (deviation * deviation > static_cast<double>(widest_sum) ? wide : narrow)++;
+    for (int i = -4; i <= 12; ++i) {
+      const Stubs x = hypergeometric.peak() + static_cast<Stubs>(i * deviation);
+      if (x < 0) continue;
+      CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
+      const Tail tail = formulas(x, k, O, T);
+      CHECK(tail.at == Approx(hypergeometric.point(x)).epsilon(1e-6));
+      const double plain = (formulas.uses_exact(x + 1, k, O, T) ? exact : hypergeometric).tail(x + 1);
+      if (plain > 1e-30) CHECK(tail.above == Approx(plain).epsilon(1e-4));
+    }
+  }
+  CHECK(wide > 10);
+  CHECK(narrow > 10);
+}
+
+TEST_CASE("probabilities of huge numbers of stubs: any two sides of the table may change their places") {
+  Random random(9);
+  for (int trial = 0; trial < 2000; ++trial) {
+    const Stubs T = (Stubs{1} << 44) + static_cast<Stubs>(random.below(1000000)), O = T / (2 + static_cast<Stubs>(random.below(1000)));
+    const Stubs few = static_cast<Stubs>(random.below(400)), x = static_cast<Stubs>(random.below(static_cast<std::uint64_t>(few + 1)));
+    const double plain = formulas.hypergeometric(x, few, O, T);  // few enough for the table
+    CAPTURE(x); CAPTURE(few); CAPTURE(O); CAPTURE(T);
+    if (plain < 1e-90) continue;
+    CHECK(formulas.hypergeometric(x, O, few, T) == Approx(plain).epsilon(1e-6));
+    CHECK(formulas.hypergeometric(O - x, T - few, O, T) == Approx(plain).epsilon(1e-6));
+    CHECK(formulas.hypergeometric(few - x, few, T - O, T) == Approx(plain).epsilon(1e-6));
+    CHECK(formulas.hypergeometric(T - O - few + x, T - O, T - few, T) == Approx(plain).epsilon(1e-6));
+  }
+}
+
+TEST_CASE("a tail of a huge number of stubs costs no more than one of a few") {  // or this would not end
+  Random random(10);
+  const auto size = [&](double most) { return static_cast<Stubs>(std::exp2(random.uniform() * most)); };
+  for (int trial = 0; trial < 100000; ++trial) {
+    const Stubs k = size(53), O = size(58), T = O + k + 2 * size(58) + (k & 1);
+    const Stubs mean = static_cast<Stubs>(static_cast<double>(k) * static_cast<double>(O) / static_cast<double>(T));
+    const Stubs x = random.below(2) ? std::min({k, O, mean + size(30)}) : std::min({k, O, size(53)});
+    CAPTURE(x); CAPTURE(k); CAPTURE(O); CAPTURE(T);
+    const Tail tail = formulas(x, k, O, T);
+    REQUIRE(tail.above >= 0);
+    REQUIRE(tail.above <= 1 + 1e-9);
+    REQUIRE(tail.at >= 0);
+    REQUIRE(tail.at <= 1 + 1e-9);
+    REQUIRE(TailFormulas::hypergeometric_floor(x, k, O, T) <= 1);
+  }
 }
 
 TEST_CASE("huge numbers of stubs neither overflow nor leave the unit interval") {

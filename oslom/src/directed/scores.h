@@ -62,8 +62,11 @@ class Scores {
 
   // Keys order vertices as mid scores do, without their logarithm: products of the directions and weights. `w` is the
   // weight part of the links; a key above `bound` may be replaced by a smaller one that is above it, too.
-  double key(const Links& links, const Degree& k, double w, const Outside& outside, double = 2) const {
-    return key_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside);
+  double key(const Links& links, const Degree& k, double w, const Outside& outside, double bound = 2) const {
+    const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
+    // With one direction a key is found in many steps, and whether it is above the bound in one.
+    if ((k.in == 0 || k.out == 0) && bound < 1 && score_from(in, out, k, w, outside, 0.5) > (1 + 1e-9) * score_of(bound)) return std::nextafter(bound, 1.0);
+    return key_from(in, out, k, w, outside);
   }
 
   // The same where no other vertex is asked about the same group.
@@ -91,11 +94,58 @@ class Scores {
   double member_mid(const Links& links, const Degree& k, const Outside& outside) const {
     return member_at_step(links, k, weight_part(links), outside, 0.5);
   }
-  static double density(Stubs, const Outside&) { return 1; }
-  static Stubs outgoing(const Outside& outside) { return outside.leaving; }
-  struct SafeDensity {
-    SafeDensity(const Scores&, const Outside&, double, double) {}
-    double operator()(double, const Links&, const Degree&) const { return never_safe; }
+
+  // While a group loses members the tails of either direction fall no faster than its density O/T to a power, as in
+  // undirected graphs. The density here is the product of both: neither has fallen further than it has. A direction
+  // without stubs has next to none, and keeps it.
+  static double density(const Outside& least, const Outside& outside) {
+    return density_of(least.leaving, outside.total_in) * density_of(least.arriving, outside.total_out);
+  }
+  static void keep_least(Outside& least, const Outside& outside) {
+    least.leaving = std::min(least.leaving, outside.leaving);
+    least.arriving = std::min(least.arriving, outside.arriving);
+  }
+
+  // Outsider by outsider, the density down to which its key stays above `bound`, if its links are no more; infinite if none is
+  // known. `least_factor`: the border factor is never smaller.
+  class SafeDensity {
+   public:
+    SafeDensity(const Scores& scores, const Outside& outside, double least_factor, double bound)
+        : scores_(scores), outside_(outside), bound_(bound), single_bound_(scores.single_product_of(bound)), density_(density(outside, outside)),
+          factor_fall_(scores.weighted_ ? least_factor / border_factor(outside.vertices, outside.border) : 1) {}
+
+    double operator()(double key, const Links& links, const Degree& k) const {
+      Direction in = direction(links.in, k.in, outside_.leaving, outside_.total_in);
+      Direction out = direction(links.out, k.out, outside_.arriving, outside_.total_out);
+      if (k.in > 0 && k.out > 0) return safe(key / bound_ * factor_fall_ * factor_fall_, in, out);
+      const double factor = scores_.factor_of(outside_);  // of one direction the key is no simple product
+      const Tail tail = k.in > 0 ? scores_.tail_in(links, k, outside_) : scores_.tail_out(links, k, outside_);
+      return safe(side(tail, 0.5 * tail.at, factor).r * scores_.weight_part(links) / single_bound_ * factor_fall_, in, out);
+    }
+
+   private:
+    // A tail at a share s of the density is not below ( 1 - slope (1-s) )^power times `least`.
+    struct Direction {
+      double power, slope, least;
+    };
+    static Direction direction(Stubs x, Stubs k, Stubs O, Stubs T) {
+      if (k == 0 || O == 0) return {0, 1, 1};
+      const double y = static_cast<double>(x + 1), stubs = static_cast<double>(O);
+      return {y, stubs / (stubs - y + 1), 1 - 2 * y * y / static_cast<double>(T)};
+    }
+
+    // Down to which density something so much above its bound stays above it.
+    double safe(double times, const Direction& in, const Direction& out) const {
+      const double root = std::sqrt(times * in.least * out.least), slope = std::max(in.slope, out.slope);
+      if (!(root > 1) || !(std::min(in.least, out.least) > 0) || !(std::min(in.slope, out.slope) > 0) || std::isinf(slope)) return never_safe;
+      const double power = in.power + out.power;  // share^power >= exp(-4 (root-1)/(root+1)) >= 1 / root^2
+      const double share = power * (root + 1) / (power * (root + 1) + 4 * (root - 1));
+      return density_ * (1 - (1 - share) / slope);
+    }
+
+    const Scores& scores_;
+    const Outside& outside_;
+    double bound_, single_bound_, density_, factor_fall_;
   };
 
   // Member by member, a number such that no key, divided by its weight part, is above exp(-number): the bounds of both
@@ -177,6 +227,14 @@ class Scores {
   }
   Tail single_tail_out(const Links& links, const Degree& k, const Outside& outside) const {
     return tails_.memo(links.out, k.out, outside.arriving, outside.total_out);
+  }
+
+  static double density_of(Stubs O, Stubs T) { return std::max(static_cast<double>(O), 1e-30) / static_cast<double>(T); }
+
+  // Of a vertex with one direction: its r, times the weight part, where it has this key.
+  double single_product_of(double key) const {
+    const double score = score_of(key);
+    return weighted_ && score < 1 ? product_of_two_with(score) : score;
   }
 
   double factor_of(const Outside& outside) const { return weighted_ ? border_factor(outside.vertices, outside.border) : 1; }

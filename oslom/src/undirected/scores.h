@@ -92,10 +92,10 @@ class Scores {
   // While a group loses members its stubs O become fewer and T more, and the keys of outsiders fall with the density
   // O/T, but not without limit: of a tail R(y) at most y R(y)/O goes with one of the O stubs, and y R(y)/T comes with
   // one more of T, so that a tail falls no faster than the density to the power y. O is the least there was.
-  static double density(Stubs least_outgoing, const Outside& outside) {
-    return static_cast<double>(least_outgoing) / static_cast<double>(outside.total);
+  static double density(const Outside& least, const Outside& outside) {
+    return static_cast<double>(least.outgoing) / static_cast<double>(outside.total);
   }
-  static Stubs outgoing(const Outside& outside) { return outside.outgoing; }
+  static void keep_least(Outside& least, const Outside& outside) { least.outgoing = std::min(least.outgoing, outside.outgoing); }
 
   // Outsider by outsider, the density down to which the key of one with so many links or less stays above `bound`; infinite
   // if none is known. `least_factor`: the border factor is never smaller.

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "doctest/doctest.h"
@@ -189,6 +190,55 @@ TEST_CASE("moves keep the working set equal to a recount") {
       }
     }
   }
+}
+
+// Hubs that send arcs to many leaves and get some from them; leaves have few arcs of one direction or of both.
+std::vector<Edge> random_hubs(Vertex hubs, Vertex leaves, Random& random) {
+  std::set<std::pair<Vertex, Vertex>> arcs;
+  for (Vertex leaf = hubs; leaf < hubs + leaves; ++leaf)
+    for (int i = 0; i < 2; ++i) {
+      const Vertex hub = static_cast<Vertex>(random.below(static_cast<std::uint64_t>(hubs)));
+      if (random.below(4) > 0) arcs.insert({hub, leaf});
+      else arcs.insert({leaf, hub});
+    }
+  std::vector<Edge> edges;
+  for (const auto& [a, b] : arcs) edges.push_back({a, b, 1, -std::log(random.uniform())});
+  return edges;
+}
+
+TEST_CASE("what is looked at again is all that the whole border shows, while members leave and after a restore") {
+  Random random(55);
+  int met = 0, skipped = 0;
+  for (bool weighted : {false, true})
+    for (bool hubs : {false, true})
+      for (Reach reach : {Reach::everywhere, Reach::inside}) {
+        Bench bench(hubs ? Graph(306, random_hubs(6, 300, random), weighted) : Graph(300, random_arcs(300, 2000, random), weighted));
+        WorkingSet& set = bench.study.set;
+        for (int trial = 0; trial < 6; ++trial) {
+          Members group = range(0, static_cast<Vertex>(2 + random.below(2)));
+          for (Vertex v = 6; v < 300; ++v)
+            if (random.below(5) == 0) group.push_back(v);
+          set.build(group, reach);
+          for (int pass = 0; pass < 2; ++pass) {
+            while (set.size() > 0) {
+              const Outside outside = set.outside();
+              const double bound = bench.study.scores.key_of(0.1);
+              std::set<Slot> seen, expected;
+              const Slot slots = reach == Reach::inside ? set.built_size() : set.num_slots();
+              set.for_each_key_up_to(bound, outside, [&](Slot slot, double) { seen.insert(slot); });
+              for (Slot slot = 0; slot < slots; ++slot)
+                if (set.in_border(slot) && set.key(slot, outside) <= bound) expected.insert(slot);
+              REQUIRE(seen == expected);
+              met += static_cast<int>(seen.size()), skipped += slots - static_cast<int>(seen.size());
+              if (!set.saved()) set.save();
+              set.remove(set.members()[random.below(set.members().size())]);
+            }
+            set.restore();
+          }
+        }
+      }
+  CHECK(met > 1000);
+  CHECK(skipped > 10000);
 }
 
 TEST_CASE("what a member shows when it is taken out is what the smaller group shows") {
