@@ -1,4 +1,4 @@
-"""Every option is declared once, says which stages it shapes, and is what the command line, checks and skipping read."""
+"""Every option is declared once and says which stages it shapes; command line, checks and skipping read that."""
 
 import json
 from dataclasses import fields
