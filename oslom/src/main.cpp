@@ -1,5 +1,6 @@
 // oslom_undir and oslom_dir: from the command line to the output folder. The only file that uses the standard
 // streams and decides exit codes: 0 done, 255 any error.
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -23,12 +24,15 @@ void warn(const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) std::cerr << program_name << ": warning: " << warning << "\n";
 }
 
+std::string modules(const Summary& summary) { return counted(summary.modules, "module", "modules"); }
+
 void report(const Graph& graph, const std::vector<Level>& levels, const std::string& folder) {
   const Summary summary = summary_of(levels[0].result.final_cover, graph.num_vertices());
-  std::cout << graph.num_vertices() << " vertices, " << graph.num_edges() << " " << edges_name << ": " << summary.modules
-            << " modules, " << summary.homeless.size() << " homeless vertices";
+  std::cout << counted(static_cast<std::size_t>(graph.num_vertices()), "vertex", "vertices") << ", "
+            << counted(graph.num_edges(), edge_name, edge_name + std::string("s")) << ": " << modules(summary) << ", "
+            << counted(summary.homeless.size(), "homeless vertex", "homeless vertices");
   for (std::size_t i = 1; i < levels.size(); ++i)
-    if (levels[i].merged) std::cout << "; level " << i << ": " << summary_of(levels[i].in_input, graph.num_vertices()).modules << " modules";
+    if (levels[i].merged) std::cout << "; level " << i << ": " << modules(summary_of(levels[i].in_input, graph.num_vertices()));
   std::cout << "; written to " << folder << "\n";
 }
 
@@ -66,9 +70,10 @@ std::string scores_of(const Graph& graph, const Modules& modules, const Paramete
 }
 
 void search(const Options& options) {
+  OutputFolder folder(options.output_folder.empty() ? folder_beside(options.edge_file) : options.output_folder,
+                      {options.edge_file, options.hint_file, options.load_file});
   const InputGraph input = EdgeReader(options.edge_file, options.weighted).read_file();
   warn(input.warnings);
-  OutputFolder folder(options.output_folder.empty() ? options.edge_file + "_oslo_files" : options.output_folder);
   folder.check();
   const Parameters parameters{options.tolerance, options.parts_cover};
   const HierarchyPlan plan{first_level(options, input.ids), options.higher_runs, threads_for(options)};
@@ -95,6 +100,8 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int count, char** values) {
+  // What cannot be written is an error like others: a pipe that was closed, a file that got too large.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   try {
     return run(std::vector<std::string>(values + 1, values + count));
   } catch (const std::bad_alloc&) {

@@ -9,7 +9,6 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -50,7 +49,7 @@ class Team {
     const std::size_t wanted = static_cast<std::size_t>(std::min<std::int64_t>(count, static_cast<std::int64_t>(benches_.size())));
     try {
       for (std::size_t thread = 1; thread < wanted; ++thread) others.emplace_back(work, thread);
-    } catch (const std::system_error&) {  // no more threads to be had: those that started do the work
+    } catch (const std::exception&) {  // no more threads, or no memory for them: those that started do the work
     }
     work(0);
     for (std::thread& other : others) other.join();
