@@ -33,6 +33,11 @@ class Hierarchy {
       : input_(graph), parameters_(parameters), plan_(std::move(plan)), seed_(seed),
         log_factorial_(std::max<std::int64_t>(graph.total_stubs(), graph.num_vertices()) + 1) {}
 
+  void watch(Progress progress, Team::PartDone part_done) {
+    plan_.first.progress = std::move(progress);
+    plan_.first.part_done = std::move(part_done);
+  }
+
   std::vector<Level> search() {
     std::vector<Level> levels;
     std::shared_ptr<const Graph> graph;
@@ -76,6 +81,7 @@ class Hierarchy {
     plan.runs = plan_.higher_runs;
     plan.keep_homeless = true;
     plan.progress = plan_.first.progress;
+    plan.part_done = plan_.first.part_done;
     plan.level = level;
     return plan;
   }

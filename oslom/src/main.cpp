@@ -13,6 +13,7 @@
 #include "level_files.h"
 #include "options.h"
 #include "partition_reader.h"
+#include "progress.h"
 
 namespace {
 
@@ -36,10 +37,6 @@ void report(const Graph& graph, const std::vector<Level>& levels, const std::str
   std::cout << "; written to " << folder << "\n";
 }
 
-void show_progress(std::int64_t level, std::int64_t done, std::int64_t runs) {
-  std::cerr << "\rlevel " << level << ": run " << done << " of " << runs << (done == runs ? "\n" : "") << std::flush;
-}
-
 LevelPlan first_level(const Options& options, const Ids& ids) {
   LevelPlan plan;
   plan.runs = options.runs;
@@ -55,12 +52,20 @@ LevelPlan first_level(const Options& options, const Ids& ids) {
     plan.load = reader.read_tp();
     warn(reader.warnings());
   }
-  if (!options.quiet && isatty(STDERR_FILENO)) plan.progress = show_progress;
   return plan;
 }
 
 int threads_for(const Options& options) {
   return static_cast<int>(options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// The thread of the progress line has ended before files are written: a signal that is held back then would find it.
+std::vector<Level> levels_of(Hierarchy& hierarchy, const Options& options) {
+  if (options.quiet || !isatty(STDERR_FILENO)) return hierarchy.search();
+  ProgressLine line(std::cerr);
+  hierarchy.watch([&](auto level, auto done, auto runs) { line.run_done(level, done, runs); },
+                  [&](auto done, auto parts) { line.part_done(done, parts); });
+  return hierarchy.search();
 }
 
 std::string scores_of(const Graph& graph, const Modules& modules, const Parameters& parameters, const LogFactorial& log_factorial, const Ids& ids) {
@@ -78,7 +83,7 @@ void search(const Options& options) {
   const Parameters parameters{options.tolerance, options.parts_cover};
   const HierarchyPlan plan{first_level(options, input.ids), options.higher_runs, threads_for(options)};
   Hierarchy hierarchy(input.graph, parameters, plan, static_cast<std::uint64_t>(options.seed));
-  const std::vector<Level> levels = hierarchy.search();
+  const std::vector<Level> levels = levels_of(hierarchy, options);
   add_levels(folder, input.graph, levels, input.ids, options.keep_homeless);
   folder.add("tp_scores", scores_of(input.graph, levels[0].result.final_cover, parameters, hierarchy.log_factorial(), input.ids));
   folder.write();

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -29,6 +30,11 @@ class Team {
 
   // From now on all studies use these, or none.
   void use(Judgements* judgements) { judgements_ = judgements; }
+
+  // From now on told after every part of an analysis: parts done, parts in all. From any thread.
+  using PartDone = std::function<void(std::int64_t, std::int64_t)>;
+  void watch(PartDone part_done) { part_done_ = std::move(part_done); }
+  const PartDone& part_done() const { return part_done_; }
 
   // job(index, study) for 0..count-1, in any order. Of several exceptions one is passed on.
   template <typename Job>
@@ -77,6 +83,7 @@ class Team {
   const LogFactorial& log_factorial_;
   std::vector<std::unique_ptr<Bench>> benches_;
   Judgements* judgements_ = nullptr;
+  PartDone part_done_;
 };
 
 // job(index, study) for the independent parts of one analysis, with the help of other threads if there
@@ -84,7 +91,12 @@ class Team {
 template <typename Job>
 void for_each_part(Study& study, std::size_t count, Job job) {
   Team* helpers = std::exchange(study.helpers, nullptr);  // parts of parts are done by one thread
-  if (helpers) helpers->run(static_cast<std::int64_t>(count), job);
+  std::atomic<std::int64_t> done{0};
+  const auto part = [&](std::int64_t index, Study& own) {
+    job(index, own);
+    if (helpers->part_done()) helpers->part_done()(++done, static_cast<std::int64_t>(count));
+  };
+  if (helpers) helpers->run(static_cast<std::int64_t>(count), part);
   else for (std::size_t index = 0; index < count; ++index) job(static_cast<std::int64_t>(index), study);
   study.helpers = helpers;
 }
