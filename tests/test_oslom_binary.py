@@ -683,11 +683,11 @@ def test_a_graph_of_modules_is_not_replaced_by_its_own_result(oslom, graph, tmp_
 @pytest.mark.parametrize("target", ["nowhere", "out"], ids=["dangling", "looping"])
 def test_a_link_that_leads_nowhere_is_refused_before_the_work(oslom, graph, tmp_path, target):
     (tmp_path / "out").symlink_to(target)
-    refuse(oslom("-f", graph("karate"), "-uw", "-r", 100_000, "-out", tmp_path / "out"), "out", "link")
+    refuse(oslom("-f", graph("pp_0.5_1"), "-uw", "-r", 100_000, "-out", tmp_path / "out"), "out", "link")
 
 
 def test_too_few_file_handles_are_refused_before_the_work(graph):
-    path = graph("karate")
+    path = graph("pp_0.5_1")
     process = limited([BINARY, "-f", path, "-uw", "-r", "100000"], resource.RLIMIT_NOFILE, 4)
     refuse(process, "Too many open files", "ulimit -n")
     assert not folder(path).exists()

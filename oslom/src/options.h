@@ -80,7 +80,7 @@ class OptionReader {
   }
 
  private:
-  static constexpr std::int64_t most_runs = 100000;  // of a graph of 34 vertices an hour, of any other more
+  static constexpr std::int64_t most_runs = 100000;  // all their covers are kept until they are pooled
   static constexpr std::int64_t largest_seed = 2147483399;
   static constexpr const char* flags[] = {"-f", "-w", "-uw", "-r", "-hr", "-seed", "-t", "-cp", "-singlet", "-fast",
                                           "-hint", "-load", "-louvain", "-infomap", "-copra", "-threads", "-out",
