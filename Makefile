@@ -7,13 +7,15 @@ PY := .venv/bin/python
 EPOCHS := --epochs 40 --warmup-epochs 20 --brief-epochs 20 --retrain-epochs 60 --log-interval 20
 QUICK := $(PY) MNIST/main.py --sweep --dataset digits --rate 0.02 $(EPOCHS)
 
+CPP = $(wildcard $(foreach folder,src src/undirected src/directed tests tests/directed fuzz,oslom/$(folder)/*.h oslom/$(folder)/*.cpp))
+
 # What the benchmark of the OSLOM programs needs: an interpreter that has pyoslom==0.1.6, the folder of reference
 # graphs, and the vertices of the largest graph.
 OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=path/to/python)
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test setup oslom publish bench-oslom clean
+.PHONY: run test lint setup oslom publish bench-oslom clean
 
 run: setup
 	$(QUICK)
@@ -22,9 +24,14 @@ run: setup
 	@echo "Next, the published experiment on MNIST (about an hour for both networks):"
 	@echo "    cd MNIST && ./spec.lenet_300_100.sh && ./spec.lenet_5.sh"
 
-test: setup
+test: setup lint
 	$(MAKE) -C oslom test sanitize
 	$(PY) -m pytest
+
+lint: .venv/ready
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/clang-format --dry-run --Werror $(CPP)
 
 setup: .venv/ready oslom
 

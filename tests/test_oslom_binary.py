@@ -1,5 +1,6 @@
 """The programs oslom_undir and oslom_dir from outside: what it finds, what it refuses, what it leaves on disk."""
 
+import gzip
 import os
 import random
 import re
@@ -393,6 +394,7 @@ def test_unknown_ids_in_a_hint_are_skipped_with_a_warning(oslom, graph, edges):
         ("-hint", "0 1\n2 x\n", ["line 2", '"x"']),
         ("-load", "0 1\n", ["line 1", "header"]),
         ("-load", "#module 0 size: 2 bs: much\n0 1\n", ["line 1", '"much"']),
+        ("-load", "#module 0 size: 99 bs: 0.1\n0 1 2\n", ["line 2", "3 vertices", '"size: 99"']),
     ],
 )
 def test_bad_hints_are_refused_before_the_work(oslom, graph, edges, tmp_path, flag, content, pieces):
@@ -403,7 +405,7 @@ def test_bad_hints_are_refused_before_the_work(oslom, graph, edges, tmp_path, fl
 
 
 def test_help_version_and_no_argument(oslom):
-    for flag in ("--help", "--version"):
+    for flag in ("-h", "--help", "--version"):
         assert "oslom_undir" in succeed(oslom(flag)).stdout
     nothing = oslom()
     assert nothing.returncode == 255
@@ -423,6 +425,10 @@ def test_help_version_and_no_argument(oslom):
         (["-f", "GRAPH", "-uw", "-threads", "0"], "from 1 to"),
         (["-f", "GRAPH", "-uw", "-infomap", "1"], "not supported"),
         (["-f", "GRAPH", "-uw", "-copra", "2"], "not supported"),
+        (["-f", "GRAPH", "-uw", "-out", "-singlet"], "-singlet"),
+        (["-f", "GRAPH", "-uw", "-r", "2147483399"], "to 100000"),
+        (["-f", "GRAPH", "-uw", "-hr", "2147483399"], "to 100000"),
+        (["-f", "GRAPH", "-uw", "-louvain", "2147483399"], "to 100000"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(oslom, graph, arguments, piece):
@@ -458,13 +464,15 @@ def test_the_default_seed_is_fixed_and_leaves_no_seed_file(oslom, graph, tmp_pat
         lambda lines: b"\xef\xbb\xbf" + "\n".join(lines).encode() + b"\n",
         lambda lines: "\n".join(line.replace(" ", ",") for line in lines).encode(),
         lambda lines: "\n".join(line.replace(" ", " \t;") for line in lines).encode(),
+        lambda lines: "\r".join(lines).encode(),
+        lambda lines: "\n".join(line.replace(" ", "  \t  ") + "\t" for line in lines).encode(),
         lambda lines: ("# a comment\n\n   \n" + "\n".join(line + " # edge" for line in lines)).encode(),
         lambda lines: "\n".join(reversed(lines)).encode(),
         lambda lines: "\n".join(" ".join(reversed(line.split())) for line in lines).encode(),
         lambda lines: "\n".join(lines + [" ".join(reversed(line.split())) for line in lines]).encode(),
         lambda lines: "\n".join(" ".join(f"{int(id):.6e}" for id in line.split()) for line in lines).encode(),
     ],
-    ids=["crlf", "bom", "commas", "semicolons", "comments", "line order", "ends", "both directions", "reals"],
+    ids=["crlf", "bom", "commas", "semicolons", "cr", "tabs", "comments", "order", "ends", "both directions", "reals"],
 )
 def test_spelling_does_not_matter(oslom, graph, edges, spell):
     path = graph("karate")
@@ -494,10 +502,30 @@ def test_of_repeated_edges_the_first_counts_with_one_warning(oslom, edges):
     assert "2 edges" in process.stdout
 
 
-def test_a_third_column_in_an_unweighted_graph_is_worth_a_warning(oslom, edges):
-    process = succeed(oslom("-f", edges("1 2 3\n2 3 0.5\n"), "-uw"))
+@pytest.mark.parametrize("column, kind", [("third", "-uw"), ("fourth", "-w")])
+def test_a_column_of_parallel_edges_is_worth_a_warning_that_tells_its_extent(oslom, edges, column, kind):
+    first = " 0.5" if kind == "-w" else ""
+    process = succeed(oslom("-f", edges(f"1 2{first} 1\n2 3{first} 3\n1 3{first} 1700000\n"), kind))
     assert process.stderr.count("\n") == 1
-    assert "parallel edges" in process.stderr
+    assert "line 2" in process.stderr and f"{column} column" in process.stderr and "parallel edges" in process.stderr
+    assert "2 lines" in process.stderr and "1700000" in process.stderr
+
+
+def test_edges_of_weight_0_are_skipped_with_one_warning_and_leave_their_vertices(oslom, edges):
+    path = edges(CLIQUES.replace("\n", " 1\n") + "0 13 0\n100 101 0.0\n")
+    process = succeed(oslom("-f", path, "-w", "-r", 1, "-singlet"))
+    assert process.stderr.count("\n") == 1
+    assert "line 129" in process.stderr and "2 such lines" in process.stderr
+    assert "50 vertices, 128 edges: 8 modules, 2 homeless vertices" in process.stdout
+
+
+def test_one_of_a_kind_is_not_called_many(oslom, edges):
+    process = succeed(oslom("-f", edges("1 2\n"), "-uw"))
+    assert process.stdout.startswith("2 vertices, 1 edge: 0 modules, 2 homeless vertices;")
+    triangle = edges("0 1\n1 2\n0 2\n2 3\n")
+    load = edges("#module 0 size: 3 bs: 0.01\n0 1 2\n", "one.tp")
+    process = succeed(oslom("-f", triangle, "-uw", "-singlet", "-r", 0, "-load", load))
+    assert process.stdout.startswith("4 vertices, 4 edges: 1 module, 1 homeless vertex;")
 
 
 # Input that is refused
@@ -522,7 +550,13 @@ def test_a_third_column_in_an_unweighted_graph_is_worth_a_warning(oslom, edges):
         ("1 2 -inf", "-w", '"-inf"', "finite number"),
         ("1 2 5e-324", "-w", '"5e-324"', "between 1e-150 and 1e150"),
         ("1 2 1e308", "-w", '"1e308"', "between 1e-150 and 1e150"),
-        ("1 2 0", "-w", '"0"', "larger than 0"),
+        ("1 2 0.5", "-uw", '"0.5"', "use -w for weights"),
+        ("1 2 0", "-uw", '"0"', "positive whole number"),
+        ("1 2 1 0.5", "-w", '"0.5"', "positive whole number"),
+        ("1 2 3 4 5 6 7", "-uw", '"5"', "two vertex ids and at most two numbers"),
+        ("1,,5", "-w", '"5"', "empty cell"),
+        ("1\t2\t\t5", "-w", '"5"', "empty cell"),
+        ("1;2;1,5", "-w", '"1,5"', "point in decimals"),
         ("1 2 -0.3", "-w", '"-0.3"', "larger than 0"),
         ("1 2 1 1e300", "-w", '"1e300"', "2^53"),
     ],
@@ -537,6 +571,24 @@ def test_binary_rubbish_is_refused_with_a_printable_message(oslom, edges):
     process = oslom("-f", edges(b"1 2\n\x00\x01\x1b[31m 3\n"), "-uw")
     refuse(process, "line 2")
     assert process.stderr.strip().isprintable()
+
+
+@pytest.mark.parametrize(
+    "content, kind, pieces",
+    [
+        ("source target\n1 2\n", "-uw", ["line 1", '"source"', "header line", "#"]),
+        ("1 2\nann bob\n", "-uw", ["line 2", '"ann"', "specdnn.community.oslom"]),
+        (gzip.compress(b"1 2\n"), "-uw", ["gzip", "unpack it first"]),
+        (b"PK\x03\x04 and so on", "-w", ["zip", "unpack it first"]),
+        ("1 2\n2 3\n".encode("utf-16"), "-uw", ["UTF-16", "UTF-8"]),
+        ("1 2\n2 3\n".encode("utf-16-be"), "-uw", ["UTF-16", "UTF-8"]),
+    ],
+    ids=["header", "names", "gzip", "zip", "utf-16", "utf-16 without a mark"],
+)
+def test_what_is_no_edge_list_is_told_apart(oslom, edges, content, kind, pieces):
+    path = edges(content)
+    refuse(oslom("-f", path, kind), "graph.edges line ", *pieces)
+    assert not folder(path).exists()
 
 
 @pytest.mark.parametrize("content", ["", "# only a comment\n", "5 5\n"])
@@ -565,17 +617,17 @@ def test_an_old_output_folder_is_replaced_completely(oslom, edges):
     assert len(found(path)) == 8
 
 
+def limited(command, limit, value):
+    """The finished process of a command under a limit of the system."""
+    under = lambda: resource.setrlimit(limit, (value, value))  # noqa: E731
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=under, timeout=120)
+
+
 def test_a_full_disk_leaves_the_old_result(graph):
     path = graph("ring")
     subprocess.run([BINARY, "-f", path, "-uw"], check=True, stdout=subprocess.DEVNULL)
     before = output(path)
-    process = subprocess.run(
-        [BINARY, "-f", path, "-uw", "-seed", "2"],
-        capture_output=True,
-        text=True,
-        restore_signals=False,  # a file that grows too large is an error, not the end
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),
-    )
+    process = limited([BINARY, "-f", path, "-uw", "-seed", "2"], resource.RLIMIT_FSIZE, 2000)
     refuse(process, str(folder(path)), "cannot write", "too large")
     assert output(path) == before
 
@@ -602,6 +654,60 @@ def test_a_bad_input_leaves_an_old_result_alone(oslom, edges):
     path.write_text("1 x\n")
     refuse(oslom("-f", path, "-uw"), "line 1")
     assert output(path) == before
+
+
+@pytest.mark.parametrize("flag", ["-f", "-hint", "-load"])
+@pytest.mark.parametrize("spelling", ["as it is", "relative", "symbolic link", "hard link"])
+def test_an_input_in_the_output_folder_is_not_deleted(oslom, edges, tmp_path, flag, spelling):
+    out = tmp_path / "out"
+    out.mkdir()
+    text = {"-f": CLIQUES, "-hint": "0 1 2\n", "-load": "#module 0 size: 2 bs: 0.1\n0 1\n"}[flag]
+    (out / "tp9").write_text(text)
+    name = {"as it is": out / "tp9", "relative": "out/../out//tp9"}.get(spelling, tmp_path / "other")
+    if "link" in spelling:
+        (name.symlink_to if spelling == "symbolic link" else name.hardlink_to)(out / "tp9")
+    others = () if flag == "-f" else ("-f", edges(CLIQUES))
+    refuse(oslom(flag, name, *others, "-uw", "-out", out, cwd=tmp_path), "input", str(name), "-out")
+    assert [(file.name, file.read_text()) for file in out.iterdir()] == [("tp9", text)]
+
+
+def test_a_graph_of_modules_is_not_replaced_by_its_own_result(oslom, graph, tmp_path):
+    path = graph("ring")
+    succeed(oslom("-f", path, "-uw", "-r", 1))
+    before = output(path)
+    refuse(oslom("-f", folder(path) / "net1", "-uw", "-out", folder(path)), "net1", "-out")
+    assert output(path) == before
+    succeed(oslom("-f", folder(path) / "net1", "-uw", "-out", tmp_path / "above"))
+
+
+@pytest.mark.parametrize("target", ["nowhere", "out"], ids=["dangling", "looping"])
+def test_a_link_that_leads_nowhere_is_refused_before_the_work(oslom, graph, tmp_path, target):
+    (tmp_path / "out").symlink_to(target)
+    refuse(oslom("-f", graph("pp_0.5_1"), "-uw", "-r", 100_000, "-out", tmp_path / "out"), "out", "link")
+
+
+def test_too_few_file_handles_are_refused_before_the_work(graph):
+    path = graph("pp_0.5_1")
+    process = limited([BINARY, "-f", path, "-uw", "-r", "100000"], resource.RLIMIT_NOFILE, 4)
+    refuse(process, "Too many open files", "ulimit -n")
+    assert not folder(path).exists()
+
+
+def test_eight_runs_in_one_folder_at_once_all_end_well(edges):
+    path = edges("1 2\n")
+    for _ in range(30):
+        runs = [subprocess.Popen([BINARY, "-f", path, "-uw", "-quiet"], stderr=subprocess.PIPE) for _ in range(8)]
+        assert [run.communicate(timeout=120)[1] for run in runs] == [b""] * 8
+
+
+@pytest.mark.parametrize("threads", [8, 4096])
+def test_where_memory_is_short_fewer_threads_give_the_same_result(oslom, graph, threads):
+    path = graph("pp_0.5_1")
+    flags = ["-f", path, "-uw", "-r", "100", "-hr", "2", "-t", "0.3"]
+    succeed(oslom(*flags))
+    expected = output(path)
+    succeed(limited([BINARY, *flags, "-threads", str(threads)], resource.RLIMIT_AS, 200_000_000))
+    assert output(path) == expected
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -642,6 +748,30 @@ def test_a_reader_that_is_full_does_not_cost_the_result(graph):
         process = subprocess.run([BINARY, "-f", path, "-uw", "-r", "1"], stdout=full, stderr=full, timeout=120)
     assert process.returncode == 0
     assert len(found(path)) == 20
+
+
+def test_a_reader_that_has_gone_does_not_cost_the_result(graph):
+    path = graph("ring")
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run([BINARY, "-f", path, "-uw", "-r", "1"], stdout=writing, stderr=writing, timeout=120)
+    os.close(writing)
+    assert process.returncode == 0
+    assert len(found(path)) == 20
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+@pytest.mark.parametrize("piped", [True, False], ids=["pipe", "file"])
+def test_standard_input_needs_a_named_output_folder(graph, tmp_path, name, piped):
+    path = graph("ring")
+    given = {"input": path.read_bytes()} if piped else {"stdin": path.open()}
+    process = subprocess.run([BINARY, "-f", name, "-uw", "-r", "1"], capture_output=True, timeout=120, **given)
+    assert process.returncode == 255
+    assert b"-out DIR" in process.stderr
+    given = {"input": path.read_bytes()} if piped else {"stdin": path.open()}
+    out = tmp_path / "piped"
+    subprocess.run([BINARY, "-f", name, "-uw", "-r", "1", "-out", out, "-quiet"], check=True, timeout=120, **given)
+    assert len(communities(out / "tp")) == 20
 
 
 def test_a_pipe_is_read_like_a_file(graph, tmp_path):
@@ -746,3 +876,10 @@ def test_arcs_that_are_answered_are_worth_a_warning(oslom_dir, edges):
     process = succeed(oslom_dir("-f", edges("1 2\n2 1\n2 3\n3 3\n"), "-uw"))
     assert "3 vertices, 3 arcs" in process.stdout
     assert "66 % of the arcs" in process.stderr
+
+
+def test_vertices_without_an_arc_are_left_out_with_one_warning(oslom_dir, edges):
+    process = succeed(oslom_dir("-f", edges("1 2\n2 3\n3 3\n7 7\n8 8\n"), "-uw"))
+    assert "3 vertices, 2 arcs" in process.stdout
+    assert process.stderr.count("\n") == 1
+    assert "left out: 2, the first is 7" in process.stderr

@@ -54,6 +54,12 @@ InputGraph read(const std::string& text, bool weighted) {
   return EdgeReader("g", weighted).read(std::istringstream(text));
 }
 
+// With commas for blanks, and CR for LF.
+std::string respelled(std::string text) {
+  for (char& c : text) c = c == ' ' ? ',' : c == '\n' ? '\r' : c;
+  return text;
+}
+
 void check(const std::string& text, bool weighted) {
   try {
     const InputGraph input = read(text, weighted);
@@ -61,6 +67,7 @@ void check(const std::string& text, bool weighted) {
     const std::string written = text_of(input);
     const InputGraph again = read(written, weighted);
     require(again.ids == input.ids && text_of(again) == written, "what was written is read again");
+    require(text_of(read(respelled(written), weighted)) == written, "separators and line ends do not matter");
   } catch (const Error& error) {
     require_one_sentence(error.what());
   }

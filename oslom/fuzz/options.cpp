@@ -24,9 +24,11 @@ Arguments arguments_of(const std::string& text) {
 bool within(double value, double smallest, double largest) { return smallest <= value && value <= largest; }
 
 void require_limits(const Options& options) {
+  for (const std::string& name : {options.edge_file, options.hint_file, options.load_file, options.output_folder})
+    require(name != "-w" && name != "-singlet" && name != "--help", "no file is called like an option");
   require(!options.edge_file.empty() && options.weighted_given, "what is needed is there");
   for (std::int64_t count : {options.runs, options.higher_runs, options.louvain})
-    require(within(count, 0, 2147483399), "counts are in range");
+    require(within(count, 0, 100000), "counts are in range");
   require(within(options.seed, 1, 2147483399) && within(options.threads, 0, 4096), "seed and threads are in range");
   require(within(options.tolerance, 0, 1) && within(options.parts_cover, 0, 1), "shares are shares");
 }

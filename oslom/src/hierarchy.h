@@ -1,9 +1,10 @@
-// Levels (section 6): the modules of one level are the vertices of the next, whose graph is the graph of
+// Levels: the modules of one level are the vertices of the next, whose graph is the graph of
 // the modules, until that stops shrinking.
 #ifndef OSLOM_HIERARCHY_H
 #define OSLOM_HIERARCHY_H
 
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "search.h"
@@ -32,6 +33,11 @@ class Hierarchy {
       : input_(graph), parameters_(parameters), plan_(std::move(plan)), seed_(seed),
         log_factorial_(std::max<std::int64_t>(graph.total_stubs(), graph.num_vertices()) + 1) {}
 
+  void watch(Progress progress, Team::PartDone part_done) {
+    plan_.first.progress = std::move(progress);
+    plan_.first.part_done = std::move(part_done);
+  }
+
   std::vector<Level> search() {
     std::vector<Level> levels;
     std::shared_ptr<const Graph> graph;
@@ -48,14 +54,25 @@ class Hierarchy {
   Level level_of(const Graph& graph, const std::vector<Level>& below) {
     Level level;
     level.number = static_cast<std::int64_t>(below.size());
-    Team team(graph, parameters_, log_factorial_, plan_.threads, InflationSizes(input_));
-    const Random random = Random(seed_).child(Phase::level, static_cast<std::uint64_t>(level.number));
-    level.result = search_level(team, plan_for(level.number), random);
+    level.result = result_of(graph, level.number);
     const Modules& found = level.result.final_cover;
     level.merged = found.size() != static_cast<std::size_t>(graph.num_vertices());
     level.in_input = below.empty() ? found : in_members_of(below.back().in_input, found);
     level.next = std::make_shared<const Graph>(module_graph(graph, member_lists(found)));
     return level;
+  }
+
+  // No result depends on the number of threads: where all of them need more memory than there is, fewer do.
+  LevelResult result_of(const Graph& graph, std::int64_t level) {
+    const Random random = Random(seed_).child(Phase::level, static_cast<std::uint64_t>(level));
+    for (;; plan_.threads /= 2) {
+      try {
+        Team team(graph, parameters_, log_factorial_, plan_.threads, InflationSizes(input_));
+        return search_level(team, plan_for(level), random);
+      } catch (const std::bad_alloc&) {
+        if (plan_.threads <= 1) throw;
+      }
+    }
   }
 
   LevelPlan plan_for(std::int64_t level) const {
@@ -64,6 +81,7 @@ class Hierarchy {
     plan.runs = plan_.higher_runs;
     plan.keep_homeless = true;
     plan.progress = plan_.first.progress;
+    plan.part_done = plan_.first.part_done;
     plan.level = level;
     return plan;
   }

@@ -1,5 +1,6 @@
 // oslom_undir and oslom_dir: from the command line to the output folder. The only file that uses the standard
 // streams and decides exit codes: 0 done, 255 any error.
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -12,6 +13,7 @@
 #include "level_files.h"
 #include "options.h"
 #include "partition_reader.h"
+#include "progress.h"
 
 namespace {
 
@@ -23,17 +25,16 @@ void warn(const std::vector<std::string>& warnings) {
   for (const std::string& warning : warnings) std::cerr << program_name << ": warning: " << warning << "\n";
 }
 
+std::string modules(const Summary& summary) { return counted(summary.modules, "module", "modules"); }
+
 void report(const Graph& graph, const std::vector<Level>& levels, const std::string& folder) {
   const Summary summary = summary_of(levels[0].result.final_cover, graph.num_vertices());
-  std::cout << graph.num_vertices() << " vertices, " << graph.num_edges() << " " << edges_name << ": " << summary.modules
-            << " modules, " << summary.homeless.size() << " homeless vertices";
+  std::cout << counted(static_cast<std::size_t>(graph.num_vertices()), "vertex", "vertices") << ", "
+            << counted(graph.num_edges(), edge_name, edge_name + std::string("s")) << ": " << modules(summary) << ", "
+            << counted(summary.homeless.size(), "homeless vertex", "homeless vertices");
   for (std::size_t i = 1; i < levels.size(); ++i)
-    if (levels[i].merged) std::cout << "; level " << i << ": " << summary_of(levels[i].in_input, graph.num_vertices()).modules << " modules";
+    if (levels[i].merged) std::cout << "; level " << i << ": " << modules(summary_of(levels[i].in_input, graph.num_vertices()));
   std::cout << "; written to " << folder << "\n";
-}
-
-void show_progress(std::int64_t level, std::int64_t done, std::int64_t runs) {
-  std::cerr << "\rlevel " << level << ": run " << done << " of " << runs << (done == runs ? "\n" : "") << std::flush;
 }
 
 LevelPlan first_level(const Options& options, const Ids& ids) {
@@ -51,12 +52,20 @@ LevelPlan first_level(const Options& options, const Ids& ids) {
     plan.load = reader.read_tp();
     warn(reader.warnings());
   }
-  if (!options.quiet && isatty(STDERR_FILENO)) plan.progress = show_progress;
   return plan;
 }
 
 int threads_for(const Options& options) {
   return static_cast<int>(options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency()));
+}
+
+// The thread of the progress line has ended before files are written: a signal that is held back then would find it.
+std::vector<Level> levels_of(Hierarchy& hierarchy, const Options& options) {
+  if (options.quiet || !isatty(STDERR_FILENO)) return hierarchy.search();
+  ProgressLine line(std::cerr);
+  hierarchy.watch([&](auto level, auto done, auto runs) { line.run_done(level, done, runs); },
+                  [&](auto done, auto parts) { line.part_done(done, parts); });
+  return hierarchy.search();
 }
 
 std::string scores_of(const Graph& graph, const Modules& modules, const Parameters& parameters, const LogFactorial& log_factorial, const Ids& ids) {
@@ -66,14 +75,15 @@ std::string scores_of(const Graph& graph, const Modules& modules, const Paramete
 }
 
 void search(const Options& options) {
+  OutputFolder folder(options.output_folder.empty() ? folder_beside(options.edge_file) : options.output_folder,
+                      {options.edge_file, options.hint_file, options.load_file});
   const InputGraph input = EdgeReader(options.edge_file, options.weighted).read_file();
   warn(input.warnings);
-  OutputFolder folder(options.output_folder.empty() ? options.edge_file + "_oslo_files" : options.output_folder);
   folder.check();
   const Parameters parameters{options.tolerance, options.parts_cover};
   const HierarchyPlan plan{first_level(options, input.ids), options.higher_runs, threads_for(options)};
   Hierarchy hierarchy(input.graph, parameters, plan, static_cast<std::uint64_t>(options.seed));
-  const std::vector<Level> levels = hierarchy.search();
+  const std::vector<Level> levels = levels_of(hierarchy, options);
   add_levels(folder, input.graph, levels, input.ids, options.keep_homeless);
   folder.add("tp_scores", scores_of(input.graph, levels[0].result.final_cover, parameters, hierarchy.log_factorial(), input.ids));
   folder.write();
@@ -95,6 +105,8 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int count, char** values) {
+  // What cannot be written is an error like others: a pipe that was closed, a file that got too large.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   try {
     return run(std::vector<std::string>(values + 1, values + count));
   } catch (const std::bad_alloc&) {

@@ -68,6 +68,11 @@ inline std::string six_digits(double value) {
   return text;
 }
 
+// "1 edge", "2 edges".
+inline std::string counted(std::size_t count, const std::string& one, const std::string& more) {
+  return std::to_string(count) + " " + (count == 1 ? one : more);
+}
+
 // A piece of input as it may be shown in a message: short, printable whatever the encoding; other bytes as \xHH.
 inline std::string shown(const std::string& text) {
   std::string safe;

@@ -1,8 +1,10 @@
-// The command line (section 7.1): flags in any order, the last one wins, every value checked.
+// The command line: flags in any order, the last one wins, every value checked.
 #ifndef OSLOM_OPTIONS_H
 #define OSLOM_OPTIONS_H
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -41,10 +43,10 @@ inline std::string help_text() {
       "writes them to the folder FILE_oslo_files (file tp; tp1, tp2, ... higher levels). The method is OSLOM: Lancichinetti,\n"
       "Radicchi, Ramasco, Fortunato, PLoS ONE 6(4): e18961, 2011.\n"
       "\n"
-      "  -f FILE      edge list: two vertex ids per line, then optional columns\n"
+      "  -f FILE      edge list: two vertex ids per line, then optional columns; - is standard input\n"
       "  -uw          unweighted: a third column is the number of parallel edges\n"
       "  -w           weighted: the third column is the weight, a fourth the number of parallel edges\n"
-      "  -r R         number of runs that are pooled (default 10)\n"
+      "  -r R         number of runs that are pooled, 0 to 100000 (default 10)\n"
       "  -hr R        number of runs for each higher level, where modules are grouped (default 50)\n"
       "  -seed S      seed of the random numbers, 1 to 2147483399 (default 21111983)\n"
       "  -t P         tolerance: a group is significant below this probability (default 0.1)\n"
@@ -58,7 +60,7 @@ inline std::string help_text() {
       "  -threads N   number of threads (default: all cores); the output does not depend on it\n"
       "  -out DIR     output folder (default FILE_oslo_files)\n"
       "  -quiet       print nothing but warnings and errors\n"
-      "  --help       this text\n"
+      "  -h, --help   this text\n"
       "  --version    the version\n"
       "\n"
       "Exit code: 0 done (also when nothing was found), 255 error (one sentence on stderr).\n";
@@ -78,28 +80,34 @@ class OptionReader {
   }
 
  private:
-  static constexpr std::int64_t largest_count = 2147483399;
+  static constexpr std::int64_t most_runs = 100000;  // all their covers are kept until they are pooled
+  static constexpr std::int64_t largest_seed = 2147483399;
+  static constexpr const char* flags[] = {"-f", "-w", "-uw", "-r", "-hr", "-seed", "-t", "-cp", "-singlet", "-fast",
+                                          "-hint", "-load", "-louvain", "-infomap", "-copra", "-threads", "-out",
+                                          "-quiet", "-h", "--help", "--version"};
+
+  static bool is_flag(const std::string& text) { return std::find(std::begin(flags), std::end(flags), text) != std::end(flags); }
 
   void read_flag(const std::string& flag) {
-    if (flag == "-f") options_.edge_file = value(flag);
+    if (!is_flag(flag)) refuse(flag);
+    if (flag == "-f") options_.edge_file = file(flag);
     else if (flag == "-w" || flag == "-uw") options_.weighted = flag == "-w", options_.weighted_given = true;
     else if (flag == "-r") options_.runs = whole(flag, 0);
     else if (flag == "-hr") options_.higher_runs = whole(flag, 0);
-    else if (flag == "-seed") options_.seed = whole(flag, 1);
+    else if (flag == "-seed") options_.seed = whole(flag, 1, largest_seed);
     else if (flag == "-t") options_.tolerance = share(flag);
     else if (flag == "-cp") options_.parts_cover = share(flag);
     else if (flag == "-singlet") options_.keep_homeless = true;
     else if (flag == "-fast") options_.fast = true;
-    else if (flag == "-hint") options_.hint_file = value(flag);
-    else if (flag == "-load") options_.load_file = value(flag);
+    else if (flag == "-hint") options_.hint_file = file(flag);
+    else if (flag == "-load") options_.load_file = file(flag);
     else if (flag == "-louvain") options_.louvain = whole(flag, 0);
     else if (flag == "-infomap" || flag == "-copra") refuse_external(flag);
     else if (flag == "-threads") options_.threads = whole(flag, 1, 4096);
     else if (flag == "-out") options_.output_folder = value(flag);
     else if (flag == "-quiet") options_.quiet = true;
-    else if (flag == "--help") options_.help = true;
-    else if (flag == "--version") options_.version = true;
-    else refuse(flag);
+    else if (flag == "-h" || flag == "--help") options_.help = true;
+    else options_.version = true;
   }
 
   [[noreturn]] static void refuse(const std::string& flag) {
@@ -114,10 +122,17 @@ class OptionReader {
 
   const std::string& value(const std::string& flag) {
     if (at_ + 1 >= arguments_.size() || arguments_[at_ + 1].empty()) throw Error(flag + " needs a value");
-    return arguments_[++at_];
+    const std::string& text = arguments_[++at_];
+    if (is_flag(text)) throw Error(flag + " needs a value, got the option " + text + " (a file of this name is ./" + text + ")");
+    return text;
   }
 
-  std::int64_t whole(const std::string& flag, std::int64_t smallest, std::int64_t largest = largest_count) {
+  std::string file(const std::string& flag) {
+    const std::string& name = value(flag);
+    return name == "-" ? "/dev/stdin" : name;
+  }
+
+  std::int64_t whole(const std::string& flag, std::int64_t smallest, std::int64_t largest = most_runs) {
     const std::string& text = value(flag);
     std::int64_t number = 0;
     if (read_whole(text, number) == WholeNumber::good && number >= smallest && number <= largest) return number;

@@ -1,7 +1,7 @@
-// The output folder (section 7.2), FILE_oslo_files if nothing else is said. An existing folder is
-// replaced only if it holds nothing but files of the names this program writes. All files are written
-// under temporary names and then renamed, so that a full disk leaves the old ones; signals that end
-// the program wait until all files are in place, and other programs of this kind wait for their turn.
+// The output folder, FILE_oslo_files if nothing else is said. An existing folder is replaced only if it holds nothing
+// but files of the names this program writes, none of them an input of this run. All files are written under temporary
+// names and then renamed, so that a full disk leaves the old ones; signals that end the program wait until all files
+// are in place, and other programs of this kind wait for their turn.
 #ifndef OSLOM_OUTPUT_FOLDER_H
 #define OSLOM_OUTPUT_FOLDER_H
 
@@ -55,9 +55,21 @@ class FolderLock {
   int folder_;
 };
 
+// Where the output of an edge file goes if nothing else is said.
+inline std::string folder_beside(const std::string& edge_file) {
+  const std::filesystem::path folder = std::filesystem::path(edge_file).parent_path();
+  std::error_code failure;
+  const std::string place = std::filesystem::canonical(folder.empty() ? "." : folder, failure).string() + "/";
+  for (const char* devices : {"/dev/fd/", "/proc/"})
+    if (place == "/dev/" || place.compare(0, std::strlen(devices), devices) == 0)
+      throw Error(edge_file + " is a device or a pipe, and no place for a folder beside it; name the output folder with -out DIR");
+  return edge_file + "_oslo_files";
+}
+
 class OutputFolder {
  public:
-  explicit OutputFolder(std::string path) : path_(std::move(path)) {
+  // `inputs`: files that are read and must stay.
+  explicit OutputFolder(std::string path, std::vector<std::string> inputs = {}) : path_(std::move(path)), inputs_(std::move(inputs)) {
     while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
   }
 
@@ -67,12 +79,12 @@ class OutputFolder {
   void check() const {
     if (access(place(longest_name).c_str(), F_OK) != 0 && errno == ENAMETOOLONG)
       throw Error("the name of the folder " + path_ + " is too long; choose another with -out");
-    if (access(path_.c_str(), F_OK) != 0) return check_parent();
+    check_handles();
+    if (access(path_.c_str(), F_OK) != 0) return check_new();
     if (!std::filesystem::is_directory(path_)) throw Error(path_ + " is in the way: it is not a folder");
     if (access(path_.c_str(), R_OK | W_OK | X_OK) != 0) throw Error("cannot write to the folder " + path_ + ": " + std::strerror(errno));
-    for (const auto& entry : std::filesystem::directory_iterator(path_))
-      if (!ours(entry)) throw Error("the folder " + path_ + " contains " + entry.path().filename().string() +
-                                    ", which is no output of this program; move the folder away, it would be replaced");
+    const FolderLock lock(path_);
+    check_content();
   }
 
   const std::vector<std::pair<std::string, std::string>>& files() const { return files_; }
@@ -85,9 +97,10 @@ class OutputFolder {
     std::filesystem::create_directory(path_, failure);
     if (failure) throw Error("cannot make the folder " + path_ + ": " + failure.message());
     const FolderLock lock(path_);
-    check();
+    check_content();
+    remove_if([](const std::string& name) { return unfinished(name); });
     for (const auto& file : files_) write_unfinished(file.first, file.second);
-    remove_others();
+    remove_if([this](const std::string& name) { return !to_be_written(name); });
     for (const auto& file : files_) finish(file.first);
   }
 
@@ -121,8 +134,34 @@ class OutputFolder {
     return std::filesystem::is_regular_file(entry.symlink_status()) && known_name(entry.path().filename().string());
   }
 
+  void check_content() const {
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+      for (const std::string& input : inputs_) check_stays(entry.path(), input);
+      if (!ours(entry)) throw Error("the folder " + path_ + " contains " + entry.path().filename().string() +
+                                    ", which is no output of this program; move the folder away, it would be replaced");
+    }
+  }
+
+  // Whatever the two are called.
+  void check_stays(const std::filesystem::path& replaced, const std::string& input) const {
+    std::error_code failure;
+    if (std::filesystem::equivalent(replaced, input, failure))
+      throw Error("the input " + input + " is in the output folder " + path_ + ", which would be replaced; choose another folder with -out DIR");
+  }
+
+  // While files are written two are open: the folder, which is locked, and a file.
+  static void check_handles() {
+    const int first = open("/", O_RDONLY | O_CLOEXEC), second = open("/", O_RDONLY | O_CLOEXEC);
+    const std::string reason = std::strerror(errno);
+    for (const int handle : {first, second})
+      if (handle >= 0) close(handle);
+    if (second < 0) throw Error("cannot open two files at once, as writing needs: " + reason + "; raise the limit (ulimit -n)");
+  }
+
   // With "/." only a folder is good enough.
-  void check_parent() const {
+  void check_new() const {
+    if (std::filesystem::is_symlink(std::filesystem::symlink_status(path_)))
+      throw Error(path_ + " is in the way: it is a symbolic link that leads nowhere");
     const std::string parent = std::filesystem::path(path_).parent_path().string();
     if (access(((parent.empty() ? "." : parent) + "/.").c_str(), W_OK | X_OK) != 0)
       throw Error("cannot make the folder " + path_ + ": " + std::strerror(errno));
@@ -130,12 +169,16 @@ class OutputFolder {
 
   std::string place(const std::string& name) const { return path_ + "/" + name; }
 
-  void remove_others() const {
+  template <typename Condition>
+  void remove_if(Condition condition) const {
     std::vector<std::filesystem::path> old;
     for (const auto& entry : std::filesystem::directory_iterator(path_))
-      if (!to_be_written(entry.path().filename().string())) old.push_back(entry.path());
+      if (condition(entry.path().filename().string())) old.push_back(entry.path());
     for (const std::filesystem::path& path : old) std::filesystem::remove(path);
   }
+
+  // Left over from a run that was killed.
+  static bool unfinished(std::string name) { return strip_end(name, temporary); }
 
   bool to_be_written(std::string name) const {
     strip_end(name, temporary);
@@ -164,6 +207,7 @@ class OutputFolder {
   }
 
   std::string path_;
+  std::vector<std::string> inputs_;
   std::vector<std::pair<std::string, std::string>> files_;
 };
 

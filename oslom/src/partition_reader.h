@@ -1,7 +1,7 @@
-// Groups of vertices from a file, for -hint and -load (section 7.1).
+// Groups of vertices from a file, for -hint and -load.
 //
 // hint: one group per line, ids separated like those of an edge file; `#` starts a comment.
-// load: the tp format. A header "#module N size: S bs: B" (or #group), then a line with the ids. Other
+// load: the tp format. A header "#module N size: S bs: B" (or #group), then a line with S ids. Other
 // lines that start with `#` are comments. Groups with bs >= 1 are left out.
 // Ids that are not in the graph are skipped with one warning. Anything else is an error.
 #ifndef OSLOM_PARTITION_READER_H
@@ -46,7 +46,7 @@ class PartitionReader : private LineReader {
   std::vector<std::string> warnings() const {
     if (unknown_ == 0) return {};
     return {where(first_line_) + ": vertex " + std::to_string(first_unknown_) + " is not in the graph and is skipped (" +
-            std::to_string(unknown_) + " unknown ids in the file)"};
+            counted(unknown_, "unknown id", "unknown ids") + " in the file)"};
   }
 
  private:
@@ -55,6 +55,8 @@ class PartitionReader : private LineReader {
     split(line);
     if (tokens_.empty()) return;
     if (!in_module_) fail("vertices without a header; every module needs the line \"#module N size: S bs: B\" before it");
+    if (tokens_.size() != size_)
+      fail(counted(tokens_.size(), "vertex", "vertices") + " under a header that says \"size: " + std::to_string(size_) + "\"; is the line complete?");
     Members members = members_of_line();
     in_module_ = false;
     if (!members.empty() && probability_ < 1) modules.push_back({std::move(members), probability_});
@@ -64,6 +66,9 @@ class PartitionReader : private LineReader {
     if (in_module_) fail("a module must have a line with its vertices before the next header");
     split(line, 1);
     if (tokens_.size() < 6) fail("the header of a module has six words, \"#module N size: S bs: B\", here are " + std::to_string(tokens_.size()));
+    std::int64_t size = 0;
+    if (read_whole(tokens_[3], size) != WholeNumber::good) fail("size " + shown(tokens_[3]) + " is not a number of vertices");
+    size_ = static_cast<std::size_t>(size);
     if (!read_real(tokens_[5], probability_) || probability_ < 0)
       fail("bs " + shown(tokens_[5]) + " is not a number from 0 on");
     in_module_ = true;
@@ -84,6 +89,7 @@ class PartitionReader : private LineReader {
 
   const std::vector<std::int64_t>& ids_;
   bool in_module_ = false;
+  std::size_t size_ = 0;  // of the module, as its header says
   double probability_ = 1;
   std::size_t unknown_ = 0, first_line_ = 0;
   std::int64_t first_unknown_ = 0;

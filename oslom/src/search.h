@@ -16,7 +16,7 @@
 
 namespace oslom {
 
-// Told after every run: level, runs done, runs in all.
+// Told before the first run and after every run: level, runs done, runs in all.
 using Progress = std::function<void(std::int64_t, std::int64_t, std::int64_t)>;
 
 struct LevelPlan {
@@ -26,6 +26,7 @@ struct LevelPlan {
   Modules load;               // -load: one more cover as it is
   std::int64_t louvain = 0;   // -louvain: so many more covers from partitions of high modularity
   Progress progress;          // may be called from any thread, one call at a time
+  Team::PartDone part_done;   // of a single run; may be called from any thread, several at once
   std::int64_t level = 0;
 };
 
@@ -90,6 +91,7 @@ class Covers {
 
   std::vector<Modules> all() {
     const std::int64_t jobs = hint_ + 1 + plan_.louvain, empty = plan_.hint.empty() ? 1 : 0;
+    if (plan_.progress && runs() > 0) plan_.progress(plan_.level, 0, runs());
     const auto job = [this](std::int64_t index, Study& study) { keep(index, cover(index, study)); };
     if (jobs - empty > 1) team_.run(jobs, job);
     else with_helpers(team_, [&](Study& study) { for (std::int64_t index = 0; index < jobs; ++index) job(index, study); });
@@ -106,6 +108,8 @@ class Covers {
     Modules cover;
   };
 
+  std::int64_t runs() const { return plan_.runs + plan_.louvain; }
+
   // Jobs: the runs, the hint, the Louvain covers.
   Modules cover(std::int64_t index, Study& study) const {
     const std::uint64_t number = static_cast<std::uint64_t>(index);
@@ -117,7 +121,7 @@ class Covers {
   void keep(std::int64_t index, Modules cover) {
     const std::lock_guard<std::mutex> lock(guard_);
     if (!cover.empty()) found_.push_back({index, std::move(cover)});
-    if (index != hint_ && plan_.progress) plan_.progress(plan_.level, ++done_, plan_.runs + plan_.louvain);
+    if (index != hint_ && plan_.progress) plan_.progress(plan_.level, ++done_, runs());
   }
 
   Team& team_;
@@ -156,6 +160,7 @@ inline void finish_level(Study& study, const LevelPlan& plan, const Random& rand
 inline LevelResult search_level(Team& team, const LevelPlan& plan, const Random& random) {
   LevelResult result;
   Judgements judgements(random.child(Phase::judgements));
+  team.watch(plan.part_done);
   team.use(plan.runs > 1 ? &judgements : nullptr);
   result.covers = Covers(team, plan, random).all();
   with_helpers(team, [&](Study& study) { finish_level(study, plan, random, result); });

@@ -7,9 +7,9 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -31,6 +31,11 @@ class Team {
   // From now on all studies use these, or none.
   void use(Judgements* judgements) { judgements_ = judgements; }
 
+  // From now on told after every part of an analysis: parts done, parts in all. From any thread.
+  using PartDone = std::function<void(std::int64_t, std::int64_t)>;
+  void watch(PartDone part_done) { part_done_ = std::move(part_done); }
+  const PartDone& part_done() const { return part_done_; }
+
   // job(index, study) for 0..count-1, in any order. Of several exceptions one is passed on.
   template <typename Job>
   void run(std::int64_t count, Job job) {
@@ -50,7 +55,7 @@ class Team {
     const std::size_t wanted = static_cast<std::size_t>(std::min<std::int64_t>(count, static_cast<std::int64_t>(benches_.size())));
     try {
       for (std::size_t thread = 1; thread < wanted; ++thread) others.emplace_back(work, thread);
-    } catch (const std::system_error&) {  // no more threads to be had: those that started do the work
+    } catch (const std::exception&) {  // no more threads, or no memory for them: those that started do the work
     }
     work(0);
     for (std::thread& other : others) other.join();
@@ -78,6 +83,7 @@ class Team {
   const LogFactorial& log_factorial_;
   std::vector<std::unique_ptr<Bench>> benches_;
   Judgements* judgements_ = nullptr;
+  PartDone part_done_;
 };
 
 // job(index, study) for the independent parts of one analysis, with the help of other threads if there
@@ -85,7 +91,12 @@ class Team {
 template <typename Job>
 void for_each_part(Study& study, std::size_t count, Job job) {
   Team* helpers = std::exchange(study.helpers, nullptr);  // parts of parts are done by one thread
-  if (helpers) helpers->run(static_cast<std::int64_t>(count), job);
+  std::atomic<std::int64_t> done{0};
+  const auto part = [&](std::int64_t index, Study& own) {
+    job(index, own);
+    if (helpers->part_done()) helpers->part_done()(++done, static_cast<std::int64_t>(count));
+  };
+  if (helpers) helpers->run(static_cast<std::int64_t>(count), part);
   else for (std::size_t index = 0; index < count; ++index) job(static_cast<std::int64_t>(index), study);
   study.helpers = helpers;
 }

@@ -97,6 +97,46 @@ TEST_CASE("a folder with anything else in it is not touched") {
   }
 }
 
+TEST_CASE("an input in the folder, under whatever name, is not replaced") {
+  TemporaryFolder folder;
+  const std::string out = folder.path + "/o";
+  fs::create_directory(out);
+  std::ofstream(out + "/net9") << "precious";
+  fs::create_symlink(out + "/net9", folder.path + "/link");
+  fs::create_hard_link(out + "/net9", folder.path + "/other");
+  for (const char* input : {"/o/net9", "/o/../o//net9", "/link", "/other"}) {
+    CAPTURE(input);
+    OutputFolder output(out, {"", folder.path + input});
+    output.add("tp", "x");
+    CHECK_THROWS_AS(output.check(), Error);
+    CHECK_THROWS_AS(output.write(), Error);
+    CHECK(content(out + "/net9") == "precious");
+    CHECK_FALSE(fs::exists(out + "/tp"));
+  }
+}
+
+TEST_CASE("what a killed run has left is cleared away, not written into") {
+  TemporaryFolder folder;
+  std::ofstream(folder.path + "/kept") << "precious";
+  const std::string out = folder.path + "/o";
+  fs::create_directory(out);
+  fs::create_hard_link(folder.path + "/kept", out + "/tp.tmp");
+  std::ofstream(out + "/tp7.tmp") << "left over";
+  OutputFolder output(out);
+  output.add("tp", "new");
+  output.write();
+  CHECK(content(folder.path + "/kept") == "precious");
+  CHECK(std::distance(fs::directory_iterator(out), {}) == 1);
+}
+
+TEST_CASE("beside devices there is no place for a folder, beside files anywhere else there is") {
+  for (const char* device : {"/dev/stdin", "/dev/fd/63", "/proc/self/fd/0", "/dev/../dev/stdin"}) {
+    CAPTURE(device);
+    CHECK_THROWS_AS(folder_beside(device), Error);
+  }
+  for (const char* file : {"g", "./g", "/dev/shm/g", "/development", "/no/such/g"}) CHECK(folder_beside(file) == file + std::string("_oslo_files"));
+}
+
 TEST_CASE("a folder that cannot be made is refused before the work") {
   TemporaryFolder folder;
   const auto refusal = [](const std::string& path) {
@@ -112,6 +152,10 @@ TEST_CASE("a folder that cannot be made is refused before the work") {
   CHECK(says(refusal(folder.path + "/file/o"), "Not a directory"));
   CHECK(says(refusal(folder.path + "/" + std::string(256, 'x')), "too long"));
   CHECK(refusal(folder.path + "/" + std::string(255, 'x')) == "no error");
+  fs::create_symlink("nowhere", folder.path + "/dangling");
+  fs::create_symlink("loop", folder.path + "/loop");
+  CHECK(says(refusal(folder.path + "/dangling"), "leads nowhere"));
+  CHECK(says(refusal(folder.path + "/loop/"), "leads nowhere"));
   std::string deep = folder.path;
   while (deep.size() < 4080) deep += "/" + std::string(std::min<std::size_t>(200, 4080 - deep.size()), 'd');
   CHECK(says(refusal(deep), "too long"));  // the folder could be there, its files could not
@@ -145,6 +189,9 @@ TEST_CASE("options: defaults, any order, the last one wins") {
   CHECK(rich.seed == 5);
   CHECK(rich.keep_homeless);
   CHECK(rich.higher_runs == 0);
+  CHECK(OptionReader({"-h"}).read().help);
+  CHECK(OptionReader({"-f", "-", "-w"}).read().edge_file == "/dev/stdin");
+  CHECK(OptionReader({"-f", "./-w", "-w"}).read().edge_file == "./-w");
   CHECK(OptionReader({"-fast", "-r", "7", "-f", "g", "-w"}).read().runs == 1);
 }
 
@@ -160,6 +207,10 @@ TEST_CASE("options: every mistake is named") {
   CHECK(says(usage_error({"-f", "g", "-w", "-cp", "half"}), "\"half\""));
   CHECK(says(usage_error({"-f", "g", "-w", "-threads", "0"}), "from 1 to 4096"));
   CHECK(says(usage_error({"-f", "g", "-w", "-out", ""}), "-out needs a value"));
+  for (const char* flag : {"-f", "-hint", "-load", "-out", "-r", "-t"})
+    CHECK(says(usage_error({flag, "-singlet"}), std::string(flag) + " needs a value, got the option -singlet"));
+  for (const char* flag : {"-r", "-hr", "-louvain"})
+    CHECK(says(usage_error({"-f", "g", "-w", flag, "100001"}), "whole number from 0 to 100000, got \"100001\""));
   for (const char* external : {"-infomap", "-copra"}) {
     CHECK(says(usage_error({"-f", "g", "-w", external, "1"}), "not supported"));
     CHECK(usage_error({"-f", "g", "-w", external, "0"}) == "no error");

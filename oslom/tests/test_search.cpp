@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 #include <set>
@@ -171,9 +172,13 @@ TEST_CASE("the number of threads changes nothing, and every run is reported once
       LevelPlan plan = plan_of(runs, true);
       if (runs > 1) plan.louvain = 2, plan.hint = {range(0, 9), range(20, 30)};
       std::int64_t reported = 0;
+      std::atomic<std::int64_t> parts{0}, complete{0};
+      plan.part_done = [&](std::int64_t done, std::int64_t count) { ++parts, complete += done == count; };
       plan.progress = [&](std::int64_t, std::int64_t done, std::int64_t) { reported += done; };
       const LevelResult result = search_level(team, plan, Random(4));
       CHECK(reported == (runs + plan.louvain) * (runs + plan.louvain + 1) / 2);
+      CHECK((parts.load() > 0) == (runs == 1));
+      CHECK((complete.load() > 0) == (runs == 1));
       if (threads == 1) covers = result.covers, final_cover = member_sets(result.final_cover);
       CHECK(member_sets(result.final_cover) == final_cover);
       REQUIRE(result.covers.size() == covers.size());

@@ -19,7 +19,7 @@ namespace oslom {
 
 constexpr bool directed = true;
 constexpr const char* program_name = "oslom_dir";
-constexpr const char* edges_name = "arcs";
+constexpr const char* edge_name = "arc";
 constexpr const char* degree_names[] = {"in-degree", "out-degree", "in+out-degree"};
 
 struct Degree {

@@ -21,7 +21,7 @@ namespace oslom {
 
 constexpr bool directed = false;
 constexpr const char* program_name = "oslom_undir";
-constexpr const char* edges_name = "edges";
+constexpr const char* edge_name = "edge";
 constexpr const char* degree_names[] = {"degree"};
 
 using Degree = Stubs;

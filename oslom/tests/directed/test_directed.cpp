@@ -286,12 +286,18 @@ TEST_CASE("the graph of modules and net files: every arc once, both directions")
   CHECK(net_text(modules) == "0\t1\t1\t2\n1\t0\t4.5\t2\n");
 }
 
-TEST_CASE("reading: arcs both ways are two, self loops leave nothing, many answered arcs are worth a warning") {
+TEST_CASE("reading: arcs both ways are two, self loops leave nothing, what is lost and many answered arcs are worth warnings") {
   const InputGraph input = EdgeReader("g", false).read(std::istringstream("7 1\n1 7\n1 2\n1 2\n9 9\n2 5\n5 1\n"));
   CHECK(input.ids == std::vector<std::int64_t>{1, 2, 5, 7});
   CHECK(input.graph.num_edges() == 5);
-  REQUIRE(input.warnings.size() == 1);
-  CHECK(says(input.warnings[0], "40 %"));
+  REQUIRE(input.warnings.size() == 2);
+  CHECK(says(input.warnings[0], "g: vertices without an arc to or from another vertex are left out: 1, the first is 9"));
+  CHECK(says(input.warnings[1], "40 %"));
+  const InputGraph weighted = EdgeReader("g", true).read(std::istringstream("7 1 2\n7 8 0\n4 4 1\n1 1 1\n"));
+  CHECK(weighted.ids == std::vector<std::int64_t>{1, 7});
+  REQUIRE(weighted.warnings.size() == 2);
+  CHECK(says(weighted.warnings[0], "g line 2: an edge of weight 0 is none and is skipped (1 such line)"));
+  CHECK(says(weighted.warnings[1], "left out: 2, the first is 4"));
   CHECK(EdgeReader("g", false).read(std::istringstream("1 2\n2 3\n3 1\n")).warnings.empty());
   CHECK_THROWS_AS(EdgeReader("g", false).read(std::istringstream("9 9\n")), Error);
 }
