@@ -223,11 +223,12 @@ def skip(job: Job, verb: str, path: Path, input_hash: str) -> bool:
 def why_again(job: Job, verb: str, found: dict, input_hash: str, path: Path) -> str:
     """What is not as this stage would leave it; empty if nothing is."""
     told, now = found.get("options") or {}, job.options.shaping(verb)
-    if differing := [name for name in now if name not in told or told[name] != now[name]]:
-        return (
-            "made with other options (" + ", ".join(f"{n} {told.get(n)} instead of {now[n]}" for n in differing) + ")"
-        )
-    if not made_by(job, verb, found, input_hash):
+    missing = object()
+    differing = [name for name in {**told, **now} if told.get(name, missing) != now.get(name, missing)]
+    if differing:
+        words = "; ".join(f"{name} {told.get(name)}, now {now.get(name)}" for name in differing)
+        return f"made with other options ({words})"
+    if found.get("input_hash") != stamp(job, input_hash):
         return "made from other inputs (images, or the checkpoint that it starts from)"
     return "" if found.get("checkpoint_hash") == files.file_hash(path) else "not the file that was measured"
 

@@ -470,7 +470,7 @@ with open("graph_oslo_files/tp", "w") as tp:
         tp.write(f"#module 0 size: 1 bs: 1\\n{nodes[0]} \\n")
 """
     path, done = prune(ONLY_THE_COMMUNITY, "--specialize 3", oslom=fake_program(told))
-    assert "--keep 0.2 and -t 0.1" in done.out and "--keep 0.4 and -t 0.1" in done.out
+    assert "--keep 0.2 and --oslom-t 0.1" in done.out and "--keep 0.4 and --oslom-t 0.1" in done.out
     assert metrics(path)["keep"] == 0.4 and metrics(path)["oslom_t"] == pytest.approx(0.3)
 
 

@@ -70,8 +70,8 @@ def test_a_wanted_class_without_images_is_told_before_any_training(lacking, pare
 
 
 def test_other_classes_go_on_without_it(lacking, parents, every_third):
-    words = f"{QUICK.replace('3', '4')} --oslom-bin {every_third} --pretrained {parents['LeNet_300_100']}"
-    assert lacking("validation", *words.split()).code == 0
+    words = ("--oslom-bin", every_third, "--pretrained", parents["LeNet_300_100"])
+    assert lacking("validation", *QUICK.replace("3", "4").split(), *words).code == 0
 
 
 def test_a_parent_is_trained_and_the_missing_class_told(lacking, tmp_path):
@@ -248,7 +248,7 @@ def test_a_mistake_is_told_before_anything_slow_is_loaded(folder, words, code):
 
 def test_what_a_run_works_with_is_said_first(main, tmp_path):
     done = main("--dataset digits --epochs 0 --save-dir", tmp_path)
-    assert done.out.startswith("digits: 1257 train, 180 validation, 360 test images of 10 classes\n")
+    assert done.out.startswith("digits: 1257 training, 180 validation, 360 test images of 10 classes\n")
     assert "--epochs 0: the network is saved with its first weights, untrained" in done.out
     found = told(tmp_path / "digits" / "LeNet_300_100.best_origin.pth.tar")
     assert (found["train_images"], found["validation_images"], found["test_images"]) == (1257, 180, 360)
