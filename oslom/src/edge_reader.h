@@ -1,4 +1,4 @@
-// An edge file as a graph (section 1 of the specification). Every line that is not an edge, a comment
+// An edge file as a graph (README.md, "Edge file"). Every line that is not an edge, a comment
 // or empty is an error that names the line, the value and what would be right.
 //
 // Format: two vertex ids and up to two numbers per line, separated by blanks, tabs, commas or

@@ -1,4 +1,4 @@
-// The output folder (section 7.2), FILE_oslo_files if nothing else is said. An existing folder is
+// The output folder (README.md, "Output"), FILE_oslo_files if nothing else is said. An existing folder is
 // replaced only if it holds nothing but files of the names this program writes. All files are written
 // under temporary names and then renamed, so that a full disk leaves the old ones; signals that end
 // the program wait until all files are in place, and other programs of this kind wait for their turn.
