@@ -263,26 +263,31 @@ def test_a_folder_for_temporary_files_that_is_gone(fake_program, monkeypatch, tm
         run(fake_program(SAY_TP.format(GOOD_TP)))
 
 
-@pytest.fixture
-def largest_file():
-    """Sets `ulimit -f`, in bytes."""
+@contextlib.contextmanager
+def largest_file(size: int):
+    """`ulimit -f`, in bytes; for these lines alone, since pytest itself may write into a file."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_no_room_for_the_edge_file(fake_program, largest_file, monkeypatch, tmp_path):
+def test_no_room_for_the_edge_file(fake_program, monkeypatch, tmp_path):
     program = fake_program(SAY_TP.format(GOOD_TP))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    largest_file(10)
-    with pytest.raises(OslomError, match=re.escape(f"edge file in {tmp_path} (File too large): {ROOM}")):
+    with (
+        largest_file(10),
+        pytest.raises(OslomError, match=re.escape(f"edge file in {tmp_path} (File too large): {ROOM}")),
+    ):
         run(program)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_room_for_what_the_program_writes(real_program, largest_file):
-    largest_file(1000)  # the edge file has 600
-    with pytest.raises(OslomError, match=f"failed, for lack of room: {ROOM}.*(SIGXFSZ|File too large)"):
+def test_no_room_for_what_the_program_writes(real_program):
+    told = f"failed, for lack of room: {ROOM}.*(SIGXFSZ|File too large)"
+    with largest_file(1000), pytest.raises(OslomError, match=told):  # the edge file has 600
         community.run_program(file_of_a_ring(), None, binary=real_program)
 
 

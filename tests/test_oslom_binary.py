@@ -159,6 +159,22 @@ def test_large_simple_graphs_have_no_modules(oslom, edges):
             assert found(path) == []
 
 
+def test_many_parallel_edges_cost_no_more_than_a_few(oslom, edges):
+    """Timestamps in the column of the parallel edges: the fixture's limit of time is what fails."""
+    rng = random.Random(5)
+    pairs = [line.split()[:2] for line in (GRAPHS / "er_2.edges").read_text(encoding="utf-8").splitlines()]
+    lines = (f"{a} {b} {rng.expovariate(1):.6g} {1_082_000_000 + rng.randrange(80_000_000)}" for a, b in pairs)
+    path = edges("\n".join(lines))
+    succeed(oslom("-f", path, "-w", "-r", 1, "-hr", 0))
+    assert len(set().union(*found(path))) == 1000
+
+
+def test_two_hubs_cost_little_more_than_their_edges(oslom, edges):
+    path = edges("".join(f"0 {leaf}\n1 {leaf}\n" for leaf in range(2, 200_002)))
+    succeed(oslom("-f", path, "-uw", "-r", 1, "-hr", 0))
+    assert "\n#module 1 " in (folder(path) / "tp").read_text(encoding="utf-8")
+
+
 def test_extreme_weights_and_ids_leave_probabilities(oslom, edges):
     weights = ["1e150", "1e-150", "1", "3e100"]
     first = 2**63 - 9

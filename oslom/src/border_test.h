@@ -1,4 +1,4 @@
-// The border test: which of the candidates belong to a group (sections 3.1-3.4).
+// The border test: which of the candidates belong to a group (METHOD.md 4.3, METHOD.md 4.4).
 //
 // Candidates are sorted by score. Walking up the ranks, the first candidate whose order statistic
 // falls below xi is accepted with everything better than it; candidates that are equivalent to the

@@ -1,4 +1,4 @@
-// Cleaning one group: which vertices does it significantly have (sections 4.2-4.6; paper, "Single
+// Cleaning one group: which vertices does it significantly have (METHOD.md 5; paper, "Single
 // cluster analysis")?
 //
 // One pass takes the worst member out until the best of the outsiders are significant with respect
@@ -43,7 +43,7 @@ class Cleaner {
  public:
   Cleaner(Study& study, Random& random) : study_(study), set_(study.set), seed_(study.seed), random_(random) {}
 
-  // CLEAN of section 4.4; an empty module if the group is not significant.
+  // CLEAN of METHOD.md 5.4; an empty module if the group is not significant.
   Module clean(const Members& group, Reach reach, int passes = full_passes) {
     if (hopeless(group, reach)) return {};
     passes = affordable_passes(group.size(), passes);
@@ -171,7 +171,7 @@ class Cleaner {
     });
   }
 
-  // Section 4.2: the border is walked in the order of keys that may be old, until six exact scores were too large, and
+  // METHOD.md 5.2: the border is walked in the order of keys that may be old, until six exact scores were too large, and
   // the candidates behind them are not seen. That only takes ranks from others, so it comes after a first judgement.
   bool drop_unreached(const Outside& outside) {
     double last = 0;

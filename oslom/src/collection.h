@@ -1,4 +1,4 @@
-// A collection of modules, which may overlap, and its pruning (section 5.8).
+// A collection of modules, which may overlap, and its pruning (METHOD.md 6.5).
 #ifndef OSLOM_COLLECTION_H
 #define OSLOM_COLLECTION_H
 

@@ -1,4 +1,4 @@
-// Levels: the modules of one level are the vertices of the next, whose graph is the graph of
+// Levels (METHOD.md 8): the modules of one level are the vertices of the next, whose graph is the graph of
 // the modules, until that stops shrinking.
 #ifndef OSLOM_HIERARCHY_H
 #define OSLOM_HIERARCHY_H

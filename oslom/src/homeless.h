@@ -1,4 +1,4 @@
-// Homeless vertices (section 5.7): each joins the neighbouring module to which its links are the most
+// Homeless vertices (METHOD.md 7.2): each joins the neighbouring module to which its links are the most
 // surprising, either by force or only if the module with its newcomers is still significant.
 #ifndef OSLOM_HOMELESS_H
 #define OSLOM_HOMELESS_H

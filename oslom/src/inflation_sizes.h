@@ -1,4 +1,4 @@
-// How many neighbours a group that is not significant is inflated by (section 4.6).
+// How many neighbours a group that is not significant is inflated by (METHOD.md 5.6).
 //
 // P(a) is flat for a = 1..f and falls as a^-3 up to `top`; f is three times the mean degree and both
 // are bounded by half the graph. A graph with fewer than two vertices has no sizes at all.

@@ -1,4 +1,4 @@
-// A randomised partition of a graph by moving labels (section 5.1): the start of the search.
+// A randomised partition of a graph by moving labels (METHOD.md 6.1): the start of the search.
 //
 // Every vertex starts in a module of its own and, in random order, moves to the module of a neighbour
 // to which its links are the most surprising (smallest random score). Only vertices with a neighbour

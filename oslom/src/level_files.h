@@ -1,4 +1,4 @@
-// Which files a level leaves in the output folder, and under which names (section 7.2).
+// Which files a level leaves in the output folder, and under which names (README.md, "Output").
 #ifndef OSLOM_LEVEL_FILES_H
 #define OSLOM_LEVEL_FILES_H
 

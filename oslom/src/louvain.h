@@ -1,4 +1,4 @@
-// A partition of high modularity: another start for a search (-louvain).
+// A partition of high modularity: another start for a search (-louvain; METHOD.md 10).
 //
 // The multi-level method of Blondel, Guillaume, Lambiotte and Lefebvre (J. Stat. Mech. P10008, 2008):
 // vertices, in random order, move to the neighbouring community that gains most modularity, until

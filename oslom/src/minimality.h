@@ -1,4 +1,4 @@
-// Minimal groups (section 5.4): is a significant group better described by significant groups inside
+// Minimal groups (METHOD.md 6.4): is a significant group better described by significant groups inside
 // it? Every group is taken as a graph of its own and searched; what is found there and survives
 // cleaning in the whole graph replaces the group if it covers most of it.
 #ifndef OSLOM_MINIMALITY_H

@@ -1,4 +1,4 @@
-// The graph whose vertices are modules (section 6.1).
+// The graph whose vertices are modules (METHOD.md 8.1).
 //
 // A vertex in several modules shares its links among them: the link of i in A and j in B counts
 // 1 / (number of modules of i x number of modules of j). Two modules are joined when the sum of the
@@ -82,7 +82,7 @@ inline Graph module_graph(const Graph& graph, const std::vector<const Members*>&
   return Graph(static_cast<Vertex>(groups.size()), ModuleGraphBuilder(graph, groups).edges(), graph.weighted());
 }
 
-// For unions of modules (5.5 b): single edges, always weighted by the sums.
+// For unions of modules (METHOD.md 6.7): single edges, always weighted by the sums.
 inline Graph weighted_module_graph(const Graph& graph, const std::vector<const Members*>& groups) {
   std::vector<Edge> edges = ModuleGraphBuilder(graph, groups).edges();
   for (Edge& edge : edges) edge.multiplicity = 1;

@@ -1,4 +1,4 @@
-// Order statistics of the border (section 3; paper eq. 5-7).
+// Order statistics of the border (METHOD.md 4; paper eq. 5-7).
 //
 // Omega(n,q,s) = P(Binomial(n,s) >= q) is the distribution of the q-th smallest of n uniforms. The
 // best of a whole border, c = min over q of Omega(n,q,s_q), follows P(c_min <= c) = 1 - exp(-lambda(n) c),

@@ -1,4 +1,4 @@
-// Strong overlaps between two modules (section 5.5 c): near-duplicates lose one of the two; the rest
+// Strong overlaps between two modules (METHOD.md 6.8): near-duplicates lose one of the two; the rest
 // is decided by cleaning both within their union. A new pair replaces the old one only if it
 // overlaps less and still covers most of the union.
 #ifndef OSLOM_OVERLAPS_H

@@ -1,4 +1,4 @@
-// From a graph to significant groups (sections 5.1-5.3): raw groups from a label pass, each cleaned;
+// From a graph to significant groups (METHOD.md 6.2, METHOD.md 6.3): raw groups from a label pass, each cleaned;
 // groups that are not significant are clustered and their unions tried, twice.
 #ifndef OSLOM_RAW_COLLECTION_H
 #define OSLOM_RAW_COLLECTION_H

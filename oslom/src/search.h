@@ -1,4 +1,4 @@
-// The search of one level (sections 5.4-5.7): several independent covers of the graph, pooled into
+// The search of one level (METHOD.md 6.9, METHOD.md 7): several independent covers of the graph, pooled into
 // one, and the homeless vertices.
 #ifndef OSLOM_SEARCH_H
 #define OSLOM_SEARCH_H
@@ -36,7 +36,7 @@ struct LevelResult {
   Modules without_singletons;   // level 0 with keep_homeless only: homeless vertices assigned by force
 };
 
-// Parts and wholes, unions (not in the final pooling), overlaps: section 5.5.
+// Parts and wholes, unions (not in the final pooling), overlaps: METHOD.md 6.9.
 inline void settle_collection(Study& study, Modules& modules, bool with_unions, const Random& random) {
   drop_singletons(modules);
   if (modules.empty()) return;

@@ -1,4 +1,4 @@
-// The topological null model: how many of the k stubs of a vertex end in a group (paper eq. 2-4).
+// The topological null model: how many of the k stubs of a vertex end in a group (METHOD.md 2; paper eq. 2-4).
 //
 // A group leaves O stubs among the T stubs of the vertices outside it. For an outside vertex with k
 // of these T stubs and X of them matched with the group there are two formulas:

@@ -1,4 +1,4 @@
-// Texts of the output files (section 7.3): covers in tp format, scores, statistics.
+// Texts of the output files (README.md, "Output"): covers in tp format, scores, statistics.
 #ifndef OSLOM_TP_FILE_H
 #define OSLOM_TP_FILE_H
 

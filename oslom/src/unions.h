@@ -1,4 +1,4 @@
-// Parts against wholes (sections 5.5 a and b): of a module and the modules included in it, which are
+// Parts against wholes (METHOD.md 6.6, METHOD.md 6.7): of a module and the modules included in it, which are
 // the better description, and are there modules that are better taken together?
 #ifndef OSLOM_UNIONS_H
 #define OSLOM_UNIONS_H

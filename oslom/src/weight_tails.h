@@ -1,4 +1,4 @@
-// Tails of weights and of products of uniforms, and the scores made of them (section 2.4).
+// Tails of weights and of products of uniforms, and the scores made of them (METHOD.md 3.2).
 #ifndef OSLOM_WEIGHT_TAILS_H
 #define OSLOM_WEIGHT_TAILS_H
 

@@ -1,4 +1,4 @@
-// Tails of wide distributions in closed form: their sums have as many terms as they are wide.
+// Tails of wide distributions in closed form (METHOD.md 2.5): their sums have as many terms as they are wide.
 //
 // Both formulas for the stubs X that a vertex shares with a group (tails.h) give p(x) ~ c^-x / [ x! y! a! b! ] with
 // y = x+h, a = k-x and b = O-x: the four cells of a table, two of which grow with x and two shrink. With Stirling's

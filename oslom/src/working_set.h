@@ -1,4 +1,4 @@
-// A group under analysis together with its border (section 4.1).
+// A group under analysis together with its border (METHOD.md 5.1).
 //
 // Every vertex met (member, or outsider with a link to a member) has a slot; members of the group
 // the set was built from have slots 0..built_size()-1. A slot holds the vertex's links to the group,

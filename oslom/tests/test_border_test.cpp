@@ -14,7 +14,7 @@ namespace {
 const LogFactorial log_factorial(5000);
 const Binomial binomial(log_factorial);
 
-// The dull twin: the specification read line by line, with order statistics and bisection.
+// The dull twin: METHOD.md 4.3 and METHOD.md 4.4 read line by line, with order statistics and bisection.
 struct PlainTest {
   std::vector<Candidate> candidates;
   Count n;
@@ -115,7 +115,7 @@ TEST_CASE("overtaking: vectors and intervals of length zero") {
   CHECK(overtaking(.3, .4, .1, .2) == 1);
 }
 
-TEST_CASE("the border test decides as the specification read line by line") {
+TEST_CASE("the border test decides as the rules read line by line") {
   Random random(9);
   int accepted = 0, rejected = 0, seen_early = 0;
   for (int trial = 0; trial < 20000; ++trial) {

@@ -1,5 +1,5 @@
-// The score of a vertex in a directed graph: how surprising its arcs to and from a group are (section 9
-// of the specification).
+// The score of a vertex in a directed graph: how surprising its arcs to and from a group are (METHOD.md
+// 9).
 //
 // Arcs from the group and arcs to the group have a tail probability each, hypergeometric:
 //   r_in from (in; k_in, O_out, T_in),  r_out from (out; k_out, O_in, T_out),
@@ -191,7 +191,7 @@ class Scores {
     return combined(from, to, k, w);
   }
 
-  // For homeless vertices (5.7): the better direction, each the better of topology and weights.
+  // For homeless vertices (METHOD.md 7.2): the better direction, each the better of topology and weights.
   double homeless(const Links& links, const Degree& k, const Outside& outside) const {
     return std::min(homeless_side(single_tail_in(links, k, outside), k.in, links.in, links.z_in),
                     homeless_side(single_tail_out(links, k, outside), k.out, links.out, links.z_out));

@@ -1,5 +1,5 @@
-// The score of a vertex: how surprising its links to a group are (sections 2.3-2.5 of the
-// specification; paper, "Single cluster analysis").
+// The score of a vertex: how surprising its links to a group are (METHOD.md 3; paper,
+// "Single cluster analysis").
 //
 // Unweighted: r = R(x+1) + step h(x), the discrete tail probability spread over an interval.
 // Weighted: r is first conditioned on the vertex being a neighbour of the group, then combined with
@@ -160,7 +160,7 @@ class Scores {
     return capped(std::min(r, 1.0), half);
   }
 
-  // For homeless vertices (5.7): the better of topology and weights, topology not conditioned.
+  // For homeless vertices (METHOD.md 7.2): the better of topology and weights, topology not conditioned.
   double homeless(const Links& links, Degree k, const Outside& outside) const {
     const Tail tail = single_tail(links, k, outside);
     const double r = std::clamp(tail.above + 0.5 * tail.at, smallest_score, 1.0);
