@@ -71,7 +71,7 @@ def test_other_seeds_data_sets_and_algorithms():
 def test_what_lies_beside_a_checkpoint():
     path = FIRST.pruned((0,), "OSLOM")
     assert files.metrics_path(path) == ROOT / "LeNet_5.specialize.0.OSLOM.json"
-    assert checkpoint.round_path(path, 2, "edges") == ROOT / "LeNet_5.specialize.0.OSLOM.rounds" / "2.edges"
+    assert files.rounds(path) / "2.edges" == ROOT / "LeNet_5.specialize.0.OSLOM.rounds" / "2.edges"
     assert FIRST.table("csv") == ROOT / "LeNet_5.csv"
 
 
@@ -97,7 +97,7 @@ def test_an_interruption_leaves_no_half_written_file(tmp_path, monkeypatch, func
     def interrupted(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(checkpoint.os, function, interrupted)
+    monkeypatch.setattr(files.os, function, interrupted)
     with pytest.raises(SpecDNNError if isinstance(error, OSError) else error):
         files.write(path, "after")
     assert os.listdir(tmp_path) == ["c.json"] and path.read_text() == "before"
@@ -216,7 +216,7 @@ def test_an_interrupted_save_leaves_the_old_checkpoint(network_type, folder, tmp
     path = tmp_path / "x.pth.tar"
     checkpoint.save(path, checkpoint_of(network_type))
     before = path.read_bytes()
-    monkeypatch.setattr(checkpoint.os, "replace", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(files.os, "replace", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         checkpoint.save(path, checkpoint_of(network_type, CompactNetwork.parent(network_type())))
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["x.pth.tar"]

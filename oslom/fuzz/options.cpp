@@ -40,10 +40,12 @@ std::string exact(double value) {
 }
 
 Arguments written(const Options& options) {
+  // clang-format off
   Arguments arguments{"-f", options.edge_file, options.weighted ? "-w" : "-uw", "-r", std::to_string(options.runs),
                       "-hr", std::to_string(options.higher_runs), "-seed", std::to_string(options.seed),
                       "-t", exact(options.tolerance), "-cp", exact(options.parts_cover),
                       "-louvain", std::to_string(options.louvain)};
+  // clang-format on
   const auto add = [&](const char* flag, const std::string& value) {
     if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
   };

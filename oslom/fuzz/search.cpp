@@ -23,14 +23,16 @@ std::string edge_text(const std::uint8_t* bytes, bool weighted) {
   static const char* scales[] = {"1", "0.01", "1e3", "1e150", "1e-150", "1e15", "1e-15", "1"};
   std::string text = std::to_string(bytes[0] % most_vertices) + " " + std::to_string(bytes[1] % most_vertices);
   char weight[40];
-  std::snprintf(weight, sizeof weight, " %.17g", std::fmin(1e150, (1 + bytes[3] / 8) * std::atof(scales[bytes[3] % 8])));
+  std::snprintf(weight, sizeof weight, " %.17g",
+                std::fmin(1e150, (1 + bytes[3] / 8) * std::atof(scales[bytes[3] % 8])));
   if (weighted) text += weight;
   return text + " " + multiplicities[bytes[2] % 8] + "\n";
 }
 
 std::string graph_text(const std::uint8_t* data, std::size_t size, bool weighted) {
   std::string text;
-  for (std::size_t edge = 0; edge < most_edges && 4 * edge + 5 <= size; ++edge) text += edge_text(data + 4 * edge + 1, weighted);
+  for (std::size_t edge = 0; edge < most_edges && 4 * edge + 5 <= size; ++edge)
+    text += edge_text(data + 4 * edge + 1, weighted);
   return text;
 }
 
@@ -39,7 +41,8 @@ void require_modules(const Modules& modules, std::size_t num_vertices) {
     require(module.probability >= 0 && module.probability <= 1, "bs is a probability");
     require(!module.members.empty() && module.members.front() >= 0, "modules have members");
     require(static_cast<std::size_t>(module.members.back()) < num_vertices, "members are vertices");
-    for (std::size_t i = 1; i < module.size(); ++i) require(module.members[i - 1] < module.members[i], "members increase");
+    for (std::size_t i = 1; i < module.size(); ++i)
+      require(module.members[i - 1] < module.members[i], "members increase");
   }
 }
 

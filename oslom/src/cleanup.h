@@ -33,8 +33,8 @@ constexpr int fruitless_passes = 6;
 
 inline bool good_enough(int good, int passes) { return good >= good_share * passes; }
 
-// Whether enough passes may still succeed. A group whose first six passes all failed is given up: whatever the chance of
-// a pass, at most seven groups in ten thousand would have gone on to 14 good passes of 25.
+// Whether enough passes may still succeed. A group whose first six passes all failed is given up: whatever the chance
+// of a pass, at most seven groups in ten thousand would have gone on to 14 good passes of 25.
 inline bool worth_another(int good, int done, int passes) {
   return good_enough(good + passes - done, passes) && (good > 0 || done < fruitless_passes);
 }
@@ -119,9 +119,9 @@ class Cleaner {
     return worst;
   }
 
-  // The border test, unless it is known to fail. Where no candidate can be significant it fails for these members whatever
-  // happened before, which is remembered as long as the study lasts. Else the way to these members counts (old keys), and the
-  // other passes over the same group need not repeat what failed: jitter cannot turn it into a success.
+  // The border test, unless it is known to fail. Where no candidate can be significant it fails for these members
+  // whatever happened before, which is remembered as long as the study lasts. Else the way to these members counts (old
+  // keys), and the other passes over the same group need not repeat what failed: jitter cannot turn it into a success.
   bool passes_test(Reach reach) {
     if (reach == Reach::inside && set_.size() == set_.built_size()) return false;
     const std::uint64_t everywhere = set_.fingerprint() ^ scope_, here = set_.fingerprint() ^ salt_;
@@ -159,7 +159,8 @@ class Cleaner {
   }
 
   void sort_candidates() {
-    std::sort(candidates_.begin(), candidates_.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+    std::sort(candidates_.begin(), candidates_.end(),
+              [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
   }
 
   // Everybody in reach whose score is small enough.
@@ -171,8 +172,9 @@ class Cleaner {
     });
   }
 
-  // METHOD.md 5.2: the border is walked in the order of keys that may be old, until six exact scores were too large, and
-  // the candidates behind them are not seen. That only takes ranks from others, so it comes after a first judgement.
+  // METHOD.md 5.2: the border is walked in the order of keys that may be old, until six exact scores were too large,
+  // and the candidates behind them are not seen. That only takes ranks from others, so it comes after a first
+  // judgement.
   bool drop_unreached(const Outside& outside) {
     double last = 0;
     for (const Candidate& candidate : candidates_) last = std::max(last, set_.old_key(candidate.who));
@@ -243,7 +245,8 @@ class Cleaner {
   BorderVerdict verdict_{0, 1};
   Limits limits_{-1, 0};
   std::uint64_t scope_ = 0;  // of the states of all groups, or of this one
-  std::uint64_t salt_ = 0;   // drawn for every cleaning: its states, and which of equals goes first, so that names do not matter
+  // Drawn for every cleaning: its states, and which of equals goes first, so that names do not matter.
+  std::uint64_t salt_ = 0;
 };
 
 }  // namespace oslom

@@ -59,9 +59,8 @@ inline void keep_only(Modules& modules, const std::vector<char>& keep) {
 inline void drop_duplicates(Modules& modules) {
   std::vector<std::size_t> order(modules.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return modules[a].members < modules[b].members;
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return modules[a].members < modules[b].members; });
   std::vector<char> keep(modules.size(), 1);
   for (std::size_t i = 1; i < order.size(); ++i)
     if (modules[order[i]].members == modules[order[i - 1]].members) keep[order[i]] = 0;
@@ -90,7 +89,8 @@ class Overlaps {
         for (std::int32_t other : modules_of[v])
           if (count[other]++ == 0) shared_[i].push_back({other, 0});
       for (Shared& shared : shared_[i]) shared.vertices = count[shared.other], count[shared.other] = 0;
-      std::sort(shared_[i].begin(), shared_[i].end(), [](const Shared& a, const Shared& b) { return a.other < b.other; });
+      std::sort(shared_[i].begin(), shared_[i].end(),
+                [](const Shared& a, const Shared& b) { return a.other < b.other; });
     }
   }
 

@@ -50,8 +50,7 @@ class EdgeReader : private LineReader {
   };
 
   void read_edge() {
-    if (tokens_.size() < 2)
-      fail("only " + shown(tokens_[0]) + " on the line; an edge needs two vertex ids");
+    if (tokens_.size() < 2) fail("only " + shown(tokens_[0]) + " on the line; an edge needs two vertex ids");
     if (tokens_.size() > 4)
       fail(std::to_string(tokens_.size()) + " columns, from the fifth on " + shown(tokens_[4]) +
            "; a line is one edge: two vertex ids and at most two numbers");
@@ -66,9 +65,7 @@ class EdgeReader : private LineReader {
   }
 
   // A self loop stands for its vertex.
-  void add_vertex(std::int64_t id) {
-    (directed ? lone_ : lines_).push_back({id, id, 1, 1.0, line_});
-  }
+  void add_vertex(std::int64_t id) { (directed ? lone_ : lines_).push_back({id, id, 1, 1.0, line_}); }
 
   void skip_edge(const Line& edge) {
     if (weightless_++ == 0) weightless_line_ = line_;
@@ -78,7 +75,8 @@ class EdgeReader : private LineReader {
 
   double number(const std::string& token) const {
     double value = 0;
-    if (!read_real(token, value)) fail(shown(token) + " is not a number; all columns after the ids are finite numbers such as 0.5 or 1e-3");
+    if (!read_real(token, value))
+      fail(shown(token) + " is not a number; all columns after the ids are finite numbers such as 0.5 or 1e-3");
     return value;
   }
 
@@ -86,7 +84,8 @@ class EdgeReader : private LineReader {
   double weight(const std::string& token) const {
     const double value = number(token);
     if (value != 0 && (value < 1e-150 || value > 1e150))
-      fail("weight " + shown(token) + " is out of range; with -w every weight must be larger than 0, between 1e-150 and 1e150");
+      fail("weight " + shown(token) +
+           " is out of range; with -w every weight must be larger than 0, between 1e-150 and 1e150");
     return value;
   }
 
@@ -113,9 +112,11 @@ class EdgeReader : private LineReader {
 
   void warn_parallel() {
     if (parallel_ == 0) return;
-    warnings_.push_back(where(parallel_line_) + ": the " + (weighted_ ? "fourth" : "third") + " column is read as the number of parallel edges, " +
-                        "which is not 1 on " + counted(parallel_, "line", "lines") + ", at most " + std::to_string(largest_parallel_) +
-                        (weighted_ ? "; remove it if it is something else" : "; use -w for weights, or remove the column"));
+    warnings_.push_back(
+        where(parallel_line_) + ": the " + (weighted_ ? "fourth" : "third") +
+        " column is read as the number of parallel edges, " + "which is not 1 on " +
+        counted(parallel_, "line", "lines") + ", at most " + std::to_string(largest_parallel_) +
+        (weighted_ ? "; remove it if it is something else" : "; use -w for weights, or remove the column"));
   }
 
   void warn_weightless() {
@@ -130,7 +131,9 @@ class EdgeReader : private LineReader {
     warn_weightless();
     warn_lone(ids);
     const std::vector<Edge> edges = all_edges(ids);
-    if (edges.empty()) throw Error(name_ + " contains no edge between two different vertices" + (weightless_ > 0 ? " and of a weight larger than 0" : ""));
+    if (edges.empty())
+      throw Error(name_ + " contains no edge between two different vertices" +
+                  (weightless_ > 0 ? " and of a weight larger than 0" : ""));
     check_total(edges);
     Graph graph(static_cast<Vertex>(ids.size()), edges, weighted_);
     if (directed) warn_reciprocal(graph);
@@ -195,7 +198,9 @@ class EdgeReader : private LineReader {
   void warn_repeated() {
     if (differing_ == 0) return;
     warnings_.push_back(where(differing_line_) + ": repeats the edge of line " + std::to_string(differing_first_) +
-                        " with another weight; the first line counts (" + counted(repeated_, "repeated edge", "repeated edges") + ", " + std::to_string(differing_) + " with another weight)");
+                        " with another weight; the first line counts (" +
+                        counted(repeated_, "repeated edge", "repeated edges") + ", " + std::to_string(differing_) +
+                        " with another weight)");
   }
 
   // The score takes the two directions as independent; where most arcs are answered they are not. Every
@@ -214,8 +219,8 @@ class EdgeReader : private LineReader {
     for (std::int64_t id : ids_of(lone_))
       if (!std::binary_search(ids.begin(), ids.end(), id)) left_out.push_back(id);
     if (left_out.empty()) return;
-    warnings_.push_back(name_ + ": vertices without an arc to or from another vertex are left out: " + std::to_string(left_out.size()) +
-                        ", the first is " + std::to_string(left_out[0]));
+    warnings_.push_back(name_ + ": vertices without an arc to or from another vertex are left out: " +
+                        std::to_string(left_out.size()) + ", the first is " + std::to_string(left_out[0]));
   }
 
   void check_total(const std::vector<Edge>& edges) const {

@@ -51,7 +51,8 @@ class Judgements {
 
 // The modules that analyse(random) finds for a group, whether another run has asked for it or not.
 template <typename Analyse>
-std::vector<Module> judged(Study& study, Phase phase, const Members& group, const Random& run, std::uint64_t index, Analyse analyse) {
+std::vector<Module> judged(Study& study, Phase phase, const Members& group, const Random& run, std::uint64_t index,
+                           Analyse analyse) {
   return study.judgements ? study.judgements->of(phase, group, run, analyse) : analyse(run.child(phase, index));
 }
 

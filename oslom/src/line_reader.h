@@ -29,8 +29,10 @@ class LineReader {
  protected:
   std::ifstream open_file() const {
     struct stat info;
-    if (stat(name_.c_str(), &info) != 0) throw Error("cannot open the " + kind_ + " " + name_ + ": " + std::strerror(errno));
-    if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode)) throw Error("the " + kind_ + " " + name_ + " is a folder or a device, not a file");
+    if (stat(name_.c_str(), &info) != 0)
+      throw Error("cannot open the " + kind_ + " " + name_ + ": " + std::strerror(errno));
+    if (!S_ISREG(info.st_mode) && !S_ISFIFO(info.st_mode))
+      throw Error("the " + kind_ + " " + name_ + " is a folder or a device, not a file");
     std::ifstream file(name_, std::ios::binary);
     if (!file) throw Error("cannot open the " + kind_ + " " + name_ + ": " + std::strerror(errno));
     return file;
@@ -109,23 +111,28 @@ class LineReader {
                                       {"\x1F\x8B", "a gzip archive; unpack it first"},
                                       {"PK\x03\x04", "a zip archive; unpack it first"},
                                       {"BZh", "a bzip2 archive; unpack it first"},
-                                      {"\xFD" "7zXZ", "an xz archive; unpack it first"},
+                                      {"\xFD"
+                                       "7zXZ",
+                                       "an xz archive; unpack it first"},
                                       {"\x28\xB5\x2F\xFD", "a zstd archive; unpack it first"}};
-  static constexpr const char* no_empty_cells = "; cells are separated by a single tab, comma or semicolon, or by blanks, and none may be empty";
+  static constexpr const char* no_empty_cells =
+      "; cells are separated by a single tab, comma or semicolon, or by blanks, and none may be empty";
 
-  static bool starts(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
+  static bool starts(const std::string& text, const std::string& start) {
+    return text.compare(0, start.size(), start) == 0;
+  }
 
   // The first bytes of the file: what is no text can be told from them.
   void take_start(std::string& text) {
     for (const Start& start : no_text)
-      if (starts(text, start.bytes)) throw Error(where(1) + ": " + shown(start.bytes) + " is the start of " + start.sentence);
-    if (text.find('\0') < 2) throw Error(where(1) + ": " + shown(text.substr(0, 2)) + " is the start of UTF-16; save it as UTF-8");
+      if (starts(text, start.bytes))
+        throw Error(where(1) + ": " + shown(start.bytes) + " is the start of " + start.sentence);
+    if (text.find('\0') < 2)
+      throw Error(where(1) + ": " + shown(text.substr(0, 2)) + " is the start of UTF-16; save it as UTF-8");
     if (starts(text, "\xEF\xBB\xBF")) text.erase(0, 3);
   }
 
-  static bool separates(char c) {
-    return c == ' ' || c == '\t' || c == ',' || c == ';' || c == '\v' || c == '\f';
-  }
+  static bool separates(char c) { return c == ' ' || c == '\t' || c == ',' || c == ';' || c == '\v' || c == '\f'; }
 
   static Gap gap_at(const std::string& line, std::size_t& at, std::size_t end) {
     Gap gap;
@@ -142,7 +149,8 @@ class LineReader {
     const std::size_t count = tokens_.size();
     if (gap.cells > (count > 1 ? 1 : 0)) fail("an empty cell before " + shown(tokens_.back()) + no_empty_cells);
     if (count > 2 && gap.kind != kind)
-      fail(shown(tokens_[count - 2] + gap.kind + tokens_.back()) + " is separated otherwise than the words before it; " +
+      fail(shown(tokens_[count - 2] + gap.kind + tokens_.back()) +
+           " is separated otherwise than the words before it; " +
            "use one separator on a line, and a point in decimals such as 1.5");
     kind = gap.kind;
   }

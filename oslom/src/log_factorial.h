@@ -28,7 +28,8 @@ class LogFactorial {
   bool tabulated(std::int64_t n) const { return static_cast<std::size_t>(n) < table_.size(); }
   double operator[](std::int64_t n) const { return table_[static_cast<std::size_t>(n)]; }  // n is tabulated
 
-  // ln n (n-1) ... (n-d+1), for 0 <= d <= n. Of the series of ln(1 - i/n), i < d, the first term left out adds up to d^5 / (20 n^4).
+  // ln n (n-1) ... (n-d+1), for 0 <= d <= n. Of the series of ln(1 - i/n), i < d, the first term left out adds up to
+  // d^5 / (20 n^4).
   double falling(std::int64_t n, std::int64_t d) const {
     if (tabulated(n) || d > n / 10000) return (*this)(n) - (*this)(n - d);
     const double size = static_cast<double>(n), count = static_cast<double>(d), inverse = 1 / size;

@@ -105,7 +105,9 @@ class Louvain {
   }
 
   // Of modularity, up to what does not depend on the label.
-  double gain(Vertex v, Vertex label) const { return to_label_[label] - strength_[v] * label_strength_[label] / total_; }
+  double gain(Vertex v, Vertex label) const {
+    return to_label_[label] - strength_[v] * label_strength_[label] / total_;
+  }
 
   void aggregate() {
     std::vector<Vertex> number(rows_.size(), -1);
@@ -151,7 +153,9 @@ class Louvain {
   double total_ = 0;
 };
 
-inline std::vector<Members> louvain_partition(const Graph& graph, const Random& random) { return Louvain(graph, random).run(); }
+inline std::vector<Members> louvain_partition(const Graph& graph, const Random& random) {
+  return Louvain(graph, random).run();
+}
 
 }  // namespace oslom
 

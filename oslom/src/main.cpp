@@ -33,7 +33,8 @@ void report(const Graph& graph, const std::vector<Level>& levels, const std::str
             << counted(graph.num_edges(), edge_name, edge_name + std::string("s")) << ": " << modules(summary) << ", "
             << counted(summary.homeless.size(), "homeless vertex", "homeless vertices");
   for (std::size_t i = 1; i < levels.size(); ++i)
-    if (levels[i].merged) std::cout << "; level " << i << ": " << modules(summary_of(levels[i].in_input, graph.num_vertices()));
+    if (levels[i].merged)
+      std::cout << "; level " << i << ": " << modules(summary_of(levels[i].in_input, graph.num_vertices()));
   std::cout << "; written to " << folder << "\n";
 }
 
@@ -68,7 +69,8 @@ std::vector<Level> levels_of(Hierarchy& hierarchy, const Options& options) {
   return hierarchy.search();
 }
 
-std::string scores_of(const Graph& graph, const Modules& modules, const Parameters& parameters, const LogFactorial& log_factorial, const Ids& ids) {
+std::string scores_of(const Graph& graph, const Modules& modules, const Parameters& parameters,
+                      const LogFactorial& log_factorial, const Ids& ids) {
   Probabilities probabilities(parameters, log_factorial);
   Study study(graph, parameters, probabilities);
   return scores_text(study, modules, ids);
@@ -85,7 +87,8 @@ void search(const Options& options) {
   Hierarchy hierarchy(input.graph, parameters, plan, static_cast<std::uint64_t>(options.seed));
   const std::vector<Level> levels = levels_of(hierarchy, options);
   add_levels(folder, input.graph, levels, input.ids, options.keep_homeless);
-  folder.add("tp_scores", scores_of(input.graph, levels[0].result.final_cover, parameters, hierarchy.log_factorial(), input.ids));
+  folder.add("tp_scores",
+             scores_of(input.graph, levels[0].result.final_cover, parameters, hierarchy.log_factorial(), input.ids));
   folder.write();
   if (!options.quiet) report(input.graph, levels, folder.path());
 }

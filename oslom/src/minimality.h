@@ -62,7 +62,8 @@ inline Modules minimal_modules(Study& study, Modules groups, const Random& rando
     Modules next;
     for (std::size_t i = 0; i < groups.size(); ++i) {
       if (parts[i].empty()) minimal.push_back(std::move(groups[i]));
-      else for (Module& part : parts[i]) next.push_back(std::move(part));
+      else
+        for (Module& part : parts[i]) next.push_back(std::move(part));
     }
     groups = std::move(next);
   }

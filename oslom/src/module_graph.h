@@ -14,7 +14,8 @@
 namespace oslom {
 
 // For each vertex the modules it belongs to.
-inline std::vector<std::vector<std::int32_t>> memberships(const std::vector<const Members*>& groups, Vertex num_vertices) {
+inline std::vector<std::vector<std::int32_t>> memberships(const std::vector<const Members*>& groups,
+                                                          Vertex num_vertices) {
   std::vector<std::vector<std::int32_t>> result(num_vertices);
   for (std::size_t group = 0; group < groups.size(); ++group)
     for (Vertex v : *groups[group]) result[v].push_back(static_cast<std::int32_t>(group));
@@ -24,8 +25,7 @@ inline std::vector<std::vector<std::int32_t>> memberships(const std::vector<cons
 class ModuleGraphBuilder {
  public:
   ModuleGraphBuilder(const Graph& graph, const std::vector<const Members*>& groups)
-      : graph_(graph), groups_(groups), modules_of_(memberships(groups, graph.num_vertices())),
-        place_(groups.size()) {}
+      : graph_(graph), groups_(groups), modules_of_(memberships(groups, graph.num_vertices())), place_(groups.size()) {}
 
   // Edges between modules a < b, or from a to b, sorted, with rounded multiplicity and summed weight.
   std::vector<Edge> edges() {
@@ -56,7 +56,8 @@ class ModuleGraphBuilder {
         const std::vector<std::int32_t>& others = modules_of_[graph_.target(link)];
         const double share = 1.0 / (static_cast<double>(modules_of_[i].size()) * static_cast<double>(others.size()));
         for (std::int32_t b : others)
-          if (directed ? b != a : b > a) add(b, share * static_cast<double>(graph_.multiplicity(link)), share * graph_.weight(link));
+          if (directed ? b != a : b > a)
+            add(b, share * static_cast<double>(graph_.multiplicity(link)), share * graph_.weight(link));
       }
   }
 

@@ -37,33 +37,37 @@ struct Options {
 };
 
 inline std::string help_text() {
-  return std::string("usage: ") + program_name + " -f FILE (-uw | -w) [options]\n"
-      "\n"
-      "Finds statistically significant, possibly overlapping communities of " + (directed ? "a directed" : "an undirected") + " graph and\n"
-      "writes them to the folder FILE_oslo_files (file tp; tp1, tp2, ... higher levels). The method is OSLOM: Lancichinetti,\n"
-      "Radicchi, Ramasco, Fortunato, PLoS ONE 6(4): e18961, 2011.\n"
-      "\n"
-      "  -f FILE      edge list: two vertex ids per line, then optional columns; - is standard input\n"
-      "  -uw          unweighted: a third column is the number of parallel edges\n"
-      "  -w           weighted: the third column is the weight, a fourth the number of parallel edges\n"
-      "  -r R         number of runs that are pooled, 0 to 100000 (default 10)\n"
-      "  -hr R        number of runs for each higher level, where modules are grouped (default 50)\n"
-      "  -seed S      seed of the random numbers, 1 to 2147483399 (default 21111983)\n"
-      "  -t P         tolerance: a group is significant below this probability (default 0.1)\n"
-      "  -cp C        parts covering more than this share of a group replace it; larger values give\n"
-      "               larger groups (default 0.5)\n"
-      "  -singlet     leave homeless vertices alone; forced assignment goes to tp_without_singletons\n"
-      "  -fast        one run, whatever -r and -hr say\n"
-      "  -hint FILE   one more cover from groups in a file, one group of ids per line; they are cleaned\n"
-      "  -load FILE   one more cover from a file in tp format, as it is\n"
-      "  -louvain N   N more covers that start from partitions of high modularity (default 0)\n"
-      "  -threads N   number of threads (default: all cores); the output does not depend on it\n"
-      "  -out DIR     output folder (default FILE_oslo_files)\n"
-      "  -quiet       print nothing but warnings and errors\n"
-      "  -h, --help   this text\n"
-      "  --version    the version\n"
-      "\n"
-      "Exit code: 0 done (also when nothing was found), 255 error (one sentence on stderr).\n";
+  return std::string("usage: ") + program_name +
+         " -f FILE (-uw | -w) [options]\n"
+         "\n"
+         "Finds statistically significant, possibly overlapping communities of " +
+         (directed ? "a directed" : "an undirected") +
+         " graph and\n"
+         "writes them to the folder FILE_oslo_files (file tp; tp1, tp2, ... higher levels). The method is OSLOM: "
+         "Lancichinetti,\n"
+         "Radicchi, Ramasco, Fortunato, PLoS ONE 6(4): e18961, 2011.\n"
+         "\n"
+         "  -f FILE      edge list: two vertex ids per line, then optional columns; - is standard input\n"
+         "  -uw          unweighted: a third column is the number of parallel edges\n"
+         "  -w           weighted: the third column is the weight, a fourth the number of parallel edges\n"
+         "  -r R         number of runs that are pooled, 0 to 100000 (default 10)\n"
+         "  -hr R        number of runs for each higher level, where modules are grouped (default 50)\n"
+         "  -seed S      seed of the random numbers, 1 to 2147483399 (default 21111983)\n"
+         "  -t P         tolerance: a group is significant below this probability (default 0.1)\n"
+         "  -cp C        parts covering more than this share of a group replace it; larger values give\n"
+         "               larger groups (default 0.5)\n"
+         "  -singlet     leave homeless vertices alone; forced assignment goes to tp_without_singletons\n"
+         "  -fast        one run, whatever -r and -hr say\n"
+         "  -hint FILE   one more cover from groups in a file, one group of ids per line; they are cleaned\n"
+         "  -load FILE   one more cover from a file in tp format, as it is\n"
+         "  -louvain N   N more covers that start from partitions of high modularity (default 0)\n"
+         "  -threads N   number of threads (default: all cores); the output does not depend on it\n"
+         "  -out DIR     output folder (default FILE_oslo_files)\n"
+         "  -quiet       print nothing but warnings and errors\n"
+         "  -h, --help   this text\n"
+         "  --version    the version\n"
+         "\n"
+         "Exit code: 0 done (also when nothing was found), 255 error (one sentence on stderr).\n";
 }
 
 class OptionReader {
@@ -82,11 +86,13 @@ class OptionReader {
  private:
   static constexpr std::int64_t most_runs = 100000;  // all their covers are kept until they are pooled
   static constexpr std::int64_t largest_seed = 2147483399;
-  static constexpr const char* flags[] = {"-f", "-w", "-uw", "-r", "-hr", "-seed", "-t", "-cp", "-singlet", "-fast",
-                                          "-hint", "-load", "-louvain", "-infomap", "-copra", "-threads", "-out",
-                                          "-quiet", "-h", "--help", "--version"};
+  static constexpr const char* flags[] = {"-f",     "-w",       "-uw",   "-r",     "-hr",   "-seed",    "-t",
+                                          "-cp",    "-singlet", "-fast", "-hint",  "-load", "-louvain", "-infomap",
+                                          "-copra", "-threads", "-out",  "-quiet", "-h",    "--help",   "--version"};
 
-  static bool is_flag(const std::string& text) { return std::find(std::begin(flags), std::end(flags), text) != std::end(flags); }
+  static bool is_flag(const std::string& text) {
+    return std::find(std::begin(flags), std::end(flags), text) != std::end(flags);
+  }
 
   void read_flag(const std::string& flag) {
     if (!is_flag(flag)) refuse(flag);
@@ -117,13 +123,16 @@ class OptionReader {
   // 0 runs of an external program are no runs at all, as in the original program.
   void refuse_external(const std::string& flag) {
     if (whole(flag, 0) > 0)
-      throw Error(flag + " is not supported: no external programs are started; run it yourself and give its groups with -hint FILE");
+      throw Error(
+          flag +
+          " is not supported: no external programs are started; run it yourself and give its groups with -hint FILE");
   }
 
   const std::string& value(const std::string& flag) {
     if (at_ + 1 >= arguments_.size() || arguments_[at_ + 1].empty()) throw Error(flag + " needs a value");
     const std::string& text = arguments_[++at_];
-    if (is_flag(text)) throw Error(flag + " needs a value, got the option " + text + " (a file of this name is ./" + text + ")");
+    if (is_flag(text))
+      throw Error(flag + " needs a value, got the option " + text + " (a file of this name is ./" + text + ")");
     return text;
   }
 
@@ -136,8 +145,8 @@ class OptionReader {
     const std::string& text = value(flag);
     std::int64_t number = 0;
     if (read_whole(text, number) == WholeNumber::good && number >= smallest && number <= largest) return number;
-    throw Error(flag + " needs a whole number from " + std::to_string(smallest) + " to " +
-                std::to_string(largest) + ", got " + shown(text));
+    throw Error(flag + " needs a whole number from " + std::to_string(smallest) + " to " + std::to_string(largest) +
+                ", got " + shown(text));
   }
 
   double share(const std::string& flag) {

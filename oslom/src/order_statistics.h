@@ -89,7 +89,8 @@ struct ScoreScale {
   static std::size_t step(double score) {
     std::uint64_t bits;
     std::memcpy(&bits, &score, sizeof bits);
-    return static_cast<std::size_t>(std::clamp<std::int64_t>(static_cast<std::int64_t>(bits >> 49) - first, 0, steps - 1));
+    return static_cast<std::size_t>(
+        std::clamp<std::int64_t>(static_cast<std::int64_t>(bits >> 49) - first, 0, steps - 1));
   }
 
  private:

@@ -62,14 +62,16 @@ inline std::string folder_beside(const std::string& edge_file) {
   const std::string place = std::filesystem::canonical(folder.empty() ? "." : folder, failure).string() + "/";
   for (const char* devices : {"/dev/fd/", "/proc/"})
     if (place == "/dev/" || place.compare(0, std::strlen(devices), devices) == 0)
-      throw Error(edge_file + " is a device or a pipe, and no place for a folder beside it; name the output folder with -out DIR");
+      throw Error(edge_file +
+                  " is a device or a pipe, and no place for a folder beside it; name the output folder with -out DIR");
   return edge_file + "_oslo_files";
 }
 
 class OutputFolder {
  public:
   // `inputs`: files that are read and must stay.
-  explicit OutputFolder(std::string path, std::vector<std::string> inputs = {}) : path_(std::move(path)), inputs_(std::move(inputs)) {
+  explicit OutputFolder(std::string path, std::vector<std::string> inputs = {})
+      : path_(std::move(path)), inputs_(std::move(inputs)) {
     while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
   }
 
@@ -82,7 +84,8 @@ class OutputFolder {
     check_handles();
     if (access(path_.c_str(), F_OK) != 0) return check_new();
     if (!std::filesystem::is_directory(path_)) throw Error(path_ + " is in the way: it is not a folder");
-    if (access(path_.c_str(), R_OK | W_OK | X_OK) != 0) throw Error("cannot write to the folder " + path_ + ": " + std::strerror(errno));
+    if (access(path_.c_str(), R_OK | W_OK | X_OK) != 0)
+      throw Error("cannot write to the folder " + path_ + ": " + std::strerror(errno));
     const FolderLock lock(path_);
     check_content();
   }
@@ -118,7 +121,9 @@ class OutputFolder {
   static constexpr const char* temporary = ".tmp";
   static constexpr const char* longest_name = "statistics_level_1000.dat.tmp";
 
-  static bool starts(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
+  static bool starts(const std::string& text, const std::string& start) {
+    return text.compare(0, start.size(), start) == 0;
+  }
 
   static bool strip_end(std::string& text, const std::string& end) {
     if (text.size() < end.size() || text.compare(text.size() - end.size(), end.size(), end) != 0) return false;
@@ -137,8 +142,9 @@ class OutputFolder {
   void check_content() const {
     for (const auto& entry : std::filesystem::directory_iterator(path_)) {
       for (const std::string& input : inputs_) check_stays(entry.path(), input);
-      if (!ours(entry)) throw Error("the folder " + path_ + " contains " + entry.path().filename().string() +
-                                    ", which is no output of this program; move the folder away, it would be replaced");
+      if (!ours(entry))
+        throw Error("the folder " + path_ + " contains " + entry.path().filename().string() +
+                    ", which is no output of this program; move the folder away, it would be replaced");
     }
   }
 
@@ -146,7 +152,8 @@ class OutputFolder {
   void check_stays(const std::filesystem::path& replaced, const std::string& input) const {
     std::error_code failure;
     if (std::filesystem::equivalent(replaced, input, failure))
-      throw Error("the input " + input + " is in the output folder " + path_ + ", which would be replaced; choose another folder with -out DIR");
+      throw Error("the input " + input + " is in the output folder " + path_ +
+                  ", which would be replaced; choose another folder with -out DIR");
   }
 
   // While files are written two are open: the folder, which is locked, and a file.
@@ -155,7 +162,8 @@ class OutputFolder {
     const std::string reason = std::strerror(errno);
     for (const int handle : {first, second})
       if (handle >= 0) close(handle);
-    if (second < 0) throw Error("cannot open two files at once, as writing needs: " + reason + "; raise the limit (ulimit -n)");
+    if (second < 0)
+      throw Error("cannot open two files at once, as writing needs: " + reason + "; raise the limit (ulimit -n)");
   }
 
   // With "/." only a folder is good enough.

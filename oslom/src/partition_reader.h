@@ -45,8 +45,8 @@ class PartitionReader : private LineReader {
   // At most one sentence.
   std::vector<std::string> warnings() const {
     if (unknown_ == 0) return {};
-    return {where(first_line_) + ": vertex " + std::to_string(first_unknown_) + " is not in the graph and is skipped (" +
-            counted(unknown_, "unknown id", "unknown ids") + " in the file)"};
+    return {where(first_line_) + ": vertex " + std::to_string(first_unknown_) +
+            " is not in the graph and is skipped (" + counted(unknown_, "unknown id", "unknown ids") + " in the file)"};
   }
 
  private:
@@ -54,9 +54,11 @@ class PartitionReader : private LineReader {
     if (line.compare(0, 7, "#module") == 0 || line.compare(0, 6, "#group") == 0) return read_header(line);
     split(line);
     if (tokens_.empty()) return;
-    if (!in_module_) fail("vertices without a header; every module needs the line \"#module N size: S bs: B\" before it");
+    if (!in_module_)
+      fail("vertices without a header; every module needs the line \"#module N size: S bs: B\" before it");
     if (tokens_.size() != size_)
-      fail(counted(tokens_.size(), "vertex", "vertices") + " under a header that says \"size: " + std::to_string(size_) + "\"; is the line complete?");
+      fail(counted(tokens_.size(), "vertex", "vertices") +
+           " under a header that says \"size: " + std::to_string(size_) + "\"; is the line complete?");
     Members members = members_of_line();
     in_module_ = false;
     if (!members.empty() && probability_ < 1) modules.push_back({std::move(members), probability_});
@@ -65,9 +67,12 @@ class PartitionReader : private LineReader {
   void read_header(const std::string& line) {
     if (in_module_) fail("a module must have a line with its vertices before the next header");
     split(line, 1);
-    if (tokens_.size() < 6) fail("the header of a module has six words, \"#module N size: S bs: B\", here are " + std::to_string(tokens_.size()));
+    if (tokens_.size() < 6)
+      fail("the header of a module has six words, \"#module N size: S bs: B\", here are " +
+           std::to_string(tokens_.size()));
     std::int64_t size = 0;
-    if (read_whole(tokens_[3], size) != WholeNumber::good) fail("size " + shown(tokens_[3]) + " is not a number of vertices");
+    if (read_whole(tokens_[3], size) != WholeNumber::good)
+      fail("size " + shown(tokens_[3]) + " is not a number of vertices");
     size_ = static_cast<std::size_t>(size);
     if (!read_real(tokens_[5], probability_) || probability_ < 0)
       fail("bs " + shown(tokens_[5]) + " is not a number from 0 on");

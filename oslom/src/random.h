@@ -17,8 +17,23 @@ namespace oslom {
 
 // The phases of the search; every phase has its own stream of random numbers.
 enum class Phase : std::uint64_t {
-  level = 1, run, label_pass, raw_group, merge, minimality, subgroups, parts, unions, overlaps, fuse,
-  resolve, homeless, pool, hint, louvain, judgements
+  level = 1,
+  run,
+  label_pass,
+  raw_group,
+  merge,
+  minimality,
+  subgroups,
+  parts,
+  unions,
+  overlaps,
+  fuse,
+  resolve,
+  homeless,
+  pool,
+  hint,
+  louvain,
+  judgements
 };
 
 inline std::uint64_t splitmix64(std::uint64_t& state) {
@@ -66,8 +81,7 @@ class Random {
 
   template <typename T>
   void shuffle(std::vector<T>& values) {
-    for (std::size_t left = values.size(); left > 1; --left)
-      std::swap(values[left - 1], values[below(left)]);
+    for (std::size_t left = values.size(); left > 1; --left) std::swap(values[left - 1], values[below(left)]);
   }
 
  private:

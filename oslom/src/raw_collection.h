@@ -63,7 +63,8 @@ inline Modules raw_collection(Study& study, const Random& random) {
   std::vector<Modules> found(raw.size());
   for_each_part(study, raw.size(), [&](std::int64_t index, Study& own) {
     const std::size_t i = static_cast<std::size_t>(index);
-    found[i] = judged(own, Phase::raw_group, raw[i], random, i, [&](const Random& draws) { return significant_part(own, raw[i], draws); });
+    found[i] = judged(own, Phase::raw_group, raw[i], random, i,
+                      [&](const Random& draws) { return significant_part(own, raw[i], draws); });
   });
   for (std::size_t i = 0; i < raw.size(); ++i) {
     if (found[i].empty()) discarded.push_back(raw[i]);

@@ -94,7 +94,10 @@ class Covers {
     if (plan_.progress && runs() > 0) plan_.progress(plan_.level, 0, runs());
     const auto job = [this](std::int64_t index, Study& study) { keep(index, cover(index, study)); };
     if (jobs - empty > 1) team_.run(jobs, job);
-    else with_helpers(team_, [&](Study& study) { for (std::int64_t index = 0; index < jobs; ++index) job(index, study); });
+    else
+      with_helpers(team_, [&](Study& study) {
+        for (std::int64_t index = 0; index < jobs; ++index) job(index, study);
+      });
     if (!plan_.load.empty()) found_.push_back({hint_, plan_.load});
     std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.index < b.index; });
     std::vector<Modules> covers;
@@ -114,7 +117,8 @@ class Covers {
   Modules cover(std::int64_t index, Study& study) const {
     const std::uint64_t number = static_cast<std::uint64_t>(index);
     if (index < hint_) return one_cover(study, random_.child(Phase::run, number));
-    if (index > hint_) return louvain_cover(study, random_.child(Phase::louvain, number - static_cast<std::uint64_t>(hint_) - 1));
+    if (index > hint_)
+      return louvain_cover(study, random_.child(Phase::louvain, number - static_cast<std::uint64_t>(hint_) - 1));
     return plan_.hint.empty() ? Modules{} : cover_from_groups(study, plan_.hint, random_.child(Phase::hint));
   }
 

@@ -36,7 +36,8 @@ class Judgements;
 struct Study {
   Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities)
       : Study(the_graph, the_parameters, the_probabilities, InflationSizes(the_graph)) {}
-  Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities, InflationSizes sizes)
+  Study(const Graph& the_graph, const Parameters& the_parameters, Probabilities& the_probabilities,
+        InflationSizes sizes)
       : graph(the_graph), parameters(the_parameters), probabilities(the_probabilities),
         scores(the_graph.weighted(), the_probabilities.tails), set(the_graph, scores), seed(the_graph, scores),
         map(static_cast<std::size_t>(the_graph.num_vertices())),

@@ -22,7 +22,8 @@ class TailTable {
  public:
   static constexpr Stubs most_stubs = 63;
 
-  explicit TailTable(TailMemo& memo) : memo_(memo), entries_((most_stubs + 1) * (most_stubs + 1)), shares_(entries_.size()) {
+  explicit TailTable(TailMemo& memo)
+      : memo_(memo), entries_((most_stubs + 1) * (most_stubs + 1)), shares_(entries_.size()) {
     last_.fill(unknown);
     for (Stubs x = 0; x <= most_stubs; ++x)
       for (Stubs k = x; k <= most_stubs; ++k) share(x, k) = static_cast<double>(k + 1) / static_cast<double>(k + 1 - x);
@@ -78,7 +79,8 @@ class TailTable {
 
   // h(x; x) = O (O-1) ... / ( T (T-1) ... ), from the row before. Beyond x = O it is zero.
   void begin_row(Stubs x) {
-    const double at = x == 0 ? 1 : entry(x - 1, x - 1).at * static_cast<double>(O_ - x + 1) / static_cast<double>(T_ - x + 1);
+    const double at =
+        x == 0 ? 1 : entry(x - 1, x - 1).at * static_cast<double>(O_ - x + 1) / static_cast<double>(T_ - x + 1);
     entry(x, x) = {0, at};
     last_[x] = static_cast<std::int32_t>(x);
   }
@@ -99,7 +101,8 @@ class TailTable {
 // What one thread knows about tails: of single vertices, and of those outside the group it looks at (in directed
 // graphs, of the stubs of either direction).
 struct Tails {
-  explicit Tails(const LogFactorial& log_factorial, bool exact = true) : memo(log_factorial, exact), outside(memo), outside_reverse(memo) {}
+  explicit Tails(const LogFactorial& log_factorial, bool exact = true)
+      : memo(log_factorial, exact), outside(memo), outside_reverse(memo) {}
   Tails(const Tails&) = delete;
   Tails& operator=(const Tails&) = delete;
 

@@ -5,8 +5,8 @@
 //   hypergeometric  h(x) = C(O,x) C(T-O,k-x) / C(T,k)
 //   exact           p(x) ~ 2^-x / [ (k-x)! (O-x)! (x+h0)! x! ],  h0 = (T-2k-O)/2
 // R(x) = P(X >= x) uses the hypergeometric tail when k*k < T or x lies below the mode, else the
-// exact one; directed graphs use the hypergeometric only. h(x), which spreads a discrete value over an interval, is always hypergeometric.
-// Every use needs the pair { R(x+1), h(x) }, so that pair is what is computed and remembered.
+// exact one; directed graphs use the hypergeometric only. h(x), which spreads a discrete value over an interval, is
+// always hypergeometric. Every use needs the pair { R(x+1), h(x) }, so that pair is what is computed and remembered.
 //
 // Approach: one exponential for h(x); tails by ratios of successive terms, cut when a term no longer
 // matters; the lower tail is summed below the mean. Where these sums would be long, as parallel edges are many, they
@@ -70,8 +70,10 @@ class TailFormulas {
   double hypergeometric(Stubs x, Stubs k, Stubs O, Stubs T) const {
     if (x < 0 || x > k || x > O || T - O - k + x < 0) return 0;
     if (!lf_.tabulated(k)) return hypergeometric_beyond(x, k, O, T);
-    if (!lf_.tabulated(T)) return std::exp(lf_[k] - lf_[x] - lf_[k - x] + lf_.falling(O, x) + lf_.falling(T - O, k - x) - lf_.falling(T, k));
-    return std::exp(lf_[O] - lf_[x] - lf_[O - x] + lf_[T - O] - lf_[k - x] - lf_[T - O - k + x] - (lf_[T] - lf_[k] - lf_[T - k]));
+    if (!lf_.tabulated(T))
+      return std::exp(lf_[k] - lf_[x] - lf_[k - x] + lf_.falling(O, x) + lf_.falling(T - O, k - x) - lf_.falling(T, k));
+    return std::exp(lf_[O] - lf_[x] - lf_[O - x] + lf_[T - O] - lf_[k - x] - lf_[T - O - k + x] -
+                    (lf_[T] - lf_[k] - lf_[T - k]));
   }
 
   // h(x) is at least this, of use while O k / T is small: every factor O-i at its least, and (1-p)^n >= 1 - n p.
@@ -80,7 +82,8 @@ class TailFormulas {
     const double others = 1 - static_cast<double>(k - x) * static_cast<double>(O - x) / static_cast<double>(T - k + 1);
     const double p = static_cast<double>(O - x + 1) / static_cast<double>(T);
     double h = others;
-    for (Stubs i = 0; i < x && h > smallest_score; ++i) h *= p * static_cast<double>(k - i) / static_cast<double>(i + 1);
+    for (Stubs i = 0; i < x && h > smallest_score; ++i)
+      h *= p * static_cast<double>(k - i) / static_cast<double>(i + 1);
     return std::max(h, 0.0);
   }
 
@@ -90,7 +93,9 @@ class TailFormulas {
     return static_cast<Stubs>(std::ceil(std::sqrt(static_cast<double>(T))));
   }
 
-  bool may_be_exact(Stubs k, Stubs T) const { return exact_ && static_cast<double>(k) * static_cast<double>(k) >= static_cast<double>(T); }
+  bool may_be_exact(Stubs k, Stubs T) const {
+    return exact_ && static_cast<double>(k) * static_cast<double>(k) >= static_cast<double>(T);
+  }
 
   // Whether R(x) is that of the exact formula.
   bool uses_exact(Stubs x, Stubs k, Stubs O, Stubs T) const {
@@ -111,7 +116,8 @@ class TailFormulas {
   double hypergeometric_tail(Stubs x, Stubs k, Stubs O, Stubs T, double before) const {
     if (x > k || x > O) return 0;
     if (x <= 0 || T - O - k + x <= 0) return 1;
-    const bool below_mean = static_cast<double>(x) * static_cast<double>(T + 2) < static_cast<double>(O + 1) * static_cast<double>(k + 1);
+    const bool below_mean =
+        static_cast<double>(x) * static_cast<double>(T + 2) < static_cast<double>(O + 1) * static_cast<double>(k + 1);
     const double first = before * hypergeometric_ratio(x, k, O, T);
     if (!below_mean && first <= negligible_leader) return 0;
     if (const auto wide = if_wide(k, O, T - O - k, 1)) return (*wide)(static_cast<double>(x));
@@ -128,12 +134,16 @@ class TailFormulas {
   // numbers do.
   double hypergeometric_beyond(Stubs x, Stubs k, Stubs O, Stubs T) const {
     if (const auto wide = if_wide(k, O, T - O - k, 1)) return std::exp(-wide->rarity(static_cast<double>(x)));
-    const double all = static_cast<double>(T), share = static_cast<double>(k) / all, rest = static_cast<double>(T - k) / all;
+    const double all = static_cast<double>(T), share = static_cast<double>(k) / all,
+                 rest = static_cast<double>(T - k) / all;
     const Stubs counts[] = {x, T - O - k + x, k - x, O - x};
-    const Cells expected{share * static_cast<double>(O), rest * static_cast<double>(T - O), share * static_cast<double>(T - O), rest * static_cast<double>(O)};
-    const double steps[] = {static_cast<double>(counts[0]) - expected.both, static_cast<double>(counts[1]) - expected.neither,
-                            expected.vertex - static_cast<double>(counts[2]), expected.group - static_cast<double>(counts[3])};
-    const auto least = std::min_element(std::begin(counts), std::end(counts)) - std::begin(counts);  // the most exact one
+    const Cells expected{share * static_cast<double>(O), rest * static_cast<double>(T - O),
+                         share * static_cast<double>(T - O), rest * static_cast<double>(O)};
+    const double steps[] = {
+        static_cast<double>(counts[0]) - expected.both, static_cast<double>(counts[1]) - expected.neither,
+        expected.vertex - static_cast<double>(counts[2]), expected.group - static_cast<double>(counts[3])};
+    const auto least =
+        std::min_element(std::begin(counts), std::end(counts)) - std::begin(counts);  // the most exact one
     double log_h = lf_.excess(k) + lf_.excess(T - k) + lf_.excess(O) + lf_.excess(T - O) - lf_.excess(T);
     for (Stubs count : counts) log_h -= lf_.excess(count);
     return std::exp(log_h - expected.fall(steps[least]));
@@ -192,7 +202,8 @@ class TailFormulas {
   double exact_tail(Stubs x, Stubs mode, Stubs low, Stubs k, Stubs O, Stubs h0) const {
     const Stubs high = std::min(k, O), top = std::min(mode, high);
     if (const auto wide = if_wide(k, O, h0, 2))
-      return wide->rarity(static_cast<double>(top)) < std::log(largest_sum) ? (*wide)(static_cast<double>(x)) : not_a_number;
+      return wide->rarity(static_cast<double>(top)) < std::log(largest_sum) ? (*wide)(static_cast<double>(x))
+                                                                            : not_a_number;
     double first = 1;
     const double below_x = x - top > long_walk ? series_up(top, x - 1, k, O, h0) : walk_up(top, x, k, O, h0, first);
     if (x - top > long_walk) first = std::exp(log_exact_change(top, x, k, O, h0));
@@ -240,7 +251,8 @@ class TailFormulas {
 
 class TailMemo {
  public:
-  explicit TailMemo(const LogFactorial& log_factorial, bool exact = true) : formulas_(log_factorial, exact), entries_(std::size_t{1} << bits) {}
+  explicit TailMemo(const LogFactorial& log_factorial, bool exact = true)
+      : formulas_(log_factorial, exact), entries_(std::size_t{1} << bits) {}
 
   const TailFormulas& formulas() const { return formulas_; }
 

@@ -22,8 +22,10 @@ class Team {
  public:
   Team(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, int threads)
       : Team(graph, parameters, log_factorial, threads, InflationSizes(graph)) {}
-  Team(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, int threads, const InflationSizes& sizes)
-      : graph_(graph), parameters_(parameters), sizes_(sizes), log_factorial_(log_factorial), benches_(static_cast<std::size_t>(std::max(threads, 1))) {}
+  Team(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, int threads,
+       const InflationSizes& sizes)
+      : graph_(graph), parameters_(parameters), sizes_(sizes), log_factorial_(log_factorial),
+        benches_(static_cast<std::size_t>(std::max(threads, 1))) {}
 
   // The study of the calling thread.
   Study& study() { return bench(0); }
@@ -52,7 +54,8 @@ class Team {
       }
     };
     std::vector<std::thread> others;
-    const std::size_t wanted = static_cast<std::size_t>(std::min<std::int64_t>(count, static_cast<std::int64_t>(benches_.size())));
+    const std::size_t wanted =
+        static_cast<std::size_t>(std::min<std::int64_t>(count, static_cast<std::int64_t>(benches_.size())));
     try {
       for (std::size_t thread = 1; thread < wanted; ++thread) others.emplace_back(work, thread);
     } catch (const std::exception&) {  // no more threads, or no memory for them: those that started do the work
@@ -64,7 +67,8 @@ class Team {
 
  private:
   struct Bench {
-    Bench(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial, const InflationSizes& sizes)
+    Bench(const Graph& graph, const Parameters& parameters, const LogFactorial& log_factorial,
+          const InflationSizes& sizes)
         : probabilities(parameters, log_factorial), study(graph, parameters, probabilities, sizes) {}
     Probabilities probabilities;
     Study study;
@@ -97,7 +101,8 @@ void for_each_part(Study& study, std::size_t count, Job job) {
     if (helpers->part_done()) helpers->part_done()(++done, static_cast<std::int64_t>(count));
   };
   if (helpers) helpers->run(static_cast<std::int64_t>(count), part);
-  else for (std::size_t index = 0; index < count; ++index) job(static_cast<std::int64_t>(index), study);
+  else
+    for (std::size_t index = 0; index < count; ++index) job(static_cast<std::int64_t>(index), study);
   study.helpers = helpers;
 }
 

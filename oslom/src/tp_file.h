@@ -92,7 +92,8 @@ inline std::string cover_statistics_text(const Modules& modules, Vertex num_vert
   return "number of modules: " + std::to_string(summary.modules) + "\n" +
          "number of covered nodes: " + std::to_string(summary.covered) +
          " fraction of homeless nodes: " + six_digits(homeless) + "\n" +
-         "average number of memberships of covered nodes: " + six_digits(mean_of(summary.memberships, summary.covered)) + "\n" +
+         "average number of memberships of covered nodes: " +
+         six_digits(mean_of(summary.memberships, summary.covered)) + "\n" +
          "average community size: " + six_digits(mean_of(summary.memberships, summary.modules)) + "\n";
 }
 

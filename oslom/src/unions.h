@@ -17,7 +17,8 @@ inline Members to_local(const Members& members, const StampedMap& local) {
 
 // FUSE: the whole is better than its parts unless the parts, cleaned within the union of everything,
 // cover more than a share cp of it.
-inline bool better_than_parts(Study& study, const Members& whole, const std::vector<const Members*>& parts, const Random& random) {
+inline bool better_than_parts(Study& study, const Members& whole, const std::vector<const Members*>& parts,
+                              const Random& random) {
   if (parts.size() < 2) return true;
   std::vector<const Members*> all = parts;
   all.push_back(&whole);
@@ -29,7 +30,8 @@ inline bool better_than_parts(Study& study, const Members& whole, const std::vec
     Random own = random.child(Phase::fuse, i);
     for (Vertex v : Cleaner(inner, own).check(to_local(*parts[i], study.map)).members)
       if (!covered[v]) covered[v] = 1, ++num_covered;
-    if (static_cast<double>(num_covered) > study.parameters.parts_cover * static_cast<double>(whole.size())) return false;
+    if (static_cast<double>(num_covered) > study.parameters.parts_cover * static_cast<double>(whole.size()))
+      return false;
   }
   return true;
 }
@@ -50,7 +52,8 @@ inline void choose_parts_or_wholes(Study& study, Modules& modules, const Random&
     for (std::int32_t part : inside[whole])
       if (alive[part]) parts.push_back(&modules[part].members);
     if (!better_than_parts(study, modules[whole].members, parts, random.child(Phase::parts, whole))) alive[whole] = 0;
-    else for (std::int32_t part : inside[whole]) alive[part] = 0;
+    else
+      for (std::int32_t part : inside[whole]) alive[part] = 0;
   }
   keep_only(modules, alive);
 }

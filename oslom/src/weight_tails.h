@@ -18,8 +18,9 @@ struct ScoreInterval {
 // P(sum of x unit exponentials > z): exact to x = 10, Gaussian beyond.
 inline double weight_tail(double z, Stubs x) {
   if (x <= 0) return 1;
-  if (x > 10) return std::max(smallest_score, 0.5 * std::erfc((z - static_cast<double>(x)) /
-                                                              std::sqrt(2 * static_cast<double>(x))));
+  if (x > 10)
+    return std::max(smallest_score,
+                    0.5 * std::erfc((z - static_cast<double>(x)) / std::sqrt(2 * static_cast<double>(x))));
   double sum = 1, term = 1;
   for (Stubs i = 1; i < x; ++i) sum += term *= z / static_cast<double>(i);
   return std::max(smallest_score, std::exp(-z) * sum);

@@ -6,7 +6,8 @@
 //   ln p_max - ln p = sum of N f(e),  f(e) = (1+e) ln(1+e) - e
 // where nothing cancels, however large the cells. The tail is that of the normal distribution at w, w^2/2 being this
 // fall, with the first correction for lattices (Lugannani and Rice, Adv. Appl. Prob. 12, 475, 1980). Its relative error
-// falls with the square of the variance and is below 1e-5 from a variance of 1000 on, also far out. The dull twin is the sum.
+// falls with the square of the variance and is below 1e-5 from a variance of 1000 on, also far out. The dull twin is
+// the sum.
 #ifndef OSLOM_WIDE_TAIL_H
 #define OSLOM_WIDE_TAIL_H
 
@@ -18,15 +19,18 @@ constexpr double two_pi = 6.283185307179586476925;
 
 // The four cells where p is largest; not necessarily whole numbers.
 struct Cells {
-  double both, neither;    // x and y
-  double vertex, group;    // a and b: of the vertex alone, of the group alone
+  double both, neither;  // x and y
+  double vertex, group;  // a and b: of the vertex alone, of the group alone
 
   double variance() const { return 1 / (1 / both + 1 / neither + 1 / vertex + 1 / group); }
   // ln p_max - ln p, after a change of x by `step`.
-  double fall(double step) const { return fall_of(both, step) + fall_of(neither, step) + fall_of(vertex, -step) + fall_of(group, -step); }
+  double fall(double step) const {
+    return fall_of(both, step) + fall_of(neither, step) + fall_of(vertex, -step) + fall_of(group, -step);
+  }
   // Its derivative.
   double slope(double step) const {
-    return std::log1p(step / both) + std::log1p(step / neither) - std::log1p(-step / vertex) - std::log1p(-step / group);
+    return std::log1p(step / both) + std::log1p(step / neither) - std::log1p(-step / vertex) -
+           std::log1p(-step / group);
   }
 
  private:
@@ -62,7 +66,8 @@ class WideTail {
     double at;
   };
   WideTail(double k, double O, double h, Peak peak)
-      : peak_(peak.at), cells_{peak_, peak_ + h, k + 1 - peak_, O + 1 - peak_}, deviation_(std::sqrt(cells_.variance())) {}
+      : peak_(peak.at), cells_{peak_, peak_ + h, k + 1 - peak_, O + 1 - peak_},
+        deviation_(std::sqrt(cells_.variance())) {}
 
   // The cell x+1/2 with (k-x+1/2) (O-x+1/2) = base (x+1/2) (x+h+1/2).
   static double peak_of(double k, double O, double h, double base) {

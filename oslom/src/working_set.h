@@ -47,7 +47,8 @@ struct Smallest {
   void offer(Slot candidate, double value) {
     if (refuses(candidate, value)) return;
     int place = count < most ? count++ : most - 1;
-    for (; place > 0 && precedes(candidate, value, place - 1); --place) values[place] = values[place - 1], slot[place] = slot[place - 1];
+    for (; place > 0 && precedes(candidate, value, place - 1); --place)
+      values[place] = values[place - 1], slot[place] = slot[place - 1];
     values[place] = value;
     slot[place] = candidate;
   }
@@ -55,7 +56,9 @@ struct Smallest {
   bool precedes(Slot candidate, double value, int place) const {
     return value < values[place] || (value == values[place] && rank(candidate) < rank(slot[place]));
   }
-  std::uint64_t rank(Slot candidate) const { return (static_cast<std::uint64_t>(candidate) ^ order) * 0x9e3779b97f4a7c15ULL; }
+  std::uint64_t rank(Slot candidate) const {
+    return (static_cast<std::uint64_t>(candidate) ^ order) * 0x9e3779b97f4a7c15ULL;
+  }
 
   std::uint64_t order;
   int count = 0;
@@ -69,7 +72,8 @@ class WorkingSet {
  public:
   // many_slots: from here on they have blocks.
   WorkingSet(const Graph& graph, const Scores& scores, Slot many_slots = 4096)
-      : graph_(graph), scores_(scores), many_slots_(many_slots), slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
+      : graph_(graph), scores_(scores), many_slots_(many_slots),
+        slot_of_(static_cast<std::size_t>(graph.num_vertices())) {}
 
   // The snapshot of a group: keys are fresh. Equal keys go by `order`.
   void build(const Members& group, Reach reach, std::uint64_t order = 0) {
@@ -114,7 +118,9 @@ class WorkingSet {
   Vertex vertex(Slot slot) const { return vertex_[slot]; }
   bool is_member(Slot slot) const { return state_.place[slot] >= 0; }
   bool in_border(Slot slot) const { return !is_member(slot) && state_.links[slot].any(); }
-  double exact_member_score(Slot slot) const { return scores_.member_mid(state_.links[slot], degree_[slot], outside()); }
+  double exact_member_score(Slot slot) const {
+    return scores_.member_mid(state_.links[slot], degree_[slot], outside());
+  }
 
   // What the group shows to the vertices outside; the calls below that take it want it fresh.
   Outside outside() const { return state_.totals.outside(graph_, size(), state_.border); }
@@ -140,13 +146,14 @@ class WorkingSet {
   // Of a border vertex: its key when its links changed last. Keys above `bound` need not be right.
   double old_key(Slot slot, double bound = std::numeric_limits<double>::infinity()) {
     double& known = state_.border_key[slot];
-    if (known == unknown) known = -scores_.key_floor(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
+    if (known == unknown)
+      known = -scores_.key_floor(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
     if (known < 0 && -known <= bound)
       known = scores_.single_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
     return std::abs(known);
   }
-  // The n-th smallest old key of the border vertices, members or not in reach, whose key is now above `limit`; `most` if
-  // that is above it.
+  // The n-th smallest old key of the border vertices, members or not in reach, whose key is now above `limit`; `most`
+  // if that is above it.
   template <int n>
   double nth_miss(double limit, double most, const Outside& outside) {
     Smallest<n> misses;
@@ -232,15 +239,17 @@ class WorkingSet {
 
   struct Block {
     double most_alert = never_safe;  // no slot's alert is above it
-    bool stale = true;               // whether the rest is to be found out again
-    Slot worst = -1;                 // the member with the largest known key, if there is one
-    double least_fall = 0;           // of the members whose keys are not known
+    bool stale = true;  // whether the rest is to be found out again
+    Slot worst = -1;  // the member with the largest known key, if there is one
+    double least_fall = 0;  // of the members whose keys are not known
   };
 
   void clear() {
     slot_of_.clear();
     vertex_.clear(), degree_.clear(), orphans_.clear();
-    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.member_fall.clear(), state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(), state_.members.clear(), state_.near.clear(), state_.is_near.clear(), state_.blocks.clear();
+    state_.links.clear(), state_.place.clear(), state_.member_key.clear(), state_.member_fall.clear(),
+        state_.alert.clear(), state_.border_key.clear(), state_.since.clear(), state_.weight_part.clear(),
+        state_.members.clear(), state_.near.clear(), state_.is_near.clear(), state_.blocks.clear();
     state_.all_nearer = 0;
     state_.totals = {};
     state_.border = 0;
@@ -313,7 +322,9 @@ class WorkingSet {
   }
   std::size_t block_number(Slot slot) const { return static_cast<std::size_t>(slot) >> block_bits_; }
   Slot block_begin(std::size_t block) const { return static_cast<Slot>(block << block_bits_); }
-  Slot block_end(std::size_t block) const { return static_cast<Slot>(std::min((block + 1) << block_bits_, vertex_.size())); }
+  Slot block_end(std::size_t block) const {
+    return static_cast<Slot>(std::min((block + 1) << block_bits_, vertex_.size()));
+  }
   Block& block_of(Slot slot) { return state_.blocks[block_number(slot)]; }
   void raise_block(Slot slot) {
     if (!state_.blocks.empty()) block_of(slot).most_alert = std::max(block_of(slot).most_alert, state_.alert[slot]);
@@ -367,13 +378,15 @@ class WorkingSet {
   }
 
   void renew_member(Slot slot) {
-    state_.member_key[slot] = scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
+    state_.member_key[slot] =
+        scores_.member_key(state_.links[slot], degree_[slot], weight_part(slot), moments_[state_.since[slot]]);
     state_.member_fall[slot] = std::numeric_limits<double>::infinity();
     set_stale(slot);
   }
   // The weights, too, say how small a key is, and cost less than its tail.
   void tighten_bound(Slot slot) {
-    if (state_.member_key[slot] == unknown && graph_.weighted()) state_.member_fall[slot] -= std::log(weight_part(slot));
+    if (state_.member_key[slot] == unknown && graph_.weighted())
+      state_.member_fall[slot] -= std::log(weight_part(slot));
     state_.member_key[slot] = bounded;
     set_stale(slot);
   }
@@ -502,20 +515,21 @@ class WorkingSet {
   struct State {
     std::vector<Links> links;
     std::vector<Slot> place;  // in members; -1 for outsiders
-    std::vector<double> member_key;   // unknown or bounded until it matters
-    std::vector<double> member_fall;  // an unknown key, divided by its weight part, is at most exp(-fall), a bounded one itself; else infinite
-    std::vector<double> border_key;   // of outsiders; unknown until asked for; negative: not below its opposite
+    std::vector<double> member_key;  // unknown or bounded until it matters
+    std::vector<double> member_fall;  // an unknown key, divided by its weight part, is at most exp(-fall), a bounded
+                                      // one itself; else infinite
+    std::vector<double> border_key;  // of outsiders; unknown until asked for; negative: not below its opposite
     std::vector<std::int32_t> since;  // the moment of the last change of the links
-    std::vector<double> alert;        // the density down to which an outsider's key is above the bound
+    std::vector<double> alert;  // the density down to which an outsider's key is above the bound
     std::vector<double> weight_part;  // weighted graphs only; unknown until asked for
     std::vector<Slot> members;
-    std::vector<Slot> near;     // among others all border vertices whose old keys are below all_nearer
+    std::vector<Slot> near;  // among others all border vertices whose old keys are below all_nearer
     std::vector<char> is_near;  // whether a slot is listed there
     double all_nearer = 0;
     std::vector<Block> blocks;  // none if there are few slots
     GroupTotals totals;  // K, I
-    Stubs border = 0;    // B
-    Outside least{};     // of the stubs that left the group since it was built
+    Stubs border = 0;  // B
+    Outside least{};  // of the stubs that left the group since it was built
     std::uint64_t fingerprint = 0;
   };
 

@@ -14,7 +14,8 @@
 namespace oslom {
 
 inline Graph graph_of(Vertex num_vertices, std::vector<Edge> edges, bool weighted = false) {
-  std::sort(edges.begin(), edges.end(), [](const Edge& p, const Edge& q) { return std::pair(p.a, p.b) < std::pair(q.a, q.b); });
+  std::sort(edges.begin(), edges.end(),
+            [](const Edge& p, const Edge& q) { return std::pair(p.a, p.b) < std::pair(q.a, q.b); });
   return Graph(num_vertices, edges, weighted);
 }
 
@@ -39,7 +40,9 @@ inline Graph random_graph(Vertex num_vertices, int num_edges, bool weighted, Ran
   while (static_cast<int>(edges.size()) < num_edges) {
     const Vertex a = static_cast<Vertex>(random.below(static_cast<std::uint64_t>(num_vertices)));
     Vertex b = static_cast<Vertex>(random.below(static_cast<std::uint64_t>(num_vertices)));
-    if (random.uniform() < 0.6) b = std::min(num_vertices - 1, a / block * block + static_cast<Vertex>(random.below(static_cast<std::uint64_t>(block))));
+    if (random.uniform() < 0.6)
+      b = std::min(num_vertices - 1,
+                   a / block * block + static_cast<Vertex>(random.below(static_cast<std::uint64_t>(block))));
     if (a == b || !pairs.insert(std::minmax(a, b)).second) continue;
     const Stubs multiplicity = random.uniform() < 0.2 ? 2 : 1;
     edges.push_back({std::min(a, b), std::max(a, b), multiplicity, weighted ? -std::log(random.uniform()) : 1.0});

@@ -4,6 +4,8 @@
 
 #include <string>
 
-inline bool says(const std::string& message, const std::string& piece) { return message.find(piece) != std::string::npos; }
+inline bool says(const std::string& message, const std::string& piece) {
+  return message.find(piece) != std::string::npos;
+}
 
 #endif  // OSLOM_TESTS_SAYS_H

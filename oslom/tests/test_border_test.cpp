@@ -99,7 +99,8 @@ std::vector<Candidate> random_candidates(Random& random, Count n) {
     for (std::size_t i = 0; i < copies; ++i)
       candidates.push_back({std::min(0.99, score * (1 + 1e-7 * random.uniform())), std::min(half, 0.005), 0});
   }
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
+  std::sort(candidates.begin(), candidates.end(),
+            [](const Candidate& a, const Candidate& b) { return a.score < b.score; });
   return candidates;
 }
 
@@ -143,7 +144,8 @@ TEST_CASE("the border test decides as the rules read line by line") {
 
 TEST_CASE("one excellent candidate is accepted, mediocre ones are not") {
   CriticalScores critical(500, 0.1, binomial);
-  const std::vector<Candidate> excellent{{1e-7, 1e-8, 0}, {0.01, 0.001, 1}}, mediocre{{0.01, 0.001, 0}, {0.02, 0.001, 1}};
+  const std::vector<Candidate> excellent{{1e-7, 1e-8, 0}, {0.01, 0.001, 1}},
+      mediocre{{0.01, 0.001, 0}, {0.02, 0.001, 1}};
   CHECK(BorderTest(excellent, critical, binomial).run().accepted == 1);
   CHECK(BorderTest(mediocre, critical, binomial).run().accepted == 0);
   CHECK(BorderTest({}, critical, binomial).run().accepted == 0);

@@ -26,9 +26,12 @@ std::string sentence(const std::string& text, bool weighted = false) {
 }  // namespace
 
 TEST_CASE("the same tiny graph in every spelling") {
-  for (const char* text : {"1 2\n2 3\n", "1 2\n2 3", "1\t2\n2\t3\n", "1,2\n2;3\n", "1 2\r\n2 3\r\n", "1 2\r2 3\r", "1\t2\t\n2,3,\n", "1 \t 2\n2 ,\t3 , # c\n", "\t\n1;2\n,,\n2; 3",
-                           "\xEF\xBB\xBF" "1 2\n2 3\n",
-                           "# comment\n1 2\n\n   \n2 3 # another\n", "3 2\n2 1\n1 2\n", "1.0 2e0\n+2 3.000e+00\n", "  # c\n 1  2\n2 3\n"}) {
+  for (const char* text : {"1 2\n2 3\n", "1 2\n2 3", "1\t2\n2\t3\n", "1,2\n2;3\n", "1 2\r\n2 3\r\n", "1 2\r2 3\r",
+                           "1\t2\t\n2,3,\n", "1 \t 2\n2 ,\t3 , # c\n", "\t\n1;2\n,,\n2; 3",
+                           "\xEF\xBB\xBF"
+                           "1 2\n2 3\n",
+                           "# comment\n1 2\n\n   \n2 3 # another\n", "3 2\n2 1\n1 2\n", "1.0 2e0\n+2 3.000e+00\n",
+                           "  # c\n 1  2\n2 3\n"}) {
     CAPTURE(text);
     const InputGraph input = read(text);
     CHECK(input.ids == std::vector<std::int64_t>{1, 2, 3});
@@ -76,7 +79,8 @@ TEST_CASE("an edge of weight 0 is none: it creates its vertices, and the next li
 }
 
 TEST_CASE("empty cells and mixed separators are refused: values would change their column") {
-  for (const char* line : {"1,,5", "1\t\t5", "1;;5", "1 , , 5", "1\t \t5", "1,2,,5", ",1,2", "\t1\t2", "1,2,,", "1,2;,3"}) {
+  for (const char* line :
+       {"1,,5", "1\t\t5", "1;;5", "1 , , 5", "1\t \t5", "1,2,,5", ",1,2", "\t1\t2", "1,2,,", "1,2;,3"}) {
     CAPTURE(line);
     const std::string message = sentence("7 8\n" + std::string(line) + "\n", true);
     CHECK(says(message, "g.edges line 2: an empty cell "));
@@ -89,18 +93,26 @@ TEST_CASE("empty cells and mixed separators are refused: values would change the
 
 TEST_CASE("files that are no text are named by their first bytes") {
   const std::string zero(1, '\0');
-  CHECK(says(sentence("\x1F\x8B\x08"), "g.edges line 1: \"\\x1F\\x8B\" is the start of a gzip archive; unpack it first"));
+  CHECK(
+      says(sentence("\x1F\x8B\x08"), "g.edges line 1: \"\\x1F\\x8B\" is the start of a gzip archive; unpack it first"));
   CHECK(says(sentence("PK\x03\x04..."), "zip archive; unpack"));
   CHECK(says(sentence("BZh91AY"), "bzip2 archive; unpack"));
-  CHECK(says(sentence("\xFD" "7zXZ" + zero), "xz archive; unpack"));
+  CHECK(says(sentence("\xFD"
+                      "7zXZ" +
+                      zero),
+             "xz archive; unpack"));
   CHECK(says(sentence("\x28\xB5\x2F\xFD"), "zstd archive; unpack"));
-  CHECK(says(sentence("\xFF\xFE" "1" + zero), "UTF-16; save it as UTF-8"));
+  CHECK(says(sentence("\xFF\xFE"
+                      "1" +
+                      zero),
+             "UTF-16; save it as UTF-8"));
   CHECK(says(sentence("1" + zero + " " + zero), "UTF-16; save it as UTF-8"));
   CHECK(says(sentence(zero + "1" + zero + " "), "UTF-16; save it as UTF-8"));
 }
 
 TEST_CASE("words instead of ids: a header line in the first line, names anywhere") {
-  CHECK(says(sentence("# c\n\nsource target\n1 2\n"), "line 3: vertex id \"source\" is not a number (a header line? start it with #)"));
+  CHECK(says(sentence("# c\n\nsource target\n1 2\n"),
+             "line 3: vertex id \"source\" is not a number (a header line? start it with #)"));
   const std::string later = sentence("1 2\nann bob\n");
   CHECK_FALSE(says(later, "header"));
   CHECK(says(later, "specdnn.community.oslom takes names"));
@@ -172,7 +184,9 @@ TEST_CASE("every bad line is named with its number, its value and what would be 
                        {"1 2 5e-324", true, "5e-324", "between 1e-150 and 1e150"},
                        {"1 2 1e308", true, "1e308", "between 1e-150 and 1e150"},
                        {"1 2 -inf", true, "\"-inf\"", "finite number"},
-                       {"\xFF\xFE" "1 2", false, "\"\\xFF\\xFE1\"", "whole numbers"},
+                       {"\xFF\xFE"
+                        "1 2",
+                        false, "\"\\xFF\\xFE1\"", "whole numbers"},
                        {"1 2 1 1e300", true, "too large", "2^53"},
                        {"1 2 1 z", true, "\"z\"", "finite number"}};
   for (const Bad& bad : lines) {

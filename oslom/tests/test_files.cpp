@@ -63,7 +63,8 @@ TEST_CASE("statistics of a cover; nothing to average gives 0") {
 
 TEST_CASE("scores: one line per member under the header of its module") {
   Bench bench(ring_of_cliques(3, 5));
-  const std::string text = scores_text(bench.study, {{range(0, 5), 0.01}}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
+  const std::string text =
+      scores_text(bench.study, {{range(0, 5), 0.01}}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
   CHECK(std::count(text.begin(), text.end(), '\n') == 6);
   CHECK(text.compare(0, 29, "#module 0 size: 5 bs: 0.01\n0 ") == 0);
 }
@@ -134,7 +135,8 @@ TEST_CASE("beside devices there is no place for a folder, beside files anywhere 
     CAPTURE(device);
     CHECK_THROWS_AS(folder_beside(device), Error);
   }
-  for (const char* file : {"g", "./g", "/dev/shm/g", "/development", "/no/such/g"}) CHECK(folder_beside(file) == file + std::string("_oslo_files"));
+  for (const char* file : {"g", "./g", "/dev/shm/g", "/development", "/no/such/g"})
+    CHECK(folder_beside(file) == file + std::string("_oslo_files"));
 }
 
 TEST_CASE("a folder that cannot be made is refused before the work") {
@@ -167,9 +169,11 @@ TEST_CASE("pieces of input in messages are short and printable") {
 }
 
 TEST_CASE("names of our own files, finished or not") {
-  for (const char* name : {"tp", "tp1", "tp12", "short_tp1", "net3", "tp_without_singletons", "tp_scores", "partitions_level_0", "statistics_level_2.dat", "tp.tmp"})
+  for (const char* name : {"tp", "tp1", "tp12", "short_tp1", "net3", "tp_without_singletons", "tp_scores",
+                           "partitions_level_0", "statistics_level_2.dat", "tp.tmp"})
     CHECK(OutputFolder::known_name(name));
-  for (const char* name : {"", "tpa", "net", "short_tp", "partitions_level_", "partitions_level_0.dat", "a.tmp", "time_seed.dat"})
+  for (const char* name :
+       {"", "tpa", "net", "short_tp", "partitions_level_", "partitions_level_0.dat", "a.tmp", "time_seed.dat"})
     CHECK_FALSE(OutputFolder::known_name(name));
 }
 
@@ -183,7 +187,9 @@ TEST_CASE("options: defaults, any order, the last one wins") {
   CHECK(plain.higher_runs == 50);
   CHECK(plain.threads == 0);
   CHECK_FALSE(plain.quiet);
-  const Options rich = OptionReader({"-seed", "5", "-w", "-r", "3", "-uw", "-r", "4", "-w", "-f", "a", "-singlet", "-t", "0.2", "-cp", "1", "-hr", "0"}).read();
+  const Options rich = OptionReader({"-seed", "5", "-w", "-r", "3", "-uw", "-r", "4", "-w", "-f", "a", "-singlet", "-t",
+                                     "0.2", "-cp", "1", "-hr", "0"})
+                           .read();
   CHECK(rich.weighted);
   CHECK(rich.runs == 4);
   CHECK(rich.seed == 5);

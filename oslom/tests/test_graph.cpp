@@ -32,7 +32,8 @@ TEST_CASE("rows are sorted") {
   Random random(11);
   const Graph graph = random_graph(50, 200, false, random);
   for (Vertex v = 0; v < 50; ++v)
-    for (auto link = graph.first_link(v) + 1; link < graph.end_link(v); ++link) CHECK(graph.target(link - 1) < graph.target(link));
+    for (auto link = graph.first_link(v) + 1; link < graph.end_link(v); ++link)
+      CHECK(graph.target(link - 1) < graph.target(link));
 }
 
 TEST_CASE("an induced subgraph has the edges between its members and its own normalisation") {
@@ -76,7 +77,8 @@ TEST_CASE("the graph of modules equals a double loop over all pairs of vertices"
                 stubs += share * static_cast<double>(graph.multiplicity(link));
                 weight += share * graph.weight(link);
               }
-        if (stubs >= 0.5) plain.push_back({static_cast<Vertex>(a), static_cast<Vertex>(b), static_cast<Stubs>(stubs + 0.5), weight});
+        if (stubs >= 0.5)
+          plain.push_back({static_cast<Vertex>(a), static_cast<Vertex>(b), static_cast<Stubs>(stubs + 0.5), weight});
       }
     const std::vector<Edge> clever = ModuleGraphBuilder(graph, lists).edges();
     REQUIRE(clever.size() == plain.size());

@@ -50,7 +50,8 @@ TEST_CASE("modules of every level cover all vertices and are unions of modules b
     REQUIRE(levels[i].in_input.size() == levels[i].result.final_cover.size());
     for (std::size_t m = 0; i > 0 && m < levels[i].in_input.size(); ++m) {
       std::vector<const Members*> parts;
-      for (Vertex part : levels[i].result.final_cover[m].members) parts.push_back(&levels[i - 1].in_input[part].members);
+      for (Vertex part : levels[i].result.final_cover[m].members)
+        parts.push_back(&levels[i - 1].in_input[part].members);
       CHECK(union_of(parts) == levels[i].in_input[m].members);
     }
   }

@@ -11,7 +11,8 @@ double direct_modularity(const Graph& graph, const std::vector<Members>& groups)
   double total = 0, sum = 0;
   std::vector<double> strength(static_cast<std::size_t>(graph.num_vertices()), 0);
   for (Vertex v = 0; v < graph.num_vertices(); ++v)
-    for (auto link = graph.first_link(v); link < graph.end_link(v); ++link) strength[v] += graph.weight(link), total += graph.weight(link);
+    for (auto link = graph.first_link(v); link < graph.end_link(v); ++link)
+      strength[v] += graph.weight(link), total += graph.weight(link);
   for (const Members& group : groups)
     for (Vertex a : group)
       for (Vertex b : group) {
@@ -48,6 +49,4 @@ TEST_CASE("every vertex once; modularity equals its definition and beats the pla
   }
 }
 
-TEST_CASE("no edges: every vertex by itself") {
-  CHECK(louvain_partition(graph_of(3, {}), Random(1)).size() == 3);
-}
+TEST_CASE("no edges: every vertex by itself") { CHECK(louvain_partition(graph_of(3, {}), Random(1)).size() == 3); }

@@ -33,9 +33,12 @@ TEST_CASE("order statistics: vectors") {
 TEST_CASE("order statistics equal direct sums") {
   Random random(7);
   for (int trial = 0; trial < 2000; ++trial) {
-    const Count n = 1 + static_cast<Count>(random.below(200)), q = 1 + static_cast<Count>(random.below(static_cast<std::uint64_t>(n)));
+    const Count n = 1 + static_cast<Count>(random.below(200)),
+                q = 1 + static_cast<Count>(random.below(static_cast<std::uint64_t>(n)));
     const double s = std::pow(random.uniform(), 3);
-    CAPTURE(n); CAPTURE(q); CAPTURE(s);
+    CAPTURE(n);
+    CAPTURE(q);
+    CAPTURE(s);
     CHECK(binomial.at_least(n, q, s) == Approx(plain_at_least(n, q, s)).epsilon(1e-9));
   }
 }
@@ -62,7 +65,10 @@ TEST_CASE("a score is below the critical one exactly when its order statistic is
         const double s = static_cast<double>(q) / static_cast<double>(n) * random.uniform();
         const double omega = binomial.at_least(n, q, s);
         if (std::fabs(omega / critical.xi() - 1) < 1e-9) continue;
-        CAPTURE(n); CAPTURE(q); CAPTURE(s); CAPTURE(tolerance);
+        CAPTURE(n);
+        CAPTURE(q);
+        CAPTURE(s);
+        CAPTURE(tolerance);
         CHECK(critical.significant(q, s) == (omega < critical.xi()));
         ++(omega < critical.xi() ? significant : insignificant);
       }

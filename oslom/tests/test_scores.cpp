@@ -69,9 +69,11 @@ TEST_CASE("keys order vertices as mid scores do, and key_of translates") {
     const Scores scores(weighted, tails);
     const Outside outside{80, 3000, 900, 150};
     for (int trial = 0; trial < 500; ++trial) {
-      const Stubs k = 2 + static_cast<Stubs>(random.below(30)), x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k)));
+      const Stubs k = 2 + static_cast<Stubs>(random.below(30)),
+                  x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k)));
       const Links links{x, weighted ? 2 * random.uniform() * static_cast<double>(x) : 0};
-      const double key = scores.key(links, k, scores.weight_part(links), outside), score = scores.mid(links, k, outside);
+      const double key = scores.key(links, k, scores.weight_part(links), outside),
+                   score = scores.mid(links, k, outside);
       if (score > 1e-90) CHECK(scores.key_of(score) == Approx(key).epsilon(1e-3));
     }
   }
@@ -85,8 +87,10 @@ TEST_CASE("no key is below its floor, and floors are of use where few links are 
     const Scores scores(weighted, tails);
     for (int trial = 0; trial < 20000; ++trial) {
       const Stubs total = 1000 + static_cast<Stubs>(random.below(100000));
-      const Outside outside{1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(total / 4))), total, 900, static_cast<Stubs>(random.below(900))};
-      const Stubs k = 1 + static_cast<Stubs>(random.below(400)), x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min<Stubs>(k, 12))));
+      const Outside outside{1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(total / 4))), total, 900,
+                            static_cast<Stubs>(random.below(900))};
+      const Stubs k = 1 + static_cast<Stubs>(random.below(400)),
+                  x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min<Stubs>(k, 12))));
       const Links links{x, weighted ? 2 * random.uniform() * static_cast<double>(x) : 0};
       const double w = scores.weight_part(links), floor = scores.key_floor(links, k, w, outside);
       const double key = scores.single_key(links, k, w, outside);

@@ -26,7 +26,8 @@ LevelResult search(Bench& bench, std::uint64_t seed, std::int64_t runs = 3, bool
 }
 
 std::size_t modules_of_two_or_more(const Modules& modules) {
-  return static_cast<std::size_t>(std::count_if(modules.begin(), modules.end(), [](const Module& m) { return m.size() > 1; }));
+  return static_cast<std::size_t>(
+      std::count_if(modules.begin(), modules.end(), [](const Module& m) { return m.size() > 1; }));
 }
 
 std::set<Members> member_sets(const Modules& modules) {
@@ -92,7 +93,8 @@ TEST_CASE("what other groups have shown to be hopeless changes no module") {
           if (draw.uniform() < (v < 10 ? 0.8 : 0.15)) group.push_back(v);
         Bench fresh(planted(weighted));
         Random random(trial), same(trial);
-        const Module found = Cleaner(shared.study, random).clean(group, reach), expected = Cleaner(fresh.study, same).clean(group, reach);
+        const Module found = Cleaner(shared.study, random).clean(group, reach),
+                     expected = Cleaner(fresh.study, same).clean(group, reach);
         REQUIRE(found.members == expected.members);
         CHECK(found.probability == expected.probability);
         CHECK(random.bits() == same.bits());
@@ -114,7 +116,9 @@ TEST_CASE("graphs too small or too plain to have a module") {
   add_clique(clique, 0, 8);
   for (Vertex v = 1; v < 10; ++v) star.push_back({0, v, 1, 1.0}), path.push_back({v - 1, v, 1, 1.0});
   for (bool weighted : {false, true})
-    for (const std::vector<Edge>& edges : {std::vector<Edge>{{0, 1, 1, 1.0}}, std::vector<Edge>{{0, 1, 1, 1.0}, {1, 2, 1, 1.0}, {0, 2, 1, 1.0}}, clique, star, path}) {
+    for (const std::vector<Edge>& edges :
+         {std::vector<Edge>{{0, 1, 1, 1.0}}, std::vector<Edge>{{0, 1, 1, 1.0}, {1, 2, 1, 1.0}, {0, 2, 1, 1.0}}, clique,
+          star, path}) {
       Vertex size = 0;
       for (const Edge& edge : edges) size = std::max(size, edge.b + 1);
       Bench bench(graph_of(size, edges, weighted));
@@ -214,7 +218,11 @@ TEST_CASE("of one group two outcomes are kept, whoever asks first") {
 TEST_CASE("an exception in a job reaches the caller") {
   Bench bench(planted(false));
   Team team(bench.graph, bench.parameters, bench.log_factorial, 3);
-  CHECK_THROWS_AS(team.run(50, [](std::int64_t index, Study&) { if (index == 20) throw Error("twenty"); }), Error);
+  CHECK_THROWS_AS(team.run(50,
+                           [](std::int64_t index, Study&) {
+                             if (index == 20) throw Error("twenty");
+                           }),
+                  Error);
 }
 
 TEST_CASE("a hint alone finds what it hints at; a loaded cover is taken as it is") {
@@ -235,7 +243,8 @@ TEST_CASE("forced homeless vertices end in modules unless nothing connects them;
   const LevelResult forced = search(bench, 3, 3, false), kept = search(bench, 3, 3, true);
   CHECK(homeless_vertices(forced.final_cover, 60).size() <= homeless_vertices(kept.final_cover, 60).size());
   CHECK(member_sets(forced.final_cover) == member_sets(kept.without_singletons));
-  for (const Modules* cover : {&forced.final_cover, &kept.final_cover}) CHECK(union_of(member_lists(*cover)) == range(0, 60));
+  for (const Modules* cover : {&forced.final_cover, &kept.final_cover})
+    CHECK(union_of(member_lists(*cover)) == range(0, 60));
 }
 
 TEST_CASE("tolerance 0 finds nothing, tolerance 1 and no runs do not break") {

@@ -135,7 +135,9 @@ bool linked(const Graph& graph, Vertex a, Vertex b) {
   return false;
 }
 
-TEST_CASE("an old key is the key at the last change of the links; the n-th miss is the n-th smallest of those that miss now") {
+TEST_CASE(
+    "an old key is the key at the last change of the links; the n-th miss is the n-th smallest of those that miss "
+    "now") {
   Random random(16);
   int misses = 0, old_ones = 0;
   for (bool weighted : {false, true})
@@ -151,7 +153,8 @@ TEST_CASE("an old key is the key at the last change of the links; the n-th miss 
         REQUIRE(set.size() == 59 - i);  // no other member went with it
         const Outside outside = set.outside();
         for (Slot slot = 0; slot < set.num_slots(); ++slot)
-          if (slot == gone || linked(bench.graph, set.vertex(slot), set.vertex(gone))) old[slot] = set.key(slot, outside);
+          if (slot == gone || linked(bench.graph, set.vertex(slot), set.vertex(gone)))
+            old[slot] = set.key(slot, outside);
         const double limit = bench.study.scores.key_of(0.3);
         std::vector<double> missed;
         for (Slot slot = 0; slot < set.num_slots(); ++slot)
@@ -189,7 +192,8 @@ TEST_CASE("the worst members are those with the largest keys, computed or bounde
       const Scores& scores = bench.study.scores;
       const Degree k = bench.graph.degree(v);
       keys.push_back(scores.member_key(links, k, scores.weight_part(links), outside));
-      CHECK(std::exp(-Scores::MemberFall(scores, outside)(links, k)) * scores.weight_part(links) * (1 + 1e-12) >= keys.back());
+      CHECK(std::exp(-Scores::MemberFall(scores, outside)(links, k)) * scores.weight_part(links) * (1 + 1e-12) >=
+            keys.back());
     }
     std::sort(keys.rbegin(), keys.rend());
     REQUIRE(few.count == 5);

@@ -29,7 +29,8 @@ struct Outside {
   // The same after a member has been taken out.
   Outside without(const Degree& k, const Links& links) const {
     const Stubs inside = links.in + links.out;
-    return {leaving + inside - k.out, total_in + k.in, arriving + inside - k.in, total_out + k.out, vertices + 1, border + 1};
+    return {leaving + inside - k.out, total_in + k.in, arriving + inside - k.in,
+            total_out + k.out,        vertices + 1,    border + 1};
   }
 };
 
@@ -42,10 +43,13 @@ struct GroupTotals {
   void add(const Degree& k, const Links& links) { in += k.in, out += k.out, inside += links.in + links.out; }
   void remove(const Degree& k, const Links& links) { in -= k.in, out -= k.out, inside -= links.in + links.out; }
 
-  bool operator==(const GroupTotals& other) const { return in == other.in && out == other.out && inside == other.inside; }
+  bool operator==(const GroupTotals& other) const {
+    return in == other.in && out == other.out && inside == other.inside;
+  }
 
   Outside outside(const Graph& graph, Stubs size, Stubs border) const {
-    return {out - inside, graph.total_stubs() - in, in - inside, graph.total_stubs() - out, graph.num_vertices() - size, border};
+    return {out - inside, graph.total_stubs() - in, in - inside, graph.total_stubs() - out, graph.num_vertices() - size,
+            border};
   }
 };
 
@@ -57,7 +61,8 @@ class Scores {
 
   // The part of a score that depends on the links alone: how surprising their weights are. 1 in unweighted graphs.
   double weight_part(const Links& links) const {
-    return weighted_ ? std::max(weight_tail(links.z_in, links.in) * weight_tail(links.z_out, links.out), smallest_score) : 1;
+    return weighted_ ? std::max(weight_tail(links.z_in, links.in) * weight_tail(links.z_out, links.out), smallest_score)
+                     : 1;
   }
 
   // Keys order vertices as mid scores do, without their logarithm: products of the directions and weights. `w` is the
@@ -65,7 +70,9 @@ class Scores {
   double key(const Links& links, const Degree& k, double w, const Outside& outside, double bound = 2) const {
     const Tail in = tail_in(links, k, outside), out = tail_out(links, k, outside);
     // With one direction a key is found in many steps, and whether it is above the bound in one.
-    if ((k.in == 0 || k.out == 0) && bound < 1 && score_from(in, out, k, w, outside, 0.5) > (1 + 1e-9) * score_of(bound)) return std::nextafter(bound, 1.0);
+    if ((k.in == 0 || k.out == 0) && bound < 1 &&
+        score_from(in, out, k, w, outside, 0.5) > (1 + 1e-9) * score_of(bound))
+      return std::nextafter(bound, 1.0);
     return key_from(in, out, k, w, outside);
   }
 
@@ -106,12 +113,13 @@ class Scores {
     least.arriving = std::min(least.arriving, outside.arriving);
   }
 
-  // Outsider by outsider, the density down to which its key stays above `bound`, if its links are no more; infinite if none is
-  // known. `least_factor`: the border factor is never smaller.
+  // Outsider by outsider, the density down to which its key stays above `bound`, if its links are no more; infinite if
+  // none is known. `least_factor`: the border factor is never smaller.
   class SafeDensity {
    public:
     SafeDensity(const Scores& scores, const Outside& outside, double least_factor, double bound)
-        : scores_(scores), outside_(outside), bound_(bound), single_bound_(scores.single_product_of(bound)), density_(density(outside, outside)),
+        : scores_(scores), outside_(outside), bound_(bound), single_bound_(scores.single_product_of(bound)),
+          density_(density(outside, outside)),
           factor_fall_(scores.weighted_ ? least_factor / border_factor(outside.vertices, outside.border) : 1) {}
 
     double operator()(double key, const Links& links, const Degree& k) const {
@@ -120,7 +128,8 @@ class Scores {
       if (k.in > 0 && k.out > 0) return safe(key / bound_ * factor_fall_ * factor_fall_, in, out);
       const double factor = scores_.factor_of(outside_);  // of one direction the key is no simple product
       const Tail tail = k.in > 0 ? scores_.tail_in(links, k, outside_) : scores_.tail_out(links, k, outside_);
-      return safe(side(tail, 0.5 * tail.at, factor).r * scores_.weight_part(links) / single_bound_ * factor_fall_, in, out);
+      return safe(side(tail, 0.5 * tail.at, factor).r * scores_.weight_part(links) / single_bound_ * factor_fall_, in,
+                  out);
     }
 
    private:
@@ -137,7 +146,9 @@ class Scores {
     // Down to which density something so much above its bound stays above it.
     double safe(double times, const Direction& in, const Direction& out) const {
       const double root = std::sqrt(times * in.least * out.least), slope = std::max(in.slope, out.slope);
-      if (!(root > 1) || !(std::min(in.least, out.least) > 0) || !(std::min(in.slope, out.slope) > 0) || std::isinf(slope)) return never_safe;
+      if (!(root > 1) || !(std::min(in.least, out.least) > 0) || !(std::min(in.slope, out.slope) > 0) ||
+          std::isinf(slope))
+        return never_safe;
       const double power = in.power + out.power;  // share^power >= exp(-4 (root-1)/(root+1)) >= 1 / root^2
       const double share = power * (root + 1) / (power * (root + 1) + 4 * (root - 1));
       return density_ * (1 - (1 - share) / slope);
@@ -153,15 +164,19 @@ class Scores {
   class MemberFall {
    public:
     MemberFall(const Scores& scores, const Outside& outside)
-        : outside_(outside), log_factor_(scores.weighted_ ? std::log(border_factor(outside.vertices + 1, outside.border + 1)) : 0) {}
+        : outside_(outside),
+          log_factor_(scores.weighted_ ? std::log(border_factor(outside.vertices + 1, outside.border + 1)) : 0) {}
 
     double operator()(const Links& links, const Degree& k) const {
       const Outside without = outside_.without(k, links);
-      return fall(links.in, k.in, without.leaving, without.total_in) + fall(links.out, k.out, without.arriving, without.total_out);
+      return fall(links.in, k.in, without.leaving, without.total_in) +
+             fall(links.out, k.out, without.arriving, without.total_out);
     }
 
    private:
-    double fall(Stubs x, Stubs k, Stubs O, Stubs T) const { return k == 0 ? 0 : std::max(tail_fall(x, k, O, T, false) - log_factor_, 0.0); }
+    double fall(Stubs x, Stubs k, Stubs O, Stubs T) const {
+      return k == 0 ? 0 : std::max(tail_fall(x, k, O, T, false) - log_factor_, 0.0);
+    }
 
     const Outside& outside_;
     double log_factor_;
@@ -181,7 +196,9 @@ class Scores {
   double at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
     return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, step);
   }
-  double mid(const Links& links, const Degree& k, const Outside& outside) const { return at_step(links, k, weight_part(links), outside, 0.5); }
+  double mid(const Links& links, const Degree& k, const Outside& outside) const {
+    return at_step(links, k, weight_part(links), outside, 0.5);
+  }
 
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
   ScoreInterval test(const Links& links, const Degree& k, double w, const Outside& outside, Random& random) const {
@@ -206,7 +223,8 @@ class Scores {
     const Tail in = tails_.memo.formulas()(links.in, k.in, outside.leaving, outside.total_in);
     const Tail out = tails_.memo.formulas()(links.out, k.out, outside.arriving, outside.total_out);
     const double step = random.uniform();
-    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), k, weight_part(links)).score * (own ? own_bonus : 1);
+    return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), k, weight_part(links)).score *
+           (own ? own_bonus : 1);
   }
 
  private:
@@ -229,7 +247,9 @@ class Scores {
     return tails_.memo(links.out, k.out, outside.arriving, outside.total_out);
   }
 
-  static double density_of(Stubs O, Stubs T) { return std::max(static_cast<double>(O), 1e-30) / static_cast<double>(T); }
+  static double density_of(Stubs O, Stubs T) {
+    return std::max(static_cast<double>(O), 1e-30) / static_cast<double>(T);
+  }
 
   // Of a vertex with one direction: its r, times the weight part, where it has this key.
   double single_product_of(double key) const {
@@ -237,7 +257,9 @@ class Scores {
     return weighted_ && score < 1 ? product_of_two_with(score) : score;
   }
 
-  double factor_of(const Outside& outside) const { return weighted_ ? border_factor(outside.vertices, outside.border) : 1; }
+  double factor_of(const Outside& outside) const {
+    return weighted_ ? border_factor(outside.vertices, outside.border) : 1;
+  }
 
   double key_from(const Tail& in, const Tail& out, const Degree& k, double w, const Outside& outside) const {
     if (k.in == 0 || k.out == 0) return key_of(score_from(in, out, k, w, outside, 0.5));
@@ -250,7 +272,8 @@ class Scores {
     return 0.49 * (below_expectation(x, k, O, T) ? 1 : TailFormulas::hypergeometric_floor(x, k, O, T));
   }
 
-  double score_from(const Tail& in, const Tail& out, const Degree& k, double w, const Outside& outside, double step) const {
+  double score_from(const Tail& in, const Tail& out, const Degree& k, double w, const Outside& outside,
+                    double step) const {
     const double factor = factor_of(outside);
     return combined(side(in, step * in.at, factor), side(out, step * out.at, factor), k, w).score;
   }

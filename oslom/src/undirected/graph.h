@@ -37,7 +37,9 @@ struct Links {
 };
 
 // Whether they agree, weights up to rounding.
-inline bool nearly_equal(const Links& a, const Links& b) { return a.x == b.x && std::fabs(a.z - b.z) <= 1e-9 * (1 + a.z); }
+inline bool nearly_equal(const Links& a, const Links& b) {
+  return a.x == b.x && std::fabs(a.z - b.z) <= 1e-9 * (1 + a.z);
+}
 
 class Graph {
  public:
@@ -63,9 +65,7 @@ class Graph {
   LinkIndex end_link(Vertex v) const { return offsets_[v + 1]; }
   Vertex target(LinkIndex link) const { return targets_[link]; }
   Stubs multiplicity(LinkIndex link) const { return multiplicities_.empty() ? 1 : multiplicities_[link]; }
-  double weight(LinkIndex link) const {
-    return weighted_ ? weights_[link] : static_cast<double>(multiplicity(link));
-  }
+  double weight(LinkIndex link) const { return weighted_ ? weights_[link] : static_cast<double>(multiplicity(link)); }
   double weight_both_ways(LinkIndex link) const { return weight(link); }
   double normalised_weight(LinkIndex link) const { return normalised_[link]; }  // weighted graphs only
   // What the row's vertex shares with the target, and the target with the row's vertex.

@@ -60,7 +60,8 @@ class Scores {
   // Keys order vertices as mid scores do, without the logarithm of weighted scores. `w` is the weight part of the
   // links; a key above `bound` may be replaced by a smaller one that is above it, too.
   double key(const Links& links, Degree k, double w, const Outside& outside, double bound = 2) const {
-    const double floor = k > TailTable::most_stubs ? key_floor(links, k, w, outside) : expected_floor(links, k, w, outside);
+    const double floor =
+        k > TailTable::most_stubs ? key_floor(links, k, w, outside) : expected_floor(links, k, w, outside);
     return floor > bound ? floor : key_from(tail(links, k, outside), w, outside);
   }
 
@@ -71,9 +72,11 @@ class Scores {
   // The key is not below it; in a few multiplications.
   double key_floor(const Links& links, Degree k, double w, const Outside& outside) const {
     const double expected = expected_floor(links, k, w, outside);
-    if (expected > 0 || tails_.memo.formulas().may_be_exact(k, outside.total)) return std::max(expected, smallest_score);
+    if (expected > 0 || tails_.memo.formulas().may_be_exact(k, outside.total))
+      return std::max(expected, smallest_score);
     const double r = 0.49 * TailFormulas::hypergeometric_floor(links.x, k, outside.outgoing, outside.total);
-    return std::max((weighted_ ? std::min(1.0, r * border_factor(outside.vertices, outside.border)) : r) * w, smallest_score);
+    return std::max((weighted_ ? std::min(1.0, r * border_factor(outside.vertices, outside.border)) : r) * w,
+                    smallest_score);
   }
 
   // A member is scored as if it were taken out.
@@ -95,10 +98,12 @@ class Scores {
   static double density(const Outside& least, const Outside& outside) {
     return static_cast<double>(least.outgoing) / static_cast<double>(outside.total);
   }
-  static void keep_least(Outside& least, const Outside& outside) { least.outgoing = std::min(least.outgoing, outside.outgoing); }
+  static void keep_least(Outside& least, const Outside& outside) {
+    least.outgoing = std::min(least.outgoing, outside.outgoing);
+  }
 
-  // Outsider by outsider, the density down to which the key of one with so many links or less stays above `bound`; infinite
-  // if none is known. `least_factor`: the border factor is never smaller.
+  // Outsider by outsider, the density down to which the key of one with so many links or less stays above `bound`;
+  // infinite if none is known. `least_factor`: the border factor is never smaller.
   class SafeDensity {
    public:
     SafeDensity(const Scores& scores, const Outside& outside, double least_factor, double bound)
@@ -140,16 +145,16 @@ class Scores {
   };
 
   // The key of a vertex with this score, and the score of one with this key.
-  double key_of(double score) const {
-    return weighted_ && score < 1 ? product_of_two_with(score) : score;
-  }
+  double key_of(double score) const { return weighted_ && score < 1 ? product_of_two_with(score) : score; }
   double score_of(double key) const { return weighted_ ? std::max(product_tail(key), smallest_score) : key; }
 
   // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
   double at_step(const Links& links, Degree k, double w, const Outside& outside, double step) const {
     return score_from(tail(links, k, outside), w, outside, step);
   }
-  double mid(const Links& links, Degree k, const Outside& outside) const { return at_step(links, k, weight_part(links), outside, 0.5); }
+  double mid(const Links& links, Degree k, const Outside& outside) const {
+    return at_step(links, k, weight_part(links), outside, 0.5);
+  }
 
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
   ScoreInterval test(const Links& links, Degree k, double w, const Outside& outside, Random& random) const {
@@ -196,8 +201,12 @@ class Scores {
 
  private:
   // Outside vertices share what the group shows; a member taken out sees a group of its own.
-  Tail tail(const Links& links, Degree k, const Outside& outside) const { return tails_.outside(links.x, k, outside.outgoing, outside.total); }
-  Tail single_tail(const Links& links, Degree k, const Outside& outside) const { return tails_.memo(links.x, k, outside.outgoing, outside.total); }
+  Tail tail(const Links& links, Degree k, const Outside& outside) const {
+    return tails_.outside(links.x, k, outside.outgoing, outside.total);
+  }
+  Tail single_tail(const Links& links, Degree k, const Outside& outside) const {
+    return tails_.memo(links.x, k, outside.outgoing, outside.total);
+  }
 
   double key_from(const Tail& tail, double w, const Outside& outside) const {
     const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);

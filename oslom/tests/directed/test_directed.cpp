@@ -69,7 +69,8 @@ TEST_CASE("rows hold all arcs, of both directions; totals and weights agree with
     CHECK(graph.num_edges() == 300);
     Stubs total = 0;
     std::vector<double> out_strength(60, 0), in_strength(60, 0);
-    for (const Edge& arc : arcs) total += arc.multiplicity, out_strength[arc.a] += arc.weight, in_strength[arc.b] += arc.weight;
+    for (const Edge& arc : arcs)
+      total += arc.multiplicity, out_strength[arc.a] += arc.weight, in_strength[arc.b] += arc.weight;
     CHECK(graph.total_stubs() == total);
     std::size_t listed = 0;
     for (Vertex v = 0; v < 60; ++v) {
@@ -81,7 +82,8 @@ TEST_CASE("rows hold all arcs, of both directions; totals and weights agree with
         CHECK(graph.links_of_target(link).in == links.out);
         if (!graph.lists(v, link)) continue;
         ++listed;
-        const auto arc = std::find_if(arcs.begin(), arcs.end(), [&](const Edge& e) { return e.a == v && e.b == graph.target(link); });
+        const auto arc = std::find_if(arcs.begin(), arcs.end(),
+                                      [&](const Edge& e) { return e.a == v && e.b == graph.target(link); });
         REQUIRE(arc != arcs.end());
         CHECK(graph.multiplicity(link) == arc->multiplicity);
         if (!weighted) continue;
@@ -115,14 +117,16 @@ TEST_CASE("weighted scores: four uniforms in both directions, two in one") {
   const Scores scores(true, tails);
   const Outside outside{40, 900, 50, 800, 300, 60};
   const double factor = 301.0 / 61;
-  const double r_in = std::min(1.0, factor * mid_r(3, 6, 40, 900)), r_out = std::min(1.0, factor * mid_r(2, 30, 50, 800));
+  const double r_in = std::min(1.0, factor * mid_r(3, 6, 40, 900)),
+               r_out = std::min(1.0, factor * mid_r(2, 30, 50, 800));
   const double w_in = weight_tail(4.5, 3), w_out = weight_tail(1.5, 2);
   const double y = -std::log(r_in * r_out * w_in * w_out);
   CHECK(scores.mid({3, 2, 4.5, 1.5}, {6, 30}, outside) == Approx(weight_tail(y, 4)).epsilon(1e-4));
   CHECK(scores.mid({3, 0, 4.5, 0}, {6, 0}, outside) == Approx(weight_tail(-std::log(r_in * w_in), 2)).epsilon(1e-4));
 }
 
-TEST_CASE("keys are products that order vertices as mid scores do, above their floors and below the bounds of members") {
+TEST_CASE(
+    "keys are products that order vertices as mid scores do, above their floors and below the bounds of members") {
   Tails tails(log_factorial, false);
   Random random(57);
   const auto below = [&](Stubs n) { return static_cast<Stubs>(random.below(static_cast<std::uint64_t>(n))); };
@@ -134,7 +138,8 @@ TEST_CASE("keys are products that order vertices as mid scores do, above their f
       const Degree k{below(15), below(15)};
       if (k.in == 0 && k.out == 0) continue;
       const Stubs in = below(std::min<Stubs>(k.in, 8) + 1), out = below(std::min<Stubs>(k.out, 8) + 1);
-      const Links links{in, out, weighted ? random.uniform() * 2 * static_cast<double>(in) : 0, weighted ? random.uniform() * 2 * static_cast<double>(out) : 0};
+      const Links links{in, out, weighted ? random.uniform() * 2 * static_cast<double>(in) : 0,
+                        weighted ? random.uniform() * 2 * static_cast<double>(out) : 0};
       const double w = scores.weight_part(links), score = scores.mid(links, k, outside);
       const double key = scores.single_key(links, k, w, outside), floor = scores.key_floor(links, k, w, outside);
       CHECK(scores.key(links, k, w, outside) == Approx(key).epsilon(1e-4));
@@ -160,7 +165,8 @@ TEST_CASE("test intervals stay within 0 and 1 and are centred on the mid score")
     for (int trial = 0; trial < 2000; ++trial) {
       const Degree k{static_cast<Stubs>(random.below(12)), static_cast<Stubs>(random.below(12))};
       const Links links{static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k.in) + 1)),
-                        static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k.out) + 1)), 2 * random.uniform(), 2 * random.uniform()};
+                        static_cast<Stubs>(random.below(static_cast<std::uint64_t>(k.out) + 1)), 2 * random.uniform(),
+                        2 * random.uniform()};
       const Outside outside{40, 900, 50, 800, 300, 60};
       const ScoreInterval interval = scores.test(links, k, scores.weight_part(links), outside, random);
       CHECK(interval.score == Approx(scores.mid(links, k, outside)).epsilon(1e-4));
@@ -212,7 +218,8 @@ TEST_CASE("what is looked at again is all that the whole border shows, while mem
   for (bool weighted : {false, true})
     for (bool hubs : {false, true})
       for (Reach reach : {Reach::everywhere, Reach::inside}) {
-        Bench bench(hubs ? Graph(306, random_hubs(6, 300, random), weighted) : Graph(300, random_arcs(300, 2000, random), weighted));
+        Bench bench(hubs ? Graph(306, random_hubs(6, 300, random), weighted)
+                         : Graph(300, random_arcs(300, 2000, random), weighted));
         WorkingSet& set = bench.study.set;
         for (int trial = 0; trial < 6; ++trial) {
           Members group = range(0, static_cast<Vertex>(2 + random.below(2)));
@@ -286,12 +293,15 @@ TEST_CASE("the graph of modules and net files: every arc once, both directions")
   CHECK(net_text(modules) == "0\t1\t1\t2\n1\t0\t4.5\t2\n");
 }
 
-TEST_CASE("reading: arcs both ways are two, self loops leave nothing, what is lost and many answered arcs are worth warnings") {
+TEST_CASE(
+    "reading: arcs both ways are two, self loops leave nothing, what is lost and many answered arcs are worth "
+    "warnings") {
   const InputGraph input = EdgeReader("g", false).read(std::istringstream("7 1\n1 7\n1 2\n1 2\n9 9\n2 5\n5 1\n"));
   CHECK(input.ids == std::vector<std::int64_t>{1, 2, 5, 7});
   CHECK(input.graph.num_edges() == 5);
   REQUIRE(input.warnings.size() == 2);
-  CHECK(says(input.warnings[0], "g: vertices without an arc to or from another vertex are left out: 1, the first is 9"));
+  CHECK(
+      says(input.warnings[0], "g: vertices without an arc to or from another vertex are left out: 1, the first is 9"));
   CHECK(says(input.warnings[1], "40 %"));
   const InputGraph weighted = EdgeReader("g", true).read(std::istringstream("7 1 2\n7 8 0\n4 4 1\n1 1 1\n"));
   CHECK(weighted.ids == std::vector<std::int64_t>{1, 7});
