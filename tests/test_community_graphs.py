@@ -433,7 +433,7 @@ def test_a_directed_graph_never_goes_to_the_program_for_undirected_ones(real_pro
 
 
 def test_the_lines_of_the_readme_work(real_program, capsys):
-    section = (ROOT / "README.md").read_text().split("## From Python\n")[1].split("\n## ")[0]
+    section = (ROOT / "oslom" / "README.md").read_text(encoding="utf-8").split("## From Python\n")[1].split("\n## ")[0]
     code = [line.removeprefix("    ") for line in section.splitlines() if line.startswith("    ")]
     assert len(code) == 5
     exec("\n".join(code), {})

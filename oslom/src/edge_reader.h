@@ -1,5 +1,5 @@
-// An edge file as a graph. Every line that is not an edge, a comment or empty is an error that names the line, the
-// value and what would be right.
+// An edge file as a graph (README.md, "Edge file"). Every line that is not an edge, a comment or empty is an error that
+// names the line, the value and what would be right.
 //
 // Format: two vertex ids and up to two numbers per line, separated as LineReader says; `#` starts a comment.
 //   unweighted: third column, if any, is the number of parallel edges; a fourth is ignored
@@ -23,7 +23,7 @@ namespace oslom {
 
 struct InputGraph {
   Graph graph;
-  std::vector<std::int64_t> ids;      // of the vertices, increasing
+  std::vector<std::int64_t> ids;  // of the vertices, increasing
   std::vector<std::string> warnings;  // sentences
 };
 

@@ -1,4 +1,4 @@
-// The command line: flags in any order, the last one wins, every value checked.
+// The command line (README.md, "Command line"): flags in any order, the last one wins, every value checked.
 #ifndef OSLOM_OPTIONS_H
 #define OSLOM_OPTIONS_H
 

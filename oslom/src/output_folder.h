@@ -1,7 +1,7 @@
-// The output folder, FILE_oslo_files if nothing else is said. An existing folder is replaced only if it holds nothing
-// but files of the names this program writes, none of them an input of this run. All files are written under temporary
-// names and then renamed, so that a full disk leaves the old ones; signals that end the program wait until all files
-// are in place, and other programs of this kind wait for their turn.
+// The output folder (README.md, "Output"), FILE_oslo_files if nothing else is said. An existing folder is replaced only
+// if it holds nothing but files of the names this program writes, none of them an input of this run. All files are
+// written under temporary names and then renamed, so that a full disk leaves the old ones; signals that end the program
+// wait until all files are in place, and other programs of this kind wait for their turn.
 #ifndef OSLOM_OUTPUT_FOLDER_H
 #define OSLOM_OUTPUT_FOLDER_H
 

@@ -1,4 +1,4 @@
-// Groups of vertices from a file, for -hint and -load.
+// Groups of vertices from a file, for -hint and -load (README.md, "Command line").
 //
 // hint: one group per line, ids separated like those of an edge file; `#` starts a comment.
 // load: the tp format. A header "#module N size: S bs: B" (or #group), then a line with S ids. Other
