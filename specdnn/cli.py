@@ -20,8 +20,6 @@ import specdnn
 from specdnn import options
 from specdnn.structures import SpecDNNError
 
-VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "publish")
-
 
 class Parser(argparse.ArgumentParser):
     """argparse, but an error is one sentence and exit code 2."""
@@ -172,7 +170,7 @@ def add_verbs(verbs) -> None:
 
 def chosen_verb(args: argparse.Namespace) -> str:
     """The verb, `train` if none is named; raises SpecDNNError if another option does not go with it."""
-    verb = next((name for name in VERBS if getattr(args, name)), "train")
+    verb = next((name for name in options.VERBS if getattr(args, name)), "train")
     if verb in ("evaluate", "prune", "retrain") and args.pretrained is None:
         raise SpecDNNError(f"--{verb} needs a checkpoint: give --pretrained FILE")
     if verb not in ("evaluate", "prune", "retrain") and args.pretrained is not None:

@@ -28,6 +28,7 @@ ALGORITHMS = {
 }
 MOST_SEEDS = 2147483399  # what the OSLOM programs take
 
+VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "publish")
 # The stages, each of which leaves a result; an option says which of these it shapes.
 TRAIN, PRUNE, RETRAIN, EVALUATE = STAGES = ("train", "prune", "retrain", "evaluate")
 EXTRACTING = (PRUNE,)

@@ -15,10 +15,9 @@ import torch
 from specdnn import checkpoint, community, exhibits, files, job, pipeline, records, report, results
 from specdnn.checkpoint import Checkpoint
 from specdnn.files import SavedModels
-from specdnn.options import Options
+from specdnn.options import VERBS, Options
 from specdnn.structures import Dataset, SpecDNNError
 
-VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "publish")
 Say = Callable[[str], None]
 
 
@@ -50,8 +49,9 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
     if verb == "publish":
         publish(folder, args, say, warn)
         return []
+    note = warn if verb == "evaluate" else say  # whose output is JSON, and a sentence
     loaded = load_pretrained(folder, args)
-    options = resolve(folder, args, verb, loaded, say)
+    options = resolve(folder, args, verb, loaded, note)
     saved = saved_models(folder, options)
     if verb != "evaluate":  # which writes nothing
         files.check_writable(saved.folder)
@@ -62,16 +62,19 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
     if verb == "report":
         print_report(folder, options, say, warn)
         return []
-    work = open_job(folder, options, saved, say)
-    if verb != "evaluate":  # which prints JSON, with the numbers of images in it
-        for told in (images_words(work.data), *work.data.notes):
-            say(told)
+    work = open_job(folder, options, saved, note)
+    for told in introduction(verb, work.data, options, loaded):
+        note(told)
     if verb == "sweep":
         return sweep(folder, work, say, warn)
-    if loaded and loaded.understood:
-        say(f"{options.pretrained}: {'; '.join(loaded.understood)}")
     verb_of(verb, work, loaded, say)
     return []
+
+
+def introduction(verb: str, data: Dataset, options: Options, loaded: Checkpoint | None) -> list[str]:
+    """What is to be known before anything is computed: the images, and how somebody's checkpoint was understood."""
+    told = list(data.notes) if verb == "evaluate" else [images_words(data), *data.notes]
+    return told + ([f"{options.pretrained}: {'; '.join(loaded.understood)}"] if loaded and loaded.understood else [])
 
 
 def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None, say: Say) -> None:

@@ -827,9 +827,10 @@ def test_a_checkpoint_is_evaluated_with_its_own_normalisation(main, parents, ren
     found = told_by(done)
     assert same_measures(found, told_by(main("--evaluate --pretrained", parents["LeNet_300_100"])))
     assert found["validation_score"] == pytest.approx(0.915)
-    told = [line for line in done.out.splitlines() if str(path) in line]
+    told = [line for line in done.err.splitlines() if str(path) in line]
     assert len(told) == 1 and "under model; module. is taken off" in told[0] and "accuracy of 91.5 %" in told[0]
-    assert done.out.count("images are normalised with mean 0.5 and deviation 0.25") == 1
+    assert done.err.count("images are normalised with mean 0.5 and deviation 0.25") == 1
+    assert done.out.startswith("{\n")  # JSON, whatever there is to say
 
 
 def test_without_an_accuracy_there_is_no_validation_score(main, folder, tmp_path):

@@ -41,7 +41,7 @@ def test_an_option_that_says_nothing_cannot_be_declared():
 
 
 def test_the_command_line_has_these_options_and_no_others(parser):
-    verbs = {"help", "version", *cli.VERBS}
+    verbs = {"help", "version", *options.VERBS}
     assert {action.dest for action in parser._actions} - verbs == {
         f.name for f in fields(Options) if "group" in f.metadata
     }
