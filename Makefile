@@ -26,7 +26,7 @@ run: setup
 
 test: setup lint
 	$(MAKE) -C oslom test sanitize
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --dist loadscope
 
 lint: .venv/ready
 	.venv/bin/ruff check

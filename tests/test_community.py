@@ -404,7 +404,7 @@ def test_a_program_that_is_missing_is_built(tmp_path, monkeypatch):
     assert community.program() == program and os.access(program, os.X_OK)
 
 
-SLOW_COMPILER = """#!{python}
+SLOW_COMPILER = """
 import sys, time
 place = sys.argv[sys.argv.index("-o") + 1]
 with open(place, "w") as file:  # as a compiler does: piece by piece
@@ -426,10 +426,11 @@ TWO = "#module 0 size: 2 bs: 0.1\n0 1 \n"
 
 
 def test_two_at_once_build_the_program_and_none_runs_half_of_it(tmp_path):
-    source, compiler = tmp_path / "oslom", tmp_path / "c++"
+    source, script, compiler = tmp_path / "oslom", tmp_path / "compiler.py", tmp_path / "c++"
     shutil.copytree(community.SOURCE, source, ignore=shutil.ignore_patterns("bin"))
     pieces = ["#!/bin/sh\n", "mkdir graph_oslo_files\n", f"printf '{TWO}' > graph_oslo_files/tp\n"]
-    compiler.write_text(SLOW_COMPILER.format(python=sys.executable, pieces=pieces))
+    script.write_text(SLOW_COMPILER.format(pieces=pieces))
+    compiler.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')  # whose path may hold blanks
     compiler.chmod(0o755)
     start = lambda: subprocess.Popen(  # noqa: E731
         [sys.executable, "-c", USE, source], env={**os.environ, "CXX": str(compiler)}, stdout=subprocess.PIPE, text=True
