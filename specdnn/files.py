@@ -140,22 +140,27 @@ def set_aside(checkpoint: Path) -> Path | None:
 def lock(path: Path, log: Callable[[str], None]) -> Iterator[None]:
     """Hold the name of a result, so that no two processes make it at once.
 
-    Waits for another holder and says who that is. Nothing is left of the lock, nor of folders that stay empty.
+    Waits for another holder and says who that is. Nothing is left of the lock, and folders that were made for it are
+    taken away if they stay empty and nobody else works in them.
     """
-    with _folder(path.parent):
-        place = path.with_name(f".{path.name}.lock")
-        handle = _locked(place, path.name, log)
+    place, made = path.with_name(f".{path.name}.lock"), set()
+    try:
+        handle = _locked(place, path.name, log, made)
         try:
             yield
         finally:
             place.unlink(missing_ok=True)
             os.close(handle)
+    finally:
+        for folder in sorted(made, key=lambda folder: -len(folder.parts)):
+            with contextlib.suppress(OSError):  # it is not empty, or somebody else was faster
+                folder.rmdir()
 
 
-def _locked(place: Path, name: str, log: Callable[[str], None]) -> int:
+def _locked(place: Path, name: str, log: Callable[[str], None], made: set[Path]) -> int:
     """The open lock file, with its holder in it. Whoever waited for a file that is removed by now begins anew."""
     while True:
-        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = _opened(place, made)
         try:
             _wait(handle, name, log)
             if place.exists() and os.path.samestat(os.fstat(handle), place.stat()):
@@ -168,6 +173,19 @@ def _locked(place: Path, name: str, log: Callable[[str], None]) -> int:
         os.close(handle)
 
 
+def _opened(place: Path, made: set[Path]) -> int:
+    """The lock file, in a folder that is made where it is missing; `made` is told of every such folder."""
+    while True:
+        made |= {folder for folder in place.parents if not folder.exists()}
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
+        except FileNotFoundError:
+            continue  # another process has just taken its empty folder away
+        except OSError as error:
+            raise _cannot_write(place.parent, error) from None
+
+
 def _wait(handle: int, name: str, log: Callable[[str], None]) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,22 +193,6 @@ def _wait(handle: int, name: str, log: Callable[[str], None]) -> None:
         holder = os.pread(handle, 300, 0).decode(errors="replace") or "another process"
         log(f"{name} is being made by {holder}: waiting for it")
         fcntl.flock(handle, fcntl.LOCK_EX)
-
-
-@contextlib.contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    """A folder to work in; what was made for it is taken away again if it is empty."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(folder, error) from None
-    try:
-        yield
-    finally:
-        for place in missing:
-            with contextlib.suppress(OSError):
-                place.rmdir()
 
 
 # ------------------------------------------------------------------------------------------ writing

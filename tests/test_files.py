@@ -86,10 +86,10 @@ def test_what_cannot_be_moved_is_told_and_stays(tmp_path):
 
 def held(path: Path, order, begin) -> None:
     begin.wait()
-    for _ in range(20):
+    for _ in range(100):
         with files.lock(path, lambda text: None):
             order.append("in")
-            time.sleep(0.002)
+            time.sleep(0.0005)
             order.append("out")
 
 
@@ -102,7 +102,8 @@ def test_one_holds_the_lock_at_a_time(tmp_path):
             worker.start()
         for worker in workers:
             worker.join(60)
-        assert list(order) == ["in", "out"] * 80
+        assert [worker.exitcode for worker in workers] == [0] * 4
+        assert list(order) == ["in", "out"] * 400
     assert contents(tmp_path) == {}
 
 
