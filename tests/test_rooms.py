@@ -10,7 +10,14 @@ import pytest
 import specdnn
 
 ROOM = Path(specdnn.__file__).parent
-FILES = {path.stem: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOM.glob("*.py"))}
+
+
+def dotted(path: Path) -> str:
+    """`network/wiring.py` is `network.wiring`, and the `__init__.py` of a room the room's own name."""
+    return ".".join(path.relative_to(ROOM).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {dotted(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOM.rglob("*.py"))}
 TORCH_FREE = ("structures", "graph", "community", "selection", "scorecard", "report", "pictures")
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
@@ -22,8 +29,9 @@ def imports(name: str) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            inside = [f"specdnn.{alias.name}" for alias in node.names if alias.name in FILES]
-            found |= set(inside) if node.module == "specdnn" and inside else {node.module}
+            within = f"{node.module}.".removeprefix("specdnn.")  # empty for `from specdnn import`
+            inside = [f"specdnn.{within}{alias.name}" for alias in node.names if f"{within}{alias.name}" in FILES]
+            found |= set(inside) if inside else {node.module}
     return {word if word.startswith("specdnn") else word.split(".")[0] for word in found}
 
 
@@ -126,9 +134,9 @@ def test_only_surgery_writes_or_slices_parameters():
 
 def test_specdnn_names_no_data_set_and_no_layer():
     names = ("MNIST", "digits", "LeNet", "conv1", "conv2", "ip1", "ip2", "ip3")
-    for path in sorted(ROOM.glob("*.py")):
+    for path in sorted(ROOM.rglob("*.py")):
         for number, line in enumerate(path.read_text().splitlines(), start=1):
-            assert not [word for word in names if word in line], f"{path.name}, line {number}: {line.strip()}"
+            assert not [word for word in names if word in line], f"{dotted(path)}, line {number}: {line.strip()}"
 
 
 def test_main_py_only_hands_over(folder):
