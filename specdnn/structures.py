@@ -53,6 +53,7 @@ class Layer:
     units: int
     positions: int = 1
     prunable: bool = True
+    channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.units < 1 or self.positions < 1:
@@ -81,6 +82,39 @@ class LayerChain:
     def prunable(self) -> tuple[int, ...]:
         """Depths of the prunable layers."""
         return tuple(d for d, layer in enumerate(self.layers) if layer.prunable)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers of a network in order of execution, the input first, the outputs last."""
+
+    layers: tuple[Layer, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(layer.name for layer in self.layers)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(layer.units for layer in self.layers)
+
+    @property
+    def prunable(self) -> tuple[int, ...]:
+        """Depths of the prunable layers."""
+        return tuple(d for d, layer in enumerate(self.layers) if layer.prunable)
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """First node of every layer, and the number of nodes at the end."""
+        return np.concatenate([[0], np.cumsum(self.widths)]).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An operation that is not understood, and how many units have to stay for it."""
+
+    operation: str
+    units: int
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Networks: traced, cut, watched, scored, trained, measured, saved."""

@@ -1,0 +1,237 @@
+"""The graph of a cut network: the same operations, and a Select where one no longer gives what is kept.
+
+Which elements an operation moves where is found by running it on their addresses, once in the shapes of the whole
+network and once in those of the cut one: where both agree it stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import fx
+
+from specdnn.network.labelling import describe, is_movement, stand_in
+from specdnn.network.labels import uniform_dimension
+from specdnn.network.modules import Select
+from specdnn.network.tracing import without_dead_code
+from specdnn.network.wiring import Alive, Wiring
+from specdnn.structures import SpecDNNError
+
+
+def compacted(wiring: Wiring, alive: Alive, outputs) -> tuple[fx.Graph, dict[str, Select], dict]:
+    """(graph, its Selects by name, labels per operation) of what stays of a network, for these of its outputs."""
+    work = Compaction(wiring, alive)
+    for node in wiring.network.graph.nodes:
+        work.take(node, outputs)
+    without_dead_code(work.graph)
+    return work.graph, work.selects, work.found_labels()
+
+
+class Compaction:
+    """One walk through the graph. `full` and `small` hold, per operation, addresses of elements or a plain value."""
+
+    def __init__(self, wiring: Wiring, alive: Alive) -> None:
+        self.wiring, self.alive, self.network = wiring, alive, wiring.network
+        self.graph, self.selects = fx.Graph(), {}
+        self.full: dict[str, Any] = {}
+        self.small: dict[str, Any] = {}  # lacks what is no tensor in the cut network: it is gathered later
+        self.copies: dict[str, fx.Node] = {}
+        self.labels: dict[str, Any] = {}  # by the copy's name
+        self.addresses = 0
+
+    def found_labels(self) -> dict:
+        return {node.name: self.labels[node.name] for node in self.graph.nodes if node.name in self.labels}
+
+    def take(self, node: fx.Node, outputs) -> None:
+        """Copy one operation, or put a Select in its place."""
+        labels = self.wiring.labels.get(node.name)
+        if node.op == "output":
+            self.output(node, outputs)
+        elif labels is None:
+            self.plain(node)
+        elif node.op != "placeholder" and is_movement(node, self.network):
+            self.movement(node, labels)
+        else:
+            self.computed(node, labels)
+
+    def copy(self, node: fx.Node) -> fx.Node:
+        copied = self.graph.node_copy(node, lambda n: self.copies[n.name])
+        self.copies[node.name] = copied
+        return copied
+
+    # ------------------------------------------------------------------------------------- what computes
+
+    def plain(self, node: fx.Node) -> None:
+        """Numbers, sizes, constants: the same operation, on the sizes of the cut network."""
+        lost = [n for n in node.all_input_nodes if n.name not in self.copies]
+        for values in (self.full,) if lost else (self.full, self.small):
+            try:
+                values[node.name] = (
+                    self.constant(node) if node.op == "get_attr" else stand_in(node, self.network, values)
+                )
+            except Exception as error:  # whatever the function raises on what it does not expect
+                values[node.name] = error
+        if not lost:
+            self.copy(node)
+        elif node.name in self.wiring.varying:
+            raise SpecDNNError(f"{describe(node)} asks for the size of something that a cut takes apart")
+        else:
+            self.small[node.name] = self.full[node.name]
+
+    def constant(self, node: fx.Node):
+        value = self.network
+        for name in node.target.split("."):
+            value = getattr(value, name)
+        return value.detach().cpu() if torch.is_tensor(value) else value
+
+    def computed(self, node: fx.Node, labels) -> None:
+        """What computes keeps its units whole: of its elements those stay whose units do."""
+        full = self.full[node.name] = self.numbered(labels)
+        small = full if isinstance(labels, tuple) else self.shrunk(full, labels)  # several tensors are pinned
+        if small is None or any(n.name not in self.copies for n in node.all_input_nodes):
+            raise SpecDNNError(f"{describe(node)} computes on something that a cut takes apart")
+        self.small[node.name] = small
+        self.remember(self.with_its_numbers(node), labels)
+
+    def with_its_numbers(self, node: fx.Node) -> fx.Node:
+        """A copy that computes with the same numbers as the whole network, also if they come from a size."""
+        copied = self.copy(node)
+        for source in node.all_input_nodes:
+            full, small = (values[source.name] for values in (self.full, self.small))
+            if source.name in self.wiring.labels or _same(full, small):
+                continue
+            if source.name in self.wiring.varying:
+                raise SpecDNNError(f"{describe(node)} computes with a size that a cut changes")
+            copied.args = fx.node.map_arg(copied.args, lambda n: full if n is self.copies[source.name] else n)  # noqa: B023
+            copied.kwargs = fx.node.map_arg(copied.kwargs, lambda n: full if n is self.copies[source.name] else n)  # noqa: B023
+        return copied
+
+    def numbered(self, labels):
+        """New addresses for the elements of a tensor, or of several."""
+        if isinstance(labels, tuple):
+            return tuple(map(self.numbered, labels))
+        if labels is None:
+            return None
+        first, self.addresses = self.addresses, self.addresses + labels.numel()
+        return torch.arange(first, self.addresses).view(labels.shape)
+
+    def shrunk(self, elements: torch.Tensor, labels: torch.Tensor) -> torch.Tensor | None:
+        """Of a tensor what stays; None if that is no tensor, but elements from all over it."""
+        stays = torch.from_numpy(self.alive(labels.numpy()))
+        if stays.all():
+            return elements
+        dim = uniform_dimension(stays)
+        if dim is None:
+            return None
+        return elements.index_select(dim, stays.movedim(dim, 0).flatten(1)[:, 0].nonzero().flatten())
+
+    def remember(self, copied: fx.Node, labels) -> None:
+        """Label a copy with what stays of the labels."""
+        self.labels[copied.name] = labels if isinstance(labels, tuple) else self.shrunk(labels, labels)
+
+    # ------------------------------------------------------------------------------------- what moves
+
+    def movement(self, node: fx.Node, labels) -> None:
+        """Copy a movement if it still gives what is kept, else gather that, at once or as soon as it is a tensor."""
+        full = self.full[node.name] = stand_in(node, self.network, self.full)
+        parts = full if isinstance(full, (tuple, list)) else (full,)
+        own = labels if isinstance(labels, tuple) else (labels,)
+        wanted = [self.shrunk(part, label) for part, label in zip(parts, own, strict=True)]
+        if self.still_gives(node, wanted):
+            self.small[node.name] = self.natively(node)
+            copied = self.copy(node)
+            self.labels[copied.name] = (
+                tuple(map(self.shrunk, own, own)) if isinstance(labels, tuple) else self.shrunk(*own, *own)
+            )
+        elif wanted[0] is not None and not isinstance(labels, tuple):
+            self.gather(node, wanted[0], labels)
+
+    def natively(self, node: fx.Node):
+        """What a movement gives in the cut network; None if it fails there."""
+        if any(n.name not in self.copies for n in node.all_input_nodes):
+            return None
+        try:
+            return stand_in(node, self.network, self.small)
+        except Exception:  # a literal size no longer fits
+            return None
+
+    def still_gives(self, node: fx.Node, wanted: list) -> bool:
+        found = self.natively(node)
+        found = found if isinstance(found, (tuple, list)) else (found,)
+        return len(found) == len(wanted) and all(
+            w is not None and f is not None and f.shape == w.shape and bool((f == w).all())
+            for f, w in zip(found, wanted, strict=True)
+        )
+
+    def gather(self, node: fx.Node, wanted: torch.Tensor, labels: torch.Tensor) -> None:
+        """A Select of the wanted elements from the tensors that they come from."""
+        sources = list(dict.fromkeys(self.origins(node)))
+        small = [self.small[name] for name in sources]
+        select = _by_channel(small, wanted) or _by_element(small, wanted)
+        if select is None:
+            raise SpecDNNError(f"{describe(node)} moves units in a way that a cut cannot follow")
+        name = node.target if hasattr(self.module(node), "moved") else f"select_{node.name}"
+        self.selects[name] = select
+        copied = self.graph.call_module(name, tuple(self.copies[source] for source in sources))
+        self.copies[node.name], self.small[node.name] = copied, wanted
+        self.remember(copied, labels)
+
+    def module(self, node: fx.Node):
+        return self.network.get_submodule(node.target) if node.op == "call_module" else None
+
+    def origins(self, node: fx.Node):
+        """The tensors of the cut network that a movement takes its elements from."""
+        for source in node.all_input_nodes:
+            if source.name in self.wiring.labels:
+                yield from [source.name] if torch.is_tensor(self.small.get(source.name)) else self.origins(source)
+
+    def output(self, node: fx.Node, outputs) -> None:
+        """The wanted outputs, picked out where all of them are still there."""
+        source = node.args[0]
+        full = self.full[source.name] if source.name in self.full else None
+        wanted = full[:, list(outputs)]
+        small, last = self.small[source.name], self.copies[source.name]
+        if small.shape != wanted.shape or not (small == wanted).all():
+            self.selects["select_outputs"] = _by_channel([small], wanted)
+            last = self.graph.call_module("select_outputs", (last,))
+            self.labels[last.name] = self.wiring.labels[source.name][:, list(outputs)]
+        self.graph.output(last)
+
+
+def _same(one, other) -> bool:
+    if torch.is_tensor(one) and torch.is_tensor(other):
+        return one.shape == other.shape and bool((one == other).all())
+    return type(one) is type(other) and one == other
+
+
+def _by_channel(sources: list[torch.Tensor], wanted: torch.Tensor) -> Select | None:
+    """The Select that takes whole slices of dimension 1; None if there is none."""
+    if wanted.dim() < 2 or any(x.dim() != wanted.dim() or x.shape[2:] != wanted.shape[2:] for x in sources):
+        return None
+    together = torch.cat(sources, 1)
+    index = _places(together.flatten(2)[0, :, 0] if together.dim() > 2 else together[0], _leaders(wanted))
+    select = Select(index, padded=bool((index == together.shape[1]).any()))
+    return select if bool((select.moved(*sources) == wanted).all()) else None
+
+
+def _leaders(wanted: torch.Tensor) -> torch.Tensor:
+    return wanted.flatten(2)[0, :, 0] if wanted.dim() > 2 else wanted[0]
+
+
+def _by_element(sources: list[torch.Tensor], wanted: torch.Tensor) -> Select | None:
+    """The Select that takes single elements."""
+    if wanted.shape[0] != 1 or any(x.shape[0] != 1 for x in sources):
+        return None
+    together = torch.cat([x.flatten(1) for x in sources], 1)[0]
+    index = _places(together, wanted.flatten())
+    select = Select(index, wanted.shape[1:], bool((index == len(together)).any()))
+    return select if bool((select.moved(*sources) == wanted).all()) else None
+
+
+def _places(addresses: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Where each wanted address stands; behind the last where it is not there."""
+    order = torch.argsort(addresses, stable=True)
+    ranked = addresses[order]
+    place = torch.searchsorted(ranked, wanted).clamp(max=len(ranked) - 1)
+    return torch.where(ranked[place] == wanted, order[place], len(addresses))

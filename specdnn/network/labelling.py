@@ -1,0 +1,520 @@
+"""The rules by which every operation of a traced network labels what it gives. `trace` runs them and sums up."""
+
+from __future__ import annotations
+
+import operator
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn.utils import parametrize
+
+from specdnn.network import operations as ops
+from specdnn.network.labels import (
+    HALF,
+    NOTHING,
+    NotUnderstood,
+    Sets,
+    channels_of,
+    places_of,
+    same_along_the_others,
+    uniform_dimension,
+)
+from specdnn.network.tracing import first_line, in_place
+
+IMAGES = 2  # in the example: two, so that what depends on their number is seen
+
+
+class Recorder(fx.Interpreter):
+    """Runs a network and keeps, per operation, the shape of what it gives, or its plain value."""
+
+    def __init__(self, network: fx.GraphModule) -> None:
+        super().__init__(network)
+        self.seen: dict[str, Any] = {}
+
+    def run_node(self, node: fx.Node):
+        found = super().run_node(node)
+        self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
+        return found
+
+
+def stand_in(node: fx.Node, network: fx.GraphModule, values: dict[str, Any]):
+    """What a node gives on stand-ins for its inputs: labels or addresses instead of numbers. Padding adds NOTHING."""
+    args, kwargs = (fx.node.map_arg(given, lambda n: values[n.name]) for given in (node.args, node.kwargs))
+    if node.op == "call_module":
+        module = network.get_submodule(node.target)
+        return module.moved(*args) if hasattr(module, "moved") else module(*args, **kwargs)
+    if node.op == "call_method":
+        return getattr(args[0], node.target)(*args[1:], **kwargs)
+    if node.target is nn.functional.pad:
+        pad = args[1] if len(args) > 1 else kwargs["pad"]
+        return nn.functional.pad(args[0], pad, value=NOTHING)
+    return node.target(*args, **kwargs)
+
+
+def is_movement(node: fx.Node, network: fx.GraphModule) -> bool:
+    """Whether a node moves elements and computes none."""
+    if node.op == "call_module":
+        module = network.get_submodule(node.target)
+        return isinstance(module, ops.MOVEMENT_MODULES) or hasattr(module, "moved")
+    if node.op == "call_function" and node.target is nn.functional.pad:
+        return _pads_channels_with_zeros(node)
+    return node.op in ("call_function", "call_method") and node.target in ops.MOVEMENTS
+
+
+def _pads_channels_with_zeros(node: fx.Node) -> bool:
+    mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
+    value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
+    return mode == "constant" and not value
+
+
+class Labelling:
+    """One walk through the graph. Labels of `values` name channels and places that `channels` and `places` may join."""
+
+    def __init__(self, network: fx.GraphModule, images: torch.Tensor) -> None:
+        self.network, self.nodes = network, {node.name: node for node in network.graph.nodes}
+        recorder = Recorder(network)
+        recorder.run(images)
+        self.seen = recorder.seen
+        self.values: dict[str, Any] = {}  # labels, tuples of labels, or the plain value for one image
+        self.labelled: set[str] = set()
+        self.sized: dict[str, set[str]] = {}  # plain node -> labelled nodes whose size it tells
+        self.channels, self.places = Sets(), Sets(1)  # place 0 is the whole channel
+        self.pinned: list[tuple[str, torch.Tensor]] = []
+        self.made: list[tuple[str, torch.Tensor]] = []  # who makes channels, in order of execution
+        self.links: list[dict] = []
+        self.through: list[dict] = []
+        self.input = self.output = torch.zeros(0, dtype=torch.int64)
+        self.alone = _why_not_by_themselves(network)
+
+    def run(self) -> None:
+        for node in network_order(self.network):
+            sources = self.sources(node)
+            if node.op not in ("placeholder", "get_attr", "output") and (not sources or self.is_question(node)):
+                self.plain(node)
+                continue
+            try:
+                labels = self.rule(node)(node)
+            except NotUnderstood as why:
+                labels = self.pin(node, str(why))
+            if labels is not None:
+                self.values[node.name] = labels
+                self.labelled.add(node.name)
+
+    # ------------------------------------------------------------------------------------- plain values
+
+    def sources(self, node: fx.Node) -> list[fx.Node]:
+        return [n for n in node.all_input_nodes if n.name in self.labelled]
+
+    def is_question(self, node: fx.Node) -> bool:
+        return node.op in ("call_function", "call_method") and node.target in ops.QUESTIONS
+
+    def plain(self, node: fx.Node) -> None:
+        """Run what has no labelled inputs, or asks for a size, for one image."""
+        origins = {n.name for n in self.sources(node)}
+        origins = origins.union(*(self.sized.get(n.name, set()) for n in node.all_input_nodes))
+        try:
+            value = stand_in(node, self.network, self.values)
+        except Exception as error:  # whatever the function raises on what it does not expect
+            value = NotUnderstood(first_line(error))
+        if torch.is_tensor(value) and origins:  # made in a size that a cut changes
+            for name in origins:
+                self.fix(f"{describe(node)}, of a size that depends on it", self.values[name])
+        self.values[node.name], self.sized[node.name] = value, origins
+
+    # ------------------------------------------------------------------------------------- labels
+
+    def fresh(self, shape, dim: int, channels: torch.Tensor | None = None) -> torch.Tensor:
+        """Labels of a tensor of this shape, whose channels lie along `dim`; every place has a name of its own."""
+        channels = self.channels.new(shape[dim]) if channels is None else channels
+        over = [1 if d == dim else size for d, size in enumerate(shape)]
+        count = int(np.prod(over))
+        places = self.places.new(count).view(over) if count > 1 else torch.zeros(over, dtype=torch.int64)
+        along = [size if d == dim else 1 for d, size in enumerate(shape)]
+        return (channels << HALF).view(along) | places
+
+    def shape(self, node: fx.Node) -> tuple[int, ...]:
+        """Shape of what a node gives for one image."""
+        shape = self.seen[node.name]
+        return (shape[0] // IMAGES if shape[0] % IMAGES == 0 else shape[0], *shape[1:]) if shape else shape
+
+    def roots(self, labels: torch.Tensor) -> torch.Tensor:
+        """The channels of labels, joined ones by one name."""
+        return self.channels(channels_of(labels))
+
+    def along(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
+        """The channel of each index of one dimension; raises NotUnderstood if it is not one."""
+        roots = self.roots(labels)
+        if labels.dim() <= dim or not same_along_the_others(roots, dim):
+            raise NotUnderstood("units are mixed along the dimension that it reads")
+        return roots.movedim(dim, 0).flatten(1)[:, 0]
+
+    def columns(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
+        """What is read along a dimension: features or channels where there is just one image's row, else channels."""
+        return labels[0] if labels.dim() == 2 else self.along(labels, dim) << HALF
+
+    def one(self, node: fx.Node) -> torch.Tensor:
+        """The labels of a node's first argument, which must be one tensor."""
+        first = node.args[0] if node.args else next(iter(node.kwargs.values()))
+        labels = self.values.get(first.name) if isinstance(first, fx.Node) else None
+        if not torch.is_tensor(labels) or first.name not in self.labelled:
+            raise NotUnderstood("its first argument is not one tensor of the network")
+        if len(self.sources(node)) > 1:
+            raise NotUnderstood("it reads several tensors of the network")
+        return labels
+
+    def fix(self, why: str, labels) -> None:
+        for one in labels if isinstance(labels, tuple) else (labels,):
+            if torch.is_tensor(one) and one.numel():
+                self.pinned.append((why, self.roots(one).unique()))
+
+    def pin(self, node: fx.Node, why: str):
+        """Pin what a node reads and what it gives."""
+        text = f"{describe(node)}: {why}" if why else describe(node)
+        inputs = [self.values[n.name] for n in self.sources(node)]
+        for labels in inputs:
+            self.fix(text, labels)
+        shapes = self.seen[node.name]
+        if isinstance(shapes, tuple) and all(isinstance(size, int) for size in shapes):
+            return self.pinned_output(node, text, inputs)
+        given = shapes if isinstance(shapes, (tuple, list)) else ()
+        return tuple(self.unknown(f"{node.name}", text, s) if isinstance(s, tuple) else None for s in given) or None
+
+    def pinned_output(self, node: fx.Node, text: str, inputs) -> torch.Tensor | None:
+        shape = self.shape(node)
+        alike = [labels for labels in inputs if torch.is_tensor(labels) and tuple(labels.shape) == shape]
+        return alike[0] if alike else self.unknown(node.name, text, shape)
+
+    def unknown(self, name: str, text: str, shape) -> torch.Tensor | None:
+        """Pinned units of something that is not understood, along the dimension that usually holds the channels."""
+        if len(shape) == 0:
+            return None
+        dim = 0 if len(shape) == 1 else 1 if len(shape) in (2, 4, 5) else len(shape) - 1
+        labels = self.fresh(shape, dim)
+        self.made.append(
+            (name, self.roots(labels).movedim(dim, 0).flatten(1)[:, 0] if labels.numel() else labels.flatten())
+        )
+        self.fix(text, labels)
+        return labels
+
+    # ------------------------------------------------------------------------------------- rules
+
+    def rule(self, node: fx.Node) -> Callable[[fx.Node], Any]:
+        own = {"placeholder": self.image, "get_attr": self.constant, "output": self.outputs}
+        if node.op in own:
+            return own[node.op]
+        if is_movement(node, self.network):
+            return self.movement
+        if node.op == "call_module":
+            module = self.network.get_submodule(node.target)
+            return next((rule for kinds, rule in self.modules() if isinstance(module, kinds)), self.strange)
+        if node.target is nn.functional.pad:
+            return self.per_channel
+        kinds = (
+            (ops.ELEMENTWISE, self.elementwise),
+            (ops.BINARY, self.binary),
+            (ops.PER_CHANNEL, self.per_channel),
+            (ops.REDUCTIONS, self.reduction),
+        )
+        name = getattr(node.target, "__name__", "")
+        if name == "stochastic_depth":  # torchvision's: rows of a batch are dropped as a whole
+            return self.elementwise
+        return next((rule for targets, rule in kinds if node.target in targets), self.strange)
+
+    def modules(self):
+        return (
+            (ops.CONVOLUTIONS, self.convolution),
+            (ops.LINEAR, self.linear),
+            (ops.NORMS, self.norm),
+            (ops.GROUP_NORMS, self.group_norm),
+            (ops.PER_CHANNEL_WEIGHTS, self.weight_per_channel),
+            (ops.ELEMENTWISE_MODULES, self.elementwise),
+            (ops.PER_CHANNEL_MODULES, self.per_channel),
+        )
+
+    def strange(self, node: fx.Node):
+        raise NotUnderstood("")
+
+    def image(self, node: fx.Node) -> torch.Tensor:
+        labels = self.fresh(self.shape(node), 1)
+        self.input = self.along(labels, 1)
+        self.made.append(("input", self.input))
+        return labels
+
+    def constant(self, node: fx.Node) -> torch.Tensor | None:
+        """A parameter or buffer: a number per unit if it is long in one dimension only; one number is a plain value."""
+        value = self.seen_constant(node)
+        if not torch.is_tensor(value) or value.numel() == 1:
+            self.values[node.name] = value
+            return None
+        long = [d for d, size in enumerate(value.shape) if size > 1]
+        text = f"{node.target}, a constant of several dimensions"
+        if len(long) > 1 or not value.is_floating_point():
+            return self.unknown(node.name, text, tuple(value.shape))
+        labels = self.fresh(tuple(value.shape), long[0])
+        channels = self.along(labels, long[0])
+        self.made.append((node.name, channels))
+        parameter = isinstance(value, nn.Parameter)
+        counts = {"weights": int(parameter and value.dim() > 1), "parameters": int(parameter)}
+        if self.alone.get(node.target):
+            self.fix(f"{node.target}: {self.alone[node.target]}", labels)
+        else:
+            self.add_through(node.target, "parameter", channels << HALF, dim=long[0], **counts)
+        return labels
+
+    def seen_constant(self, node: fx.Node):
+        value = self.network
+        for name in node.target.split("."):
+            value = getattr(value, name)
+        return value
+
+    def outputs(self, node: fx.Node) -> torch.Tensor:
+        labels = self.values[node.args[0].name] if node.args[0].name in self.labelled else None
+        if not torch.is_tensor(labels) or labels.dim() != 2 or labels.shape[0] != 1:
+            raise NotUnderstood("outputs must be (images, classes)")
+        row = labels[0]
+        roots = self.roots(row)
+        if len(roots.unique()) < len(roots) or bool(self.places(places_of(row)).any()):
+            self.fix("outputs that are no units of their own", labels)
+            row = self.unknown("output", "outputs that are no units of their own", tuple(labels.shape))[0]
+        self.output = row
+        return labels
+
+    def elementwise(self, node: fx.Node) -> torch.Tensor:
+        labels = self.one(node)
+        self.must_be_a_box(labels)
+        first = node.args[0]
+        if in_place(node) and is_movement(first, self.network) and any(len(n.users) > 1 for n in self.sources(first)):
+            raise NotUnderstood("it changes in place what others read")
+        return labels
+
+    def must_be_a_box(self, labels: torch.Tensor) -> None:
+        """What computes must leave units whole: after a cut they must still form a tensor."""
+        if labels.dim() > 1 and uniform_dimension(self.roots(labels)) is None:
+            raise NotUnderstood("units are mixed along every dimension")
+
+    def binary(self, node: fx.Node) -> torch.Tensor:
+        operands = [self.operand(value) for value in node.args[:2]]
+        labelled = [labels for labels in operands if labels is not None]
+        if len(node.args) < 2 or not labelled:
+            raise NotUnderstood("its operands are not two tensors, or a tensor and a number")
+        if len(labelled) == 1:
+            self.must_be_a_box(labelled[0])
+            return labelled[0]
+        return self.join(*labelled)
+
+    def operand(self, value) -> torch.Tensor | None:
+        """The labels of an operand, None for a number."""
+        if isinstance(value, fx.Node) and value.name in self.labelled:
+            labels = self.values[value.name]
+            if not torch.is_tensor(labels):
+                raise NotUnderstood("an operand is not one tensor")
+            return labels
+        plain = self.values[value.name] if isinstance(value, fx.Node) else value
+        if not isinstance(plain, (int, float)) and not (torch.is_tensor(plain) and plain.numel() == 1):
+            raise NotUnderstood("an operand is neither a tensor of the network nor a number")
+        return None
+
+    def join(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+        """Join the units that meet; places too, unless one operand is spread over those of the other."""
+        first, second = torch.broadcast_tensors(one, other)
+        self.channels.join(channels_of(first), channels_of(second))
+        if one.numel() == other.numel() == first.numel():
+            self.places.join(places_of(first), places_of(second))
+        whole = next((own for own in (one, other) if own.numel() == first.numel()), None)
+        roots = self.roots(first)
+        dim = uniform_dimension(roots)
+        if dim is None:
+            raise NotUnderstood("units are mixed along every dimension")
+        if whole is not None:
+            return whole.view(first.shape)
+        return self.fresh(tuple(first.shape), dim, roots.movedim(dim, 0).flatten(1)[:, 0])
+
+    def per_channel(self, node: fx.Node) -> torch.Tensor:
+        shape = self.seen[node.name]
+        if not all(isinstance(size, int) for size in shape):
+            raise NotUnderstood("it gives several tensors")
+        return self.fresh(self.shape(node), 1, self.along(self.one(node), 1))
+
+    def reduction(self, node: fx.Node) -> torch.Tensor:
+        """A mean over places, which must not mix units."""
+        labels, shape = self.one(node), self.shape(node)
+        dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
+        dims = [dims] if isinstance(dims, int) else dims
+        if not isinstance(dims, (list, tuple)) or not all(isinstance(d, int) for d in dims):
+            raise NotUnderstood("it is not over given dimensions")
+        dims = sorted({d % labels.dim() for d in dims})
+        roots = self.roots(labels)
+        if 0 in dims or not (roots == roots.amax(dims, keepdim=True)).all():
+            raise NotUnderstood("it is over units, not over places")
+        roots = roots.amax(dims).view(shape)
+        dim = uniform_dimension(roots)
+        if dim is None:
+            raise NotUnderstood("units are mixed along every dimension")
+        return self.fresh(shape, dim, roots.movedim(dim, 0).flatten(1)[:, 0])
+
+    def movement(self, node: fx.Node):
+        moved = node.args[0] if node.args else None
+        movers = moved if isinstance(moved, (list, tuple)) else [moved]
+        if any(source not in movers for source in self.sources(node)) and node.target not in (
+            "expand_as",
+            "view_as",
+            "reshape_as",
+        ):
+            raise NotUnderstood("it reads several tensors of the network")
+        if any(isinstance(n, fx.Node) and n.name not in self.labelled for n in movers):
+            raise NotUnderstood("a tensor in it is none of the network's units")
+        try:
+            found = stand_in(node, self.network, self.values)
+        except Exception as error:  # whatever the function raises on labels
+            raise NotUnderstood(first_line(error)) from None
+        if node.target is operator.getitem and not torch.is_tensor(found):
+            return found
+        found = tuple(found) if isinstance(found, (tuple, list)) else found
+        for labels in found if isinstance(found, tuple) else (found,):
+            if not torch.is_tensor(labels) or labels.dim() == 0:
+                raise NotUnderstood("it gives no tensor")
+            if labels.shape[0] != 1 and not self.only_constants(node):
+                raise NotUnderstood("it moves parts of an image among the images")
+        return tuple(map(self.named, found)) if isinstance(found, tuple) else self.named(found)
+
+    def only_constants(self, node: fx.Node) -> bool:
+        """Whether a node moves parameters only, which have no dimension of images."""
+        return all(
+            n.op == "get_attr" or (is_movement(n, self.network) and self.only_constants(n)) for n in self.sources(node)
+        )
+
+    def named(self, labels: torch.Tensor) -> torch.Tensor:
+        """The same with names for the zeros that padding added: places of the channel they lie in, else new units."""
+        empty = labels == NOTHING
+        if not empty.any():
+            return labels
+        roots = torch.where(empty, NOTHING, self.roots(labels.clamp(min=0)))
+        for dim in dict.fromkeys((1, labels.dim() - 1, *range(1, labels.dim()))):
+            rows = roots.movedim(dim, 0).flatten(1)
+            own = rows.amax(1)
+            if ((rows == own[:, None]) | (rows == NOTHING)).all():
+                own = torch.where(own == NOTHING, self.channels.new(len(own)), own)
+                return torch.where(empty, self.fresh(tuple(labels.shape), dim, own), labels)
+        raise NotUnderstood("zeros are added to mixed units")
+
+    # ------------------------------------------------------------------------------------- modules with numbers
+
+    def module(self, node: fx.Node) -> nn.Module:
+        """The module of a node; raises NotUnderstood where its numbers are not its own or are used elsewhere, too."""
+        if why := self.alone.get(node.target):
+            raise NotUnderstood(why)
+        return self.network.get_submodule(node.target)
+
+    def convolution(self, node: fx.Node) -> torch.Tensor:
+        labels, module, shape = self.one(node), self.module(node), self.shape(node)
+        if labels.dim() != module.weight.dim():
+            raise NotUnderstood("it reads no batch of images")
+        sources, kernel = self.along(labels, 1), int(np.prod(module.kernel_size))
+        made, places = self.fresh(shape, 1), int(np.prod(shape[2:]))
+        channels = self.along(made, 1)
+        if module.groups == 1:
+            self.add_link(node, sources << HALF, channels, kernel, places)
+            return made
+        groups = torch.arange(module.groups)
+        inside = (groups.repeat_interleave(len(own) // module.groups) for own in (sources, channels))
+        for own, group in zip((sources, channels), inside, strict=True):
+            self.channels.join(own, channels[group * (len(channels) // module.groups)])
+        per_row = kernel * len(sources) // module.groups
+        counts = {"weights": per_row, "parameters": per_row + int(module.bias is not None), "places": places}
+        self.add_through(node.target, "bundles", channels << HALF, sources << HALF, **counts)
+        return made
+
+    def linear(self, node: fx.Node) -> torch.Tensor:
+        labels, module, shape = self.one(node), self.module(node), self.shape(node)
+        dim = labels.dim() - 1
+        self.along(labels, dim)  # raises where units are mixed
+        made = self.fresh(shape, dim)
+        self.add_link(node, self.columns(labels, dim), self.along(made, dim), 1, int(np.prod(shape[:-1])))
+        return made
+
+    def add_link(self, node: fx.Node, sources, channels, kernel: int, places: int) -> None:
+        bias = self.network.get_submodule(node.target).bias is not None
+        reader = next(iter(node.users)) if len(node.users) == 1 else None
+        scaled = reader is not None and reader.op == "call_module" and reader.target not in self.alone
+        scaled = scaled and isinstance(self.network.get_submodule(reader.target), ops.BATCH_NORMS)
+        self.made.append((node.target, channels))
+        self.links.append(
+            {"name": node.target, "sources": sources, "targets": channels << HALF, "kernel": kernel, "places": places}
+            | {"bias": bias, "scaled_by": reader.target if scaled else ""}
+        )
+
+    def add_through(self, name: str, kind: str, labels, sources=None, **counts) -> None:
+        sources = labels[:0] if sources is None else sources
+        self.through.append({"name": name, "kind": kind, "labels": labels, "sources": sources} | counts)
+
+    def norm(self, node: fx.Node) -> torch.Tensor:
+        labels, module = self.one(node), self.module(node)
+        self.along(labels, 1)
+        affine = 0 if module.weight is None else 1 + int(module.bias is not None)
+        self.add_through(node.target, "norm", self.columns(labels, 1), weights=0, parameters=affine)
+        return labels
+
+    def weight_per_channel(self, node: fx.Node) -> torch.Tensor:
+        labels, module = self.one(node), self.module(node)
+        if module.num_parameters == 1:
+            return self.elementwise(node)
+        self.along(labels, 1)
+        self.add_through(node.target, "norm", self.columns(labels, 1), weights=0, parameters=1)
+        return labels
+
+    def group_norm(self, node: fx.Node) -> torch.Tensor:
+        """Channels that are normalised together go together."""
+        labels, module = self.one(node), self.module(node)
+        channels = self.along(labels, 1)
+        if module.num_groups == 1:
+            raise NotUnderstood("all channels are normalised together")
+        size = len(channels) // module.num_groups
+        self.channels.join(channels, channels.view(-1, size)[:, :1].expand(-1, size).flatten())
+        affine = 0 if module.weight is None else 1 + int(module.bias is not None)
+        self.add_through(node.target, "groups", channels << HALF, weights=0, parameters=affine)
+        return labels
+
+
+def network_order(network: fx.GraphModule):
+    return list(network.graph.nodes)
+
+
+def describe(node: fx.Node) -> str:
+    """An operation and where it stands: `softmax in encoder.layer`."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    if node.op == "call_module":
+        return f"{type(node.graph.owning_module.get_submodule(node.target)).__name__} {name}"
+    stack = node.meta.get("nn_module_stack") or {}
+    place = next(reversed(stack.values()))[0] if stack else ""
+    return f"{name} in {place}" if place else name
+
+
+def _why_not_by_themselves(network: fx.GraphModule) -> dict[str, str]:
+    """Modules and parameters whose numbers cannot be sliced for one use alone -> why."""
+    found = {}
+    calls = Counter(n.target for n in network.graph.nodes if n.op == "call_module")
+    holders: dict[int, set[str]] = {}
+    for name, module in network.named_modules(remove_duplicate=False):
+        for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            holders.setdefault(id(parameter), set()).add(f"{name}.{own}".lstrip("."))
+        if parametrize.is_parametrized(module):
+            found[name] = "its weights are computed (parametrization)"
+        if calls[name] > 1 and any(True for _ in module.parameters()):
+            found[name] = f"it is used {calls[name]} times"
+    for names in holders.values():
+        if len(names) > 1:
+            found |= {
+                n: "its weights are shared with another module"
+                for name in names
+                for n in (name, name.rpartition(".")[0])
+            }
+    gets = {n.target for n in network.graph.nodes if n.op == "get_attr"}
+    modules = {name for name in calls}
+    for name in gets:  # a parameter that a module uses and the graph as well
+        if name.rpartition(".")[0] in modules:
+            found |= {n: "its weights are read elsewhere, too" for n in (name, name.rpartition(".")[0])}
+    return found

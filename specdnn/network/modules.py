@@ -1,0 +1,50 @@
+"""Torch's modules by class and constructor arguments, and the one module that is ours."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from torch import nn
+
+from specdnn.network.labels import NOTHING
+
+PLACES = ("device", "dtype")
+
+
+class Select(nn.Module):
+    """Gathers what a cut leaves where an operation no longer fits.
+
+    The inputs lie side by side along dimension 1, flattened from there on if `shape` is given; of that the elements at
+    `index` are taken, and given the shape (images, *shape). `padded`: zeros stand behind them, at the index after the
+    last.
+    """
+
+    def __init__(self, index, shape=(), padded: bool = False) -> None:
+        super().__init__()
+        self.shape, self.padded = tuple(shape), padded
+        self.register_buffer("index", torch.as_tensor(index, dtype=torch.int64))
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.moved(*inputs, nothing=0)
+
+    def moved(self, *inputs: torch.Tensor, nothing: float = NOTHING) -> torch.Tensor:
+        """The same with `nothing` instead of zeros."""
+        parts = [x.flatten(1) for x in inputs] if self.shape else list(inputs)
+        if self.padded:
+            parts.append(torch.full_like(parts[0][:, :1], nothing))
+        together = parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+        chosen = together.index_select(1, self.index.to(together.device))
+        return chosen.unflatten(1, self.shape) if len(self.shape) > 1 else chosen
+
+    def extra_repr(self) -> str:
+        return f"{len(self.index)} elements"
+
+
+def arguments(module: nn.Module) -> dict:
+    """What the constructor of a module's class was given, as far as it kept it under the same names."""
+    names = [name for name in inspect.signature(type(module).__init__).parameters if name not in ("self", *PLACES)]
+    found = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    if "bias" in found:
+        found["bias"] = found["bias"] is not None
+    return found

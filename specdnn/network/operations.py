@@ -1,0 +1,246 @@
+"""Which of torch's operations do what to units. Tables only; `wiring` says what each kind means.
+
+A function and a method of the same name do the same: a table holds the function itself, and the name as a method.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+_ACTIVATIONS = [
+    "relu",
+    "relu_",
+    "relu6",
+    "leaky_relu",
+    "leaky_relu_",
+    "elu",
+    "elu_",
+    "selu",
+    "selu_",
+    "celu",
+    "celu_",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "softsign",
+    "tanhshrink",
+    "hardtanh",
+    "hardtanh_",
+    "hardswish",
+    "hardsigmoid",
+    "logsigmoid",
+    "sigmoid",
+    "tanh",
+    "threshold",
+    "threshold_",
+    "hardshrink",
+    "softshrink",
+    "rrelu",
+    "rrelu_",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "alpha_dropout",
+    "feature_alpha_dropout",
+]
+_MATHEMATICS = [
+    "relu",
+    "relu_",
+    "sigmoid",
+    "sigmoid_",
+    "tanh",
+    "tanh_",
+    "exp",
+    "exp_",
+    "expm1",
+    "log",
+    "log1p",
+    "sqrt",
+    "rsqrt",
+    "abs",
+    "neg",
+    "square",
+    "sign",
+    "sin",
+    "cos",
+    "erf",
+    "clamp",
+    "clamp_",
+    "clip",
+    "clone",
+    "detach",
+    "round",
+    "floor",
+    "ceil",
+    "reciprocal",
+    "nan_to_num",
+    "selu",
+    "celu",
+]
+_CASTS = ["float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu", "cuda"]
+_POOLS = ["max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "lp_pool"]
+
+
+def _functions(names, *places) -> set:
+    """The functions of these names in these modules of torch, where they exist."""
+    return {getattr(place, name) for name in names for place in places if hasattr(place, name)}
+
+
+_pool_names = [f"{name}{dimensions}d" for name in _POOLS for dimensions in (1, 2, 3)]
+
+# One element in, one element out, each by itself: the units are those of the input.
+ELEMENTWISE = {
+    *_functions(_ACTIVATIONS, functional, torch),
+    *_functions(_MATHEMATICS, torch),
+    *(name for name in (*_MATHEMATICS, *_CASTS) if hasattr(torch.Tensor, name)),
+    operator.neg,
+    operator.abs,
+}
+# Two tensors (or a tensor and a number), element by element, broadcast: units that meet are one unit.
+BINARY = {
+    *_functions(
+        ("add", "sub", "mul", "div", "true_divide", "maximum", "minimum", "pow", "subtract", "multiply"), torch
+    ),
+    *(getattr(operator, name) for name in ("add", "iadd", "sub", "isub", "mul", "imul", "truediv", "itruediv", "pow")),
+    *(
+        [
+            "add",
+            "add_",
+            "sub",
+            "sub_",
+            "mul",
+            "mul_",
+            "div",
+            "div_",
+            "true_divide",
+            "maximum",
+            "minimum",
+            "pow",
+            "pow_",
+            "__add__",
+            "__radd__",
+            "__mul__",
+        ]
+    ),
+}
+# Every channel (dimension 1) by itself, its places changed.
+PER_CHANNEL = {*_functions((*_pool_names, "interpolate"), functional, torch)}
+# Places averaged away.
+REDUCTIONS = {
+    *_functions(("mean", "sum", "amax", "amin", "var", "std"), torch),
+    *["mean", "sum", "amax", "amin", "var", "std"],
+}
+# Elements are moved, none is computed.
+MOVEMENTS = {
+    *_functions(
+        [
+            "flatten",
+            "reshape",
+            "permute",
+            "transpose",
+            "cat",
+            "concat",
+            "stack",
+            "chunk",
+            "split",
+            "squeeze",
+            "unsqueeze",
+            "narrow",
+            "roll",
+            "unflatten",
+            "swapaxes",
+            "swapdims",
+            "movedim",
+            "tensor_split",
+            "hstack",
+            "flip",
+            "unbind",
+            "select",
+            "channel_shuffle",
+            "pixel_shuffle",
+            "pixel_unshuffle",
+            "broadcast_to",
+            "ravel",
+        ],
+        torch,
+    ),
+    *_functions(["pad"], functional),
+    operator.getitem,
+    *(
+        [
+            "flatten",
+            "view",
+            "reshape",
+            "permute",
+            "transpose",
+            "chunk",
+            "split",
+            "squeeze",
+            "unsqueeze",
+            "narrow",
+            "roll",
+            "expand",
+            "expand_as",
+            "unflatten",
+            "t",
+            "swapaxes",
+            "movedim",
+            "tensor_split",
+            "flip",
+            "unbind",
+            "select",
+            "view_as",
+            "reshape_as",
+            "repeat",
+            "ravel",
+            "contiguous",
+        ]
+    ),
+}
+# What asks for a tensor's size.
+QUESTIONS = {getattr, "size", "dim", "numel", "ndimension", "stride", "is_contiguous", "element_size", len}
+# A monotone function of all outputs that classifiers may end in; networks here give what goes into it.
+FINAL = {
+    *_functions(("softmax", "log_softmax", "sigmoid", "logsigmoid"), functional, torch),
+    *("softmax", "log_softmax", "sigmoid"),
+}
+FINAL_MODULES = (nn.Softmax, nn.LogSoftmax, nn.Sigmoid, nn.LogSigmoid)
+
+ELEMENTWISE_MODULES = (
+    *(nn.Threshold, nn.ReLU, nn.RReLU, nn.Hardtanh, nn.ReLU6, nn.Sigmoid, nn.Hardsigmoid, nn.Tanh, nn.SiLU, nn.Mish),
+    *(nn.Hardswish, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.Hardshrink, nn.LeakyReLU, nn.LogSigmoid, nn.Softplus),
+    *(nn.Softshrink, nn.Softsign, nn.Tanhshrink, nn.Identity),
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
+PER_CHANNEL_MODULES = (
+    *(
+        getattr(nn, f"{kind}{n}d")
+        for kind in ("MaxPool", "AvgPool", "LPPool")
+        for n in (1, 2, 3)
+        if hasattr(nn, f"{kind}{n}d")
+    ),
+    *(getattr(nn, f"Adaptive{kind}Pool{n}d") for kind in ("Max", "Avg") for n in (1, 2, 3)),
+    *(
+        getattr(nn, f"{kind}Pad{n}d")
+        for kind in ("Zero", "Constant", "Reflection", "Replication", "Circular")
+        for n in (1, 2, 3)
+    ),
+    *(nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d),
+)
+MOVEMENT_MODULES = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle, nn.PixelShuffle, nn.PixelUnshuffle)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+LINEAR = (nn.Linear,)
+# A scale and a shift of its own for every channel, whatever the channels beside it do.
+NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+GROUP_NORMS = (nn.GroupNorm,)
+PER_CHANNEL_WEIGHTS = (nn.PReLU,)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -1,0 +1,186 @@
+"""Kept units -> compact network, and its dull twin, the masked parent. Nobody else slices a parameter."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import fx, nn
+
+from specdnn.network.compaction import compacted
+from specdnn.network.modules import arguments
+from specdnn.network.wiring import Alive, Link, Through, Wiring, trace
+from specdnn.structures import KeptUnits
+
+
+@dataclass(frozen=True)
+class CompactNetwork:
+    """A traced network together with the parent's units that it holds (a parent holds them all)."""
+
+    wiring: Wiring
+    kept: KeptUnits
+
+    @classmethod
+    def parent(cls, network: nn.Module, image: torch.Tensor) -> CompactNetwork:
+        """A copy of a network, traced with an example image (channels, height, width)."""
+        wiring = trace(network, image)
+        return cls(wiring, wiring.everything)
+
+    @property
+    def network(self) -> fx.GraphModule:
+        return self.wiring.network
+
+
+def cut(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
+    """The compact network that holds just `kept`, with the weights of `parent`.
+
+    Raises ValueError if `parent` lacks one of the units.
+    """
+    return _made(parent, kept, sliced)
+
+
+def fresh(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
+    """The compact network that holds just `kept`, with first weights by torch's generator.
+
+    Raises ValueError if `parent` lacks one of the units.
+    """
+    return _made(parent, kept, first)
+
+
+def _made(parent: CompactNetwork, kept: KeptUnits, make) -> CompactNetwork:
+    outputs, alive = kept.within(parent.kept)[-1], Alive(parent.wiring, kept)
+    graph, selects, labels = compacted(parent.wiring, alive, outputs)
+    root = {name: select.to(_device(parent.network)) for name, select in selects.items()}
+    cuts = {one.name: one for one in (*parent.wiring.links, *parent.wiring.through)}
+    for node in graph.nodes:
+        if node.op in ("call_module", "get_attr") and node.target not in root:
+            root[node.target] = make(_found(parent.network, node.target), cuts.get(node.target), alive)
+    network = fx.GraphModule(root, graph, type(parent.network).__name__).train(parent.network.training)
+    return CompactNetwork(restricted(parent.wiring, network, alive, labels), kept)
+
+
+def _device(network: nn.Module) -> torch.device | None:
+    return next((p.device for p in network.parameters()), None)
+
+
+def _found(network: nn.Module, target: str):
+    """The module or tensor of a dotted name."""
+    for name in target.split("."):
+        network = getattr(network, name)
+    return network
+
+
+def restricted(wiring: Wiring, network: fx.GraphModule, alive: Alive, labels: dict) -> Wiring:
+    """The wiring of what a cut left, in the numbers of the parent."""
+
+    def left(one, *names: str):
+        return dataclasses.replace(one, **{name: getattr(one, name)[alive(getattr(one, name))] for name in names})
+
+    return dataclasses.replace(
+        wiring,
+        network=network,
+        labels=labels,
+        links=tuple(left(link, "sources", "targets") for link in wiring.links),
+        through=tuple(left(one, "labels", "sources") for one in wiring.through),
+    )
+
+
+# ------------------------------------------------------------------------------------------ modules
+
+
+def sliced(module, one: Link | Through | None, alive: Alive):
+    """A copy of a module or tensor of what stays."""
+    if one is None:
+        return copy.deepcopy(module)
+    labels = (one.targets, one.sources) if isinstance(one, Link) else (one.labels, one.sources)
+    rows, columns = (torch.as_tensor(np.flatnonzero(alive(own))) for own in labels)
+    if torch.is_tensor(module):
+        return _like(module, module.detach().index_select(one.dim, rows.to(module.device)))
+    smaller = nn.utils.skip_init(type(module), **_resized(module, one, len(rows), len(columns)), device="cpu")
+    _fill(smaller, module, rows, columns if isinstance(one, Link) else None)
+    return smaller.train(module.training)
+
+
+def first(module, one: Link | Through | None, alive: Alive):
+    """The same with first weights; a parameter of the network itself keeps its own."""
+    if one is None and not torch.is_tensor(module):
+        again = copy.deepcopy(module)
+        for inner in again.modules():
+            if hasattr(inner, "reset_parameters"):
+                inner.reset_parameters()
+        return again
+    if one is None or torch.is_tensor(module):
+        return sliced(module, one, alive)
+    rows = alive.count(one.targets if isinstance(one, Link) else one.labels)
+    again = type(module)(**_resized(module, one, rows, alive.count(one.sources)))
+    tensor = next(iter(module.state_dict().values()))
+    return again.to(tensor.device, tensor.dtype if tensor.is_floating_point() else None).train(module.training)
+
+
+def _resized(module: nn.Module, one: Link | Through, rows: int, columns: int) -> dict:
+    """The arguments of a module's class for other numbers of outputs and inputs."""
+    own = arguments(module)
+    if isinstance(one, Through) and one.kind == "bundles":
+        own["groups"] = columns * module.groups // module.in_channels
+    if isinstance(one, Through) and one.kind == "groups":
+        own["num_groups"] = rows * module.num_groups // module.num_channels
+    names = {"out_features": rows, "out_channels": rows, "in_features": columns, "in_channels": columns}
+    if isinstance(one, Through) and one.kind != "bundles":
+        names = dict.fromkeys(("num_features", "num_channels", "num_parameters"), rows)
+    return own | {name: value for name, value in names.items() if name in own}
+
+
+def _fill(smaller: nn.Module, module: nn.Module, rows: torch.Tensor, columns: torch.Tensor | None) -> None:
+    """Give a new module the rows (first dimension) and columns (second) of an old one's tensors."""
+    parameters = dict(module.named_parameters(recurse=False))
+    for name, old in (*parameters.items(), *module.named_buffers(recurse=False)):
+        new = old.detach().clone() if old.dim() == 0 else old.detach()[rows.to(old.device)]
+        if columns is not None and old.dim() > 1:
+            new = new[:, columns.to(old.device)]
+        setattr(smaller, name, _like(old, new.contiguous()))
+
+
+def _like(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
+    return nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
+
+
+# ------------------------------------------------------------------------------------------ the masked parent
+
+
+class Masked(nn.Module):
+    """A network that silences, at the input of every link, what is not kept, and gives the wanted outputs only.
+
+    images -> logits (images, wanted classes). The links' modules are found by name, so it works on the user's own
+    network as well as on a traced one.
+    """
+
+    def __init__(self, network: nn.Module, parent: CompactNetwork, kept: KeptUnits) -> None:
+        super().__init__()
+        self.network, self.outputs = copy.deepcopy(network), kept.within(parent.kept)[-1].tolist()
+        alive = Alive(parent.wiring, kept)
+        for link in parent.wiring.links:
+            module = self.network.get_submodule(link.name)
+            module.register_forward_pre_hook(_silencer(torch.as_tensor(alive(link.sources)), module))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.network(images)[:, self.outputs]
+
+
+def _silencer(stays: torch.Tensor, module: nn.Module):
+    """What multiplies a module's input by 0 or 1 along the dimension that it reads."""
+    dim = -1 if isinstance(module, nn.Linear) else 1
+
+    def silence(_, inputs):
+        x, shape = inputs[0], [1] * inputs[0].dim()
+        shape[dim] = len(stays)
+        return (x * stays.to(x).view(shape), *inputs[1:])
+
+    return silence
+
+
+def masked(parent: CompactNetwork, kept: KeptUnits, network: nn.Module | None = None) -> Masked:
+    """The parent with the inputs of every link silenced where a unit is not kept; of `network`, if it is given."""
+    return Masked(network or parent.network, parent, kept)

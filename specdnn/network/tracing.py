@@ -1,0 +1,167 @@
+"""A user's classifier -> a `torch.fx.GraphModule` that does the same, in evaluation and in training mode."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import operator
+
+import torch
+from torch import fx, nn
+
+from specdnn.network import operations
+from specdnn.structures import SpecDNNError
+
+WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+WHAT_TO_DO = (
+    "what the network does must not depend on the values of its tensors, and forward must take one batch of images"
+)
+
+
+class Mode(nn.Module):
+    """Whether the network is in training mode, for functions that want to be told."""
+
+    def forward(self) -> bool:
+        return self.training
+
+
+def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
+    """A copy of a network as a GraphModule in evaluation mode, and sentences on what is not as it was.
+
+    Its parameters are of single precision at least. What `forward` hands to functions as `training=self.training`
+    follows the mode of the result. A softmax or sigmoid at the end is left out: the result gives logits.
+    Raises SpecDNNError where torch.fx cannot trace it, or where it takes or gives more than one tensor.
+    """
+    network, notes = copied(network)
+    for name, module in network.named_modules():
+        if module._forward_pre_hooks or module._forward_hooks:
+            raise SpecDNNError(
+                f"module {name or type(network).__name__} carries hooks (such as torch.nn.utils.weight_norm), which "
+                "cannot be traced: remove them (torch.nn.utils.remove_weight_norm) first"
+            )
+    graph, training = (_graph(network.train(mode)) for mode in (False, True))
+    notes += _follow_the_mode(network, graph, training)
+    without_dead_code(graph)
+    notes += _without_final(network, graph)
+    return fx.GraphModule(network.eval(), graph, type(network).__name__), tuple(notes)
+
+
+def copied(network: nn.Module) -> tuple[nn.Module, list[str]]:
+    """A copy without wrappers for several devices, in single precision at least."""
+    while type(network).__name__ in WRAPPERS:
+        network = getattr(network, WRAPPERS[type(network).__name__])
+    try:
+        network = copy.deepcopy(network).requires_grad_()
+    except Exception as error:  # whatever a user's own __deepcopy__ raises
+        raise SpecDNNError(f"{type(network).__name__} cannot be copied: {first_line(error)}") from None
+    half = {p.dtype for p in network.parameters()} & {torch.float16, torch.bfloat16}
+    if half:
+        return network.float(), [f"the network's {half.pop()} is worked on in single precision".replace("torch.", "")]
+    return network, []
+
+
+def _graph(network: nn.Module) -> fx.Graph:
+    """The operations of a network, traced; what forward takes beside the images stays at its defaults."""
+    inputs = list(inspect.signature(network.forward).parameters.values())
+    needed = [p.name for p in inputs if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(needed) != 1:
+        raise SpecDNNError(
+            f"{type(network).__name__}.forward takes {len(needed)} tensors ({', '.join(needed)}); a classifier takes one, "
+            "a batch of images: wrap it in a module that does"
+        )
+    defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
+    try:
+        graph = fx.Tracer().trace(network, defaults)
+    except Exception as error:  # torch.fx lets through whatever the user's forward raises on stand-ins
+        raise SpecDNNError(
+            f"{type(network).__name__} cannot be traced: {first_line(error)}{_place(error)}; {WHAT_TO_DO}"
+        ) from None
+    for node in [n for n in graph.nodes if n.op == "placeholder"][1:]:  # arguments that stay at their defaults
+        if not node.users:
+            graph.erase_node(node)
+    return graph
+
+
+def _place(error: Exception) -> str:
+    """Where in the user's own code an error came up: the innermost line that is none of torch's."""
+    place, trace = "", error.__traceback__
+    while trace:
+        file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+        if "/torch/" not in file and "/specdnn/" not in file and not file.startswith("<"):
+            place = f" ({file}, line {line})"
+        trace = trace.tb_next
+    return place
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def _follow_the_mode(network: nn.Module, graph: fx.Graph, training: fx.Graph) -> list[str]:
+    """Give the nodes whose arguments are False in evaluation and True in training the mode itself."""
+    pairs = list(zip(graph.nodes, training.nodes, strict=False))
+    if len(graph.nodes) != len(training.nodes) or any(str(a.target) != str(b.target) for a, b in pairs):
+        return ["the network does something else in training mode; what it does in evaluation mode is traced"]
+    switches = [(a, b) for a, b in pairs if _switched(a, b)]
+    if switches:
+        network.mode = Mode()
+        with graph.inserting_before(next(iter(graph.nodes)).next):
+            mode = graph.call_module("mode")
+        for node, other in switches:
+            node.args = tuple(_chosen(a, b, mode) for a, b in zip(node.args, other.args, strict=True))
+            node.kwargs = {name: _chosen(a, other.kwargs[name], mode) for name, a in node.kwargs.items()}
+    return []
+
+
+def _switched(node: fx.Node, other: fx.Node) -> bool:
+    ours, theirs = (*node.args, *node.kwargs.values()), (*other.args, *other.kwargs.values())
+    return any(a is False and b is True for a, b in zip(ours, theirs, strict=False))
+
+
+def _chosen(here, there, mode: fx.Node):
+    return mode if here is False and there is True else here
+
+
+# ------------------------------------------------------------------------------------------ what is left out
+
+
+def in_place(node: fx.Node) -> bool:
+    """Whether a node may change a tensor that others read."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    iadd = node.op == "call_function" and node.target in (
+        operator.iadd,
+        operator.isub,
+        operator.imul,
+        operator.itruediv,
+    )
+    return name.endswith("_") or name == "setitem" or iadd or bool(node.kwargs.get("inplace"))
+
+
+def without_dead_code(graph: fx.Graph) -> None:
+    """Assertions, and what nobody reads unless it may change something in place."""
+    for node in reversed(list(graph.nodes)):
+        assertion = node.op == "call_function" and node.target in (torch._assert,)
+        lazy = node.op in ("get_attr", "call_function", "call_method") and not in_place(node)
+        if not node.users and (assertion or lazy):
+            graph.erase_node(node)
+
+
+def _without_final(network: nn.Module, graph: fx.Graph) -> list[str]:
+    """Leave out a softmax or sigmoid that is the last thing a network does."""
+    output = next(node for node in graph.nodes if node.op == "output")
+    last = output.args[0]
+    if not isinstance(last, fx.Node):
+        kind = (
+            "a dictionary" if isinstance(last, dict) else f"{len(last)} tensors" if hasattr(last, "__len__") else last
+        )
+        raise SpecDNNError(
+            f"the network gives {kind}; a classifier gives one tensor of logits: wrap it in a module that does"
+        )
+    final = last.op in ("call_function", "call_method") and last.target in operations.FINAL
+    if last.op == "call_module":
+        final = isinstance(network.get_submodule(last.target), operations.FINAL_MODULES)
+    if not final or len(last.users) > 1:
+        return []
+    output.args = (last.args[0],)
+    graph.erase_node(last)
+    return [f"the last operation, {last.name}, is left out: what goes into it are the logits"]
