@@ -12,7 +12,7 @@ import torch
 from torch import fx
 
 from specdnn.network.labelling import describe, is_movement, stand_in
-from specdnn.network.labels import uniform_dimension
+from specdnn.network.labels import rows_of, uniform_dimension
 from specdnn.network.modules import Select
 from specdnn.network.tracing import without_dead_code
 from specdnn.network.wiring import Alive, Wiring
@@ -124,7 +124,7 @@ class Compaction:
         dim = uniform_dimension(stays)
         if dim is None:
             return None
-        return elements.index_select(dim, stays.movedim(dim, 0).flatten(1)[:, 0].nonzero().flatten())
+        return elements.index_select(dim, rows_of(stays, dim)[:, 0].nonzero().flatten())
 
     def remember(self, copied: fx.Node, labels) -> None:
         """Label a copy with what stays of the labels."""

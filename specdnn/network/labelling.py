@@ -20,6 +20,7 @@ from specdnn.network.labels import (
     Sets,
     channels_of,
     places_of,
+    rows_of,
     same_along_the_others,
     uniform_dimension,
 )
@@ -138,8 +139,11 @@ class Labelling:
 
     def shape(self, node: fx.Node) -> tuple[int, ...]:
         """Shape of what a node gives for one image."""
-        shape = self.seen[node.name]
-        return (shape[0] // IMAGES if shape[0] % IMAGES == 0 else shape[0], *shape[1:]) if shape else shape
+        return self.of_one_image(self.seen[node.name])
+
+    @staticmethod
+    def of_one_image(shape) -> tuple[int, ...]:
+        return (shape[0] // IMAGES if shape[0] % IMAGES == 0 else shape[0], *shape[1:]) if shape else ()
 
     def roots(self, labels: torch.Tensor) -> torch.Tensor:
         """The channels of labels, joined ones by one name."""
@@ -150,7 +154,7 @@ class Labelling:
         roots = self.roots(labels)
         if labels.dim() <= dim or not same_along_the_others(roots, dim):
             raise NotUnderstood("units are mixed along the dimension that it reads")
-        return roots.movedim(dim, 0).flatten(1)[:, 0]
+        return rows_of(roots, dim)[:, 0]
 
     def columns(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
         """What is read along a dimension: features or channels where there is just one image's row, else channels."""
@@ -181,22 +185,22 @@ class Labelling:
         if isinstance(shapes, tuple) and all(isinstance(size, int) for size in shapes):
             return self.pinned_output(node, text, inputs)
         given = shapes if isinstance(shapes, (tuple, list)) else ()
-        return tuple(self.unknown(f"{node.name}", text, s) if isinstance(s, tuple) else None for s in given) or None
+        shapes = [self.of_one_image(s) if isinstance(s, tuple) else () for s in given]
+        return tuple(self.unknown(node.name, text, s, inputs) for s in shapes) or None
 
     def pinned_output(self, node: fx.Node, text: str, inputs) -> torch.Tensor | None:
         shape = self.shape(node)
         alike = [labels for labels in inputs if torch.is_tensor(labels) and tuple(labels.shape) == shape]
-        return alike[0] if alike else self.unknown(node.name, text, shape)
+        return alike[0] if alike else self.unknown(node.name, text, shape, inputs)
 
-    def unknown(self, name: str, text: str, shape) -> torch.Tensor | None:
-        """Pinned units of something that is not understood, along the dimension that usually holds the channels."""
-        if len(shape) == 0:
+    def unknown(self, name: str, text: str, shape, inputs=()) -> torch.Tensor | None:
+        """Pinned units of something that is not understood, along the dimension in which an input holds its own."""
+        if not shape:
             return None
-        dim = 0 if len(shape) == 1 else 1 if len(shape) in (2, 4, 5) else len(shape) - 1
+        dims = [uniform_dimension(self.roots(x)) for x in inputs if torch.is_tensor(x) and x.dim() == len(shape)]
+        dim = next((d for d in dims if d is not None), min(1, len(shape) - 1))
         labels = self.fresh(shape, dim)
-        self.made.append(
-            (name, self.roots(labels).movedim(dim, 0).flatten(1)[:, 0] if labels.numel() else labels.flatten())
-        )
+        self.made.append((name, self.along(labels, dim)))
         self.fix(text, labels)
         return labels
 
@@ -245,24 +249,19 @@ class Labelling:
         return labels
 
     def constant(self, node: fx.Node) -> torch.Tensor | None:
-        """A parameter or buffer: a number per unit if it is long in one dimension only; one number is a plain value."""
+        """A parameter or buffer has a number per unit if it is long in one dimension only; others are plain values."""
         value = self.seen_constant(node)
-        if not torch.is_tensor(value) or value.numel() == 1:
-            self.values[node.name] = value
+        long = [d for d, size in enumerate(value.shape) if size > 1] if torch.is_tensor(value) else []
+        if len(long) != 1 or not value.is_floating_point():
+            self.values[node.name] = value.detach().cpu() if torch.is_tensor(value) else value
             return None
-        long = [d for d, size in enumerate(value.shape) if size > 1]
-        text = f"{node.target}, a constant of several dimensions"
-        if len(long) > 1 or not value.is_floating_point():
-            return self.unknown(node.name, text, tuple(value.shape))
         labels = self.fresh(tuple(value.shape), long[0])
-        channels = self.along(labels, long[0])
-        self.made.append((node.name, channels))
         parameter = isinstance(value, nn.Parameter)
         counts = {"weights": int(parameter and value.dim() > 1), "parameters": int(parameter)}
         if self.alone.get(node.target):
             self.fix(f"{node.target}: {self.alone[node.target]}", labels)
         else:
-            self.add_through(node.target, "parameter", channels << HALF, dim=long[0], **counts)
+            self.add_through(node.target, "parameter", self.along(labels, long[0]) << HALF, dim=long[0], **counts)
         return labels
 
     def seen_constant(self, node: fx.Node):
@@ -297,26 +296,44 @@ class Labelling:
             raise NotUnderstood("units are mixed along every dimension")
 
     def binary(self, node: fx.Node) -> torch.Tensor:
+        if len(node.args) < 2:
+            raise NotUnderstood("its operands are not two tensors, or a tensor and a number")
         operands = [self.operand(value) for value in node.args[:2]]
         labelled = [labels for labels in operands if labels is not None]
-        if len(node.args) < 2 or not labelled:
-            raise NotUnderstood("its operands are not two tensors, or a tensor and a number")
-        if len(labelled) == 1:
-            self.must_be_a_box(labelled[0])
-            return labelled[0]
-        return self.join(*labelled)
+        if len(labelled) == 2:
+            return self.join(*labelled)
+        plain = [self.plain_operand(value) for value in node.args[:2]]
+        constant = next((value for value in plain if torch.is_tensor(value) and value.numel() > 1), None)
+        if constant is not None:
+            return self.join(labelled[0], self.pinned_constant(node, constant, labelled[0]))
+        self.must_be_a_box(labelled[0])
+        return labelled[0]
 
     def operand(self, value) -> torch.Tensor | None:
-        """The labels of an operand, None for a number."""
-        if isinstance(value, fx.Node) and value.name in self.labelled:
-            labels = self.values[value.name]
-            if not torch.is_tensor(labels):
-                raise NotUnderstood("an operand is not one tensor")
-            return labels
+        """The labels of an operand, None if it has none."""
+        if not isinstance(value, fx.Node) or value.name not in self.labelled:
+            return None
+        labels = self.values[value.name]
+        if not torch.is_tensor(labels):
+            raise NotUnderstood("an operand is not one tensor")
+        return labels
+
+    def plain_operand(self, value):
+        """A number or constant tensor that is an operand, None for one that has labels."""
+        if self.operand(value) is not None:
+            return None
         plain = self.values[value.name] if isinstance(value, fx.Node) else value
-        if not isinstance(plain, (int, float)) and not (torch.is_tensor(plain) and plain.numel() == 1):
-            raise NotUnderstood("an operand is neither a tensor of the network nor a number")
-        return None
+        if not isinstance(plain, (int, float, torch.Tensor)):
+            raise NotUnderstood("an operand is neither a tensor nor a number")
+        return plain
+
+    def pinned_constant(self, node: fx.Node, constant: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
+        """Labels of a constant that is long in several dimensions; where it meets units they stay."""
+        dim = uniform_dimension(self.roots(beside))
+        dim = (beside.dim() - 1 if dim is None else dim) - beside.dim() + constant.dim()
+        labels = self.fresh(tuple(constant.shape), dim if 0 <= dim and constant.shape[dim] > 1 else constant.dim() - 1)
+        self.fix(f"{describe(node)}: a constant of several dimensions is an operand", labels)
+        return labels
 
     def join(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Join the units that meet; places too, unless one operand is spread over those of the other."""
@@ -331,7 +348,7 @@ class Labelling:
             raise NotUnderstood("units are mixed along every dimension")
         if whole is not None:
             return whole.view(first.shape)
-        return self.fresh(tuple(first.shape), dim, roots.movedim(dim, 0).flatten(1)[:, 0])
+        return self.fresh(tuple(first.shape), dim, rows_of(roots, dim)[:, 0])
 
     def per_channel(self, node: fx.Node) -> torch.Tensor:
         shape = self.seen[node.name]
@@ -354,7 +371,7 @@ class Labelling:
         dim = uniform_dimension(roots)
         if dim is None:
             raise NotUnderstood("units are mixed along every dimension")
-        return self.fresh(shape, dim, roots.movedim(dim, 0).flatten(1)[:, 0])
+        return self.fresh(shape, dim, rows_of(roots, dim)[:, 0])
 
     def movement(self, node: fx.Node):
         moved = node.args[0] if node.args else None
@@ -394,7 +411,7 @@ class Labelling:
             return labels
         roots = torch.where(empty, NOTHING, self.roots(labels.clamp(min=0)))
         for dim in dict.fromkeys((1, labels.dim() - 1, *range(1, labels.dim()))):
-            rows = roots.movedim(dim, 0).flatten(1)
+            rows = rows_of(roots, dim)
             own = rows.amax(1)
             if ((rows == own[:, None]) | (rows == NOTHING)).all():
                 own = torch.where(own == NOTHING, self.channels.new(len(own)), own)

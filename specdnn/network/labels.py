@@ -43,8 +43,13 @@ def uniform_dimension(values: torch.Tensor) -> int | None:
     return next((dim for dim in sorted(dims, key=lambda d: d == 0) if same_along_the_others(values, dim)), None)
 
 
+def rows_of(values: torch.Tensor, dim: int) -> torch.Tensor:
+    """(size of `dim`, all others): what lies at each index of one dimension."""
+    return values.movedim(dim, 0).reshape(values.shape[dim], -1)
+
+
 def same_along_the_others(values: torch.Tensor, dim: int) -> bool:
-    rows = values.movedim(dim, 0).flatten(1) if values.dim() > 1 else values[:, None]
+    rows = rows_of(values, dim)
     return bool((rows == rows[:, :1]).all())
 
 
