@@ -13,7 +13,7 @@ from torch import fx, nn
 from specdnn.network.compaction import compacted
 from specdnn.network.modules import arguments
 from specdnn.network.wiring import Alive, Link, Through, Wiring, trace
-from specdnn.structures import KeptUnits
+from specdnn.structures import KeptUnits, Layers
 
 
 @dataclass(frozen=True)
@@ -184,3 +184,24 @@ def _silencer(stays: torch.Tensor, module: nn.Module):
 def masked(parent: CompactNetwork, kept: KeptUnits, network: nn.Module | None = None) -> Masked:
     """The parent with the inputs of every link silenced where a unit is not kept; of `network`, if it is given."""
     return Masked(network or parent.network, parent, kept)
+
+
+# ------------------------------------------------------------------------------------------ after loading
+
+
+def reopened(network: nn.Module, image: torch.Tensor, layers: Layers, kept: KeptUnits) -> CompactNetwork:
+    """A compact network that was saved, traced again, in the numbers of the parent, whose layers `layers` are.
+
+    Raises ValueError if its layers are not those of the parent with these units.
+    """
+    own = trace(network, image)
+    found, expected = dict(zip(own.layers.names, own.layers.widths, strict=True)), kept.widths
+    if own.layers.names != layers.names or own.layers.widths != expected:
+        raise ValueError(f"its layers {found} contradict its kept units {dict(zip(layers.names, expected, strict=True))}")
+    place = np.concatenate([first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)])
+    total, channels = int(layers.offsets[-1]), own.nodes.channels
+    channel, fixed = channels + np.arange(total), np.zeros(total, dtype=bool)  # what is gone lies in channels of its own
+    channel[place], fixed[place] = own.nodes.channel, own.nodes.fixed
+    features = place[own.nodes.features]
+    nodes = dataclasses.replace(own.nodes, channel=channel, fixed=fixed, features=features, channels=channels + total)
+    return CompactNetwork(dataclasses.replace(own, layers=layers, nodes=nodes), kept)
