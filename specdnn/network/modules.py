@@ -1,4 +1,4 @@
-"""Torch's modules by class and constructor arguments, and the one module that is ours."""
+"""Torch's modules by class and constructor arguments, and the two modules that are ours."""
 
 from __future__ import annotations
 
@@ -39,6 +39,13 @@ class Select(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.index)} elements"
+
+
+class Mode(nn.Module):
+    """Whether the network is in training mode, for functions that want to be told."""
+
+    def forward(self) -> bool:
+        return self.training
 
 
 def arguments(module: nn.Module) -> dict:

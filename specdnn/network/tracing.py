@@ -10,6 +10,7 @@ import torch
 from torch import fx, nn
 
 from specdnn.network import operations
+from specdnn.network.modules import Mode, Select
 from specdnn.structures import SpecDNNError
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
@@ -18,11 +19,11 @@ WHAT_TO_DO = (
 )
 
 
-class Mode(nn.Module):
-    """Whether the network is in training mode, for functions that want to be told."""
+class Tracer(fx.Tracer):
+    """Looks into everything but torch's own modules and ours."""
 
-    def forward(self) -> bool:
-        return self.training
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, (Select, Mode)) or super().is_leaf_module(module, name)
 
 
 def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
@@ -71,7 +72,7 @@ def _graph(network: nn.Module) -> fx.Graph:
         )
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
-        graph = fx.Tracer().trace(network, defaults)
+        graph = Tracer().trace(network, defaults)
     except Exception as error:  # torch.fx lets through whatever the user's forward raises on stand-ins
         raise SpecDNNError(
             f"{type(network).__name__} cannot be traced: {first_line(error)}{_place(error)}; {WHAT_TO_DO}"
