@@ -171,11 +171,17 @@ class Compaction:
         select = _by_channel(small, wanted) or _by_element(small, wanted)
         if select is None:
             raise SpecDNNError(f"{describe(node)} moves units in a way that a cut cannot follow")
-        name = node.target if hasattr(self.module(node), "moved") else f"select_{node.name}"
+        name = node.target if hasattr(self.module(node), "moved") else self.new_name(f"select_{node.name}")
         self.selects[name] = select
         copied = self.graph.call_module(name, tuple(self.copies[source] for source in sources))
         self.copies[node.name], self.small[node.name] = copied, wanted
         self.remember(copied, labels)
+
+    def new_name(self, name: str) -> str:
+        """A name that no module of the network has."""
+        while name in self.selects or hasattr(self.network, name):
+            name += "_"
+        return name
 
     def module(self, node: fx.Node):
         return self.network.get_submodule(node.target) if node.op == "call_module" else None
@@ -193,8 +199,9 @@ class Compaction:
         wanted = full[:, list(outputs)]
         small, last = self.small[source.name], self.copies[source.name]
         if small.shape != wanted.shape or not (small == wanted).all():
-            self.selects["select_outputs"] = _by_channel([small], wanted)
-            last = self.graph.call_module("select_outputs", (last,))
+            name = self.new_name("select_outputs")
+            self.selects[name] = _by_channel([small], wanted)
+            last = self.graph.call_module(name, (last,))
             self.labels[last.name] = self.wiring.labels[source.name][:, list(outputs)]
         self.graph.output(last)
 
