@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specdnn import activations, community, connections, files, graph, selection, training
+from specdnn import activations, community, connections, files, selection, training
 from specdnn.checkpoint import Checkpoint
+from specdnn.community.class_graph import class_graph
 from specdnn.job import Job, bar, fit, loss_of, recipe, told, wanted_outputs
 from specdnn.structures import ClassGraph, KeptUnits, SpecDNNError
 from specdnn.surgery import CompactNetwork, fresh
@@ -48,7 +49,7 @@ def random_scores(job: Job, compact: CompactNetwork) -> Scores:
 
 def graph_scores(job: Job, compact: CompactNetwork) -> Scores:
     """Random, the units of the class graph before the others: what the graph knows before it is searched."""
-    seen = class_graph(job, compact, unit_scores(job, compact), job.options.keep)
+    seen = graph_of(job, compact, unit_scores(job, compact), job.options.keep)
     there = seen.units(seen.edges.ravel())
     scores = zip(random_scores(job, compact), compact.kept.units, there, strict=False)
     return [score + np.isin(units, connected) for score, units, connected in scores]
@@ -74,7 +75,7 @@ def trim_scores(job: Job, compact: CompactNetwork) -> Scores:
     """What --trim says: weight norms, or the ties inside the community."""
     if job.options.trim == "norm":
         return connections.weight_norms(compact.network)
-    whole = class_graph(job, compact, unit_scores(job, compact), 1.0)
+    whole = graph_of(job, compact, unit_scores(job, compact), 1.0)
     return selection.ties(whole, compact.kept)
 
 
@@ -114,8 +115,8 @@ def lacking_connection(job: Job, compact: CompactNetwork, scores) -> str:
     return ""
 
 
-def class_graph(job: Job, compact: CompactNetwork, scores, keep: float) -> ClassGraph:
-    return graph.class_graph(job.chain, compact.kept, *scores, keep)
+def graph_of(job: Job, compact: CompactNetwork, scores, keep: float) -> ClassGraph:
+    return class_graph(job.chain, compact.kept, *scores, keep)
 
 
 # ------------------------------------------------------------------------------------------ OSLOM's rounds
@@ -200,7 +201,7 @@ def try_community(job: Job, compact: CompactNetwork, scores, keep: float, tolera
     A community that is narrower than the budget allows, with all modules joined, counts in round 1 only:
     later the trim, which keeps the widths in balance, does better than a layer of one or two units.
     """
-    o, seen = job.options, class_graph(job, compact, scores, keep)
+    o, seen = job.options, graph_of(job, compact, scores, keep)
     relevance = [r[list(units)] for r, units in zip(seen.relevance, compact.kept.units, strict=True)]
     wanted = target_widths(job, compact, relevance[:-1]) or [1] * len(relevance)
     how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}

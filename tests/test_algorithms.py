@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from specdnn import algorithms, community, connections, evaluation, files, selection
+from specdnn import algorithms, connections, evaluation, files, selection
+from specdnn.community import binaries
 from specdnn.structures import SpecDNNError
 from specdnn.surgery import cut
 
@@ -353,7 +354,7 @@ def test_our_own_program_gets_the_threads_and_no_other_one(main, parents, fake_p
     for named in ((), ("--oslom-bin", program)):
         assert main(*words, "--pretrained", parents["LeNet_300_100"], "--oslom-bin", program).code == 2
         assert "-threads" not in noted.read_text()
-        monkeypatch.setattr(community, "PROGRAM", program)
+        monkeypatch.setattr(binaries, "PROGRAM", program)
         monkeypatch.setenv("OSLOM_BIN", "")  # as good as unset
         assert main(*words, "--pretrained", parents["LeNet_300_100"], *named).code == 2
         assert noted.read_text().endswith(" -t 0.1 -threads 1")

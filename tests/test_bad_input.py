@@ -17,7 +17,8 @@ import pytest
 import torch
 from torchvision.datasets import mnist as torchvision_mnist
 
-from specdnn import cli, community, training
+from specdnn import cli, training
+from specdnn.community import binaries
 
 CRASH = "import sys; print('graph: too many things', file=sys.stderr); sys.exit(3)"
 HANG = "import time; time.sleep(60)"
@@ -350,7 +351,7 @@ def test_a_folder_where_a_file_is_to_be_written(main, parents, tmp_path):
 
 
 def test_a_missing_compiler(mistake, parents, tmp_path, monkeypatch):
-    monkeypatch.setattr(community, "PROGRAM", tmp_path / "oslom_undir")
+    monkeypatch.setattr(binaries, "PROGRAM", tmp_path / "oslom_undir")
     (tmp_path / "empty").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     for words in (

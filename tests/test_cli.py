@@ -20,11 +20,11 @@ from specdnn import (
     connections,
     evaluation,
     files,
-    graph,
     pipeline,
     report,
     verbs,
 )
+from specdnn.community.class_graph import class_graph
 from specdnn.surgery import cut
 
 ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
@@ -270,7 +270,7 @@ def test_the_published_meaning_of_prune(arch, prune, parents, loaded, digits, fo
     wanted = cut(parent.compact, parent.compact.kept.replace(outputs, (3,)))
     means = activations.class_means(wanted.network, digits.train, 10, digits.normalisation)
     scores = connections.strengths(connections.mean_weights(wanted.network), activations.contrast(means, (3,)))
-    seen = graph.class_graph(parent.compact.network.chain, wanted.kept, *scores, 0.2)
+    seen = class_graph(parent.compact.network.chain, wanted.kept, *scores, 0.2)
     evidence = path.parent / f"{arch}.specialize.3.OSLOM.rounds"
     assert (evidence / "1.edges").read_text() == community.edge_text(seen.edges, seen.strengths)
     module = community.read_tp((evidence / "1.tp").read_text()).significant[0]

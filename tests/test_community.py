@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specdnn import community
-from specdnn.community import OslomError
+from specdnn.community import OslomError, binaries, formats, processes
 from specdnn.structures import Cover, Module, SpecDNNError
 
 # two triangles joined by an edge
@@ -110,6 +110,12 @@ def test_no_text_breaks_the_reader(text):
         assert str(error).startswith("tp file")
 
 
+def test_the_files_of_a_cover_end_with_the_last_level_in_a_row():
+    assert formats.answer_names(lambda name: False) == ["tp"]
+    there = {"tp", "tp_scores", "tp1", "tp2", "tp4", "tp_without_singletons", "statistics.dat"}
+    assert formats.answer_names(there.__contains__) == ["tp", "tp_scores", "tp1", "tp2"]
+
+
 # ------------------------------------------------------------------------------------------ the runner
 
 
@@ -163,7 +169,7 @@ def test_a_program_that_hangs_is_stopped(fake_program):
 
 @pytest.mark.parametrize("stubborn", [False, True])
 def test_what_a_program_started_is_ended_with_it(fake_program, tmp_path, monkeypatch, stubborn):
-    monkeypatch.setattr(community, "PATIENCE", 0.2)
+    monkeypatch.setattr(processes, "PATIENCE", 0.2)
     text = "import fcntl, os, signal, time\n"
     text += "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" if stubborn else ""
     text += f"lock = open({str(tmp_path / 'lock')!r}, 'w'); fcntl.flock(lock, fcntl.LOCK_EX); os.fork(); time.sleep(60)"
@@ -382,7 +388,7 @@ def test_a_program_that_is_not_there_or_cannot_be_executed(tmp_path, monkeypatch
 
 
 def test_a_missing_compiler_is_told_with_the_ways_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(community, "PROGRAM", tmp_path / "oslom_undir")
+    monkeypatch.setattr(binaries, "PROGRAM", tmp_path / "oslom_undir")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(OslomError, match="compiled first.*'make' was not found.*--oslom-bin"):
         run(None)
@@ -399,8 +405,8 @@ def test_a_program_that_is_missing_is_built(tmp_path, monkeypatch):
     source, program = tmp_path / "oslom", tmp_path / "oslom" / "oslom_undir"
     source.mkdir()
     (source / "Makefile").write_text("all:\n\tprintf '#!/bin/sh\\n' > oslom_undir\n\tchmod +x oslom_undir\n")
-    monkeypatch.setattr(community, "SOURCE", source)
-    monkeypatch.setattr(community, "PROGRAM", program)
+    monkeypatch.setattr(binaries, "SOURCE", source)
+    monkeypatch.setattr(binaries, "PROGRAM", program)
     assert community.program() == program and os.access(program, os.X_OK)
 
 
@@ -419,7 +425,8 @@ USE = """
 import sys, numpy
 from pathlib import Path
 from specdnn import community
-community.SOURCE, community.PROGRAM = Path(sys.argv[1]), Path(sys.argv[1]) / "bin" / "oslom_undir"
+from specdnn.community import binaries
+binaries.SOURCE, binaries.PROGRAM = Path(sys.argv[1]), Path(sys.argv[1]) / "bin" / "oslom_undir"
 print(community.run_program(numpy.array([[0, 1]]), None).tp)
 """
 TWO = "#module 0 size: 2 bs: 0.1\n0 1 \n"
@@ -427,7 +434,7 @@ TWO = "#module 0 size: 2 bs: 0.1\n0 1 \n"
 
 def test_two_at_once_build_the_program_and_none_runs_half_of_it(tmp_path):
     source, script, compiler = tmp_path / "oslom", tmp_path / "compiler.py", tmp_path / "c++"
-    shutil.copytree(community.SOURCE, source, ignore=shutil.ignore_patterns("bin"))
+    shutil.copytree(binaries.SOURCE, source, ignore=shutil.ignore_patterns("bin"))
     pieces = ["#!/bin/sh\n", "mkdir graph_oslo_files\n", f"printf '{TWO}' > graph_oslo_files/tp\n"]
     script.write_text(SLOW_COMPILER.format(pieces=pieces))
     compiler.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')  # whose path may hold blanks
@@ -445,16 +452,16 @@ def test_two_at_once_build_the_program_and_none_runs_half_of_it(tmp_path):
 
 def test_an_empty_name_of_a_compiler_is_none(tmp_path, monkeypatch):
     (tmp_path / "Makefile").write_text("all:\n\ttest '$(CXX)' = g++ && printf '#!/bin/sh\\n' > oslom_undir\n")
-    monkeypatch.setattr(community, "SOURCE", tmp_path)
-    monkeypatch.setattr(community, "PROGRAM", tmp_path / "oslom_undir")
+    monkeypatch.setattr(binaries, "SOURCE", tmp_path)
+    monkeypatch.setattr(binaries, "PROGRAM", tmp_path / "oslom_undir")
     monkeypatch.setenv("CXX", " ")
     assert community.program().exists()
 
 
 def test_a_compiler_that_fails_is_told_with_its_words(tmp_path, monkeypatch):
     (tmp_path / "Makefile").write_text("all:\n\t@echo 'graph.h:1: what is this' >&2; exit 1\n")
-    monkeypatch.setattr(community, "SOURCE", tmp_path)
-    monkeypatch.setattr(community, "PROGRAM", tmp_path / "oslom_undir")
+    monkeypatch.setattr(binaries, "SOURCE", tmp_path)
+    monkeypatch.setattr(binaries, "PROGRAM", tmp_path / "oslom_undir")
     with pytest.raises(OslomError, match="compiling oslom failed") as error:
         community.program()
     assert error.value.code == 2 and "what is this" in error.value.last_lines

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specdnn import community
-from specdnn.community import OslomError, oslom
+from specdnn.community import OslomError, call, oslom
+from specdnn.community.any_graph import edge_list
+from specdnn.community.formats import LEAST, MOST
 from specdnn.structures import Cover, Module, SpecDNNError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,7 +146,7 @@ def test_a_program_that_leaves_a_tp_file_only(noted):
 
 
 label = st.one_of(st.integers(-(2**70), 2**70), st.text(), st.tuples(st.integers(), st.text()))
-weight = st.floats(community.LEAST, community.MOST)
+weight = st.floats(LEAST, MOST)
 
 
 @st.composite
@@ -161,7 +163,7 @@ def any_graph(draw):
 
 @given(any_graph())
 def test_from_a_graph_to_an_edge_file_and_back(graph):
-    labels, edges, weights = community.edge_list(graph, True, graph.is_directed(), "ties")
+    labels, edges, weights = edge_list(graph, True, graph.is_directed(), "ties")
     read, values = community.read_edges(community.edge_text(edges, weights))
     back = graph.__class__()
     back.add_nodes_from(labels)
@@ -175,17 +177,17 @@ def test_from_a_graph_to_an_edge_file_and_back(graph):
 @given(any_graph())
 def test_a_matrix_and_an_array_give_the_edge_list_of_the_graph(graph):
     directed = graph.is_directed()
-    _, edges, weights = community.edge_list(graph, True, directed, "ties")
+    _, edges, weights = edge_list(graph, True, directed, "ties")
     expected = sorted(zip(map(tuple, edges.tolist()), weights.tolist(), strict=True))
     size = max(1, len(graph))
     matrix = scipy.sparse.coo_array((weights, edges.T), shape=(size, size))
     for form in ("csr", "csc", "lil", "dok"):
         given = (matrix if directed else matrix + matrix.T).asformat(form)
-        labels, read, values = community.edge_list(given, True, directed, "weight")
+        labels, read, values = edge_list(given, True, directed, "weight")
         assert list(labels) == list(range(size))
         assert sorted(zip(map(tuple, read.tolist()), values.tolist(), strict=True)) == expected
     array = np.column_stack([edges, weights])
-    labels, read, values = community.edge_list(array, True, directed, "weight")
+    labels, read, values = edge_list(array, True, directed, "weight")
     ids = [(labels[a], labels[b]) for a, b in read.tolist()]
     assert sorted(zip(ids, values.tolist(), strict=True)) == expected
 
@@ -195,8 +197,8 @@ def test_a_matrix_is_read_with_care():
     rows, columns = [0, 1, 0, 1, 2, 0, 2, 1, 1], [1, 0, 1, 0, 2, 2, 0, 2, 2]
     matrix = scipy.sparse.coo_matrix(([1, 2, 1, 0, 9, 0, 0, 3, 1], (rows, columns)), shape=(4, 4))
     with pytest.raises(SpecDNNError, match=r"entry \(1, 2\) is 4 and \(2, 1\) is 0"):
-        community.edge_list(matrix, True, False, "weight")
-    labels, edges, weights = community.edge_list(matrix, True, True, "weight")
+        edge_list(matrix, True, False, "weight")
+    labels, edges, weights = edge_list(matrix, True, True, "weight")
     read = zip(map(tuple, edges.tolist()), weights.tolist(), strict=True)
     assert list(labels) == [0, 1, 2, 3] and dict(read) == {(0, 1): 2.0, (1, 0): 2.0, (1, 2): 4.0}
     assert matrix.nnz == 9
@@ -244,7 +246,7 @@ def test_they_are_homeless_at_every_level(real_program):
 
 @pytest.mark.parametrize("directed", [False, True])
 def test_without_edges_everybody_is_homeless(directed, monkeypatch):
-    monkeypatch.setattr(community, "run_program", None)  # and no program is asked
+    monkeypatch.setattr(call, "run_program", None)  # and no program is asked
     kind = networkx.DiGraph if directed else networkx.Graph
     options = {"directed": directed}
     assert oslom(kind(), **options) == Cover(())
@@ -334,10 +336,10 @@ def test_a_graph_that_makes_no_sense_is_refused_with_a_sentence(name):
 
 def test_harmless_repetition_is_no_mistake():
     for array in ([[4, 5, 2], [5, 4, 2], [4, 5, 2]], [[5, 4, 2]]):
-        labels, edges, weights = community.edge_list(np.array(array), True, False, "weight")
+        labels, edges, weights = edge_list(np.array(array), True, False, "weight")
         assert (labels, edges.tolist(), weights.tolist()) == ([4, 5], [[0, 1]], [2.0])
-    assert len(community.edge_list(np.array([[4, 5, 1], [5, 4, 2]]), True, True, "weight")[1]) == 2
-    assert len(community.edge_list(np.array([[4, 5, 1], [5, 4, 2]]), False, False, "weight")[1]) == 1
+    assert len(edge_list(np.array([[4, 5, 1], [5, 4, 2]]), True, True, "weight")[1]) == 2
+    assert len(edge_list(np.array([[4, 5, 1], [5, 4, 2]]), False, False, "weight")[1]) == 1
 
 
 @pytest.mark.parametrize(
@@ -370,17 +372,17 @@ def test_a_timeout_that_makes_no_sense(timeout):
 def test_a_matrix_of_any_form_and_of_truth_values(form):
     whole = networkx.to_scipy_sparse_array(networkx.path_graph(3))
     for matrix in (whole.asformat(form), getattr(scipy.sparse, f"{form}_matrix")(whole), (whole > 0).asformat(form)):
-        _, edges, weights = community.edge_list(matrix, True, False, "weight")
+        _, edges, weights = edge_list(matrix, True, False, "weight")
         assert (sorted(edges.tolist()), weights.tolist()) == ([[0, 1], [1, 2]], [1.0, 1.0])
     with pytest.raises(SpecDNNError, match=r"must be square, got shape \(2, 3\)"):
         oslom(scipy.sparse.csr_array(np.ones((2, 3))).asformat(form))
 
 
 def test_a_weight_may_be_any_real_number():
-    for value in (True, np.float32(2), np.longdouble(2), np.int8(2), Fraction(1, 2), community.LEAST, community.MOST):
+    for value in (True, np.float32(2), np.longdouble(2), np.int8(2), Fraction(1, 2), LEAST, MOST):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert community.edge_list(weighted_graph(value), True, False, "weight")[2].tolist() == [float(value)]
+            assert edge_list(weighted_graph(value), True, False, "weight")[2].tolist() == [float(value)]
 
 
 def test_a_tensor_of_edges_is_an_edge_array(real_program):

@@ -14,6 +14,7 @@ import pytest
 
 import specdnn
 from specdnn import community
+from specdnn.community import binaries
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("specdnn", "oslom", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
@@ -22,9 +23,10 @@ ARCHIVE = "import sys; from setuptools import build_meta; build_meta.build_sdist
 CALL = """
 import networkx, specdnn
 from specdnn import community
+from specdnn.community import binaries
 graph = networkx.les_miserables_graph()
 directed = networkx.DiGraph(networkx.ring_of_cliques(4, 5).edges)
-print(specdnn.__version__, community.PROGRAM)
+print(specdnn.__version__, binaries.PROGRAM)
 print([sorted(module.nodes) for module in community.oslom(graph, threads=1).modules])
 print(len(community.oslom(directed, weighted=False, directed=True, threads=1).modules))
 """
@@ -83,7 +85,7 @@ def test_the_source_archive_holds_the_programs_sources_and_nothing_compiled(arch
     with tarfile.open(archive) as opened:
         names = {Path(*Path(name).parts[1:]).as_posix() for name in opened.getnames()}
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "oslom" / "src").rglob("*.*")}
-    assert sources <= names and {"oslom/Makefile", "setup.py", "specdnn/community.py"} <= names
+    assert sources <= names and {"oslom/Makefile", "setup.py", "specdnn/community/call.py"} <= names
     assert not [name for name in names if name.startswith("oslom/bin")]
 
 
@@ -111,7 +113,7 @@ def test_an_installation_in_place_compiles_nothing(tree, environment, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     command = [environment, "-m", "pip", "install", "--ignore-installed", *PIP, "-e", tree]
     good(run(command, tmp_path / "elsewhere", PATH=""))
-    asked = "from specdnn import community; print(community.PROGRAM)"
+    asked = "from specdnn.community import binaries; print(binaries.PROGRAM)"
     told = good(run([environment, "-c", asked], tmp_path / "elsewhere"))
     assert Path(told.strip()) == tree / "oslom" / "bin" / "oslom_undir"
     assert not list(tree.rglob("oslom_undir*"))
@@ -130,7 +132,7 @@ def test_without_a_compiler_an_installation_fails_with_a_sentence(tree, tmp_path
 
 
 def test_a_package_that_lost_its_programs_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(community, "SOURCE", tmp_path)
-    monkeypatch.setattr(community, "PROGRAM", tmp_path / "bin" / "oslom_undir")
+    monkeypatch.setattr(binaries, "SOURCE", tmp_path)
+    monkeypatch.setattr(binaries, "PROGRAM", tmp_path / "bin" / "oslom_undir")
     with pytest.raises(community.OslomError, match="no OSLOM programs in .*: install specdnn with pip"):
         community.program()

@@ -18,7 +18,9 @@ def dotted(path: Path) -> str:
 
 
 FILES = {dotted(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOM.rglob("*.py"))}
-TORCH_FREE = ("structures", "graph", "community", "selection", "scorecard", "report", "pictures")
+COMMUNITY = {name for name in FILES if name.split(".")[0] == "community"}
+PROGRAM = {f"community.{name}" for name in ("processes", "binaries", "runner")}  # the modules that run programs
+TORCH_FREE = ("structures", "selection", "scorecard", "report", "pictures", *sorted(COMMUNITY))
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
 
@@ -63,7 +65,9 @@ def test_the_value_and_community_rooms_never_load_torch(name):
         assert not {"torch", "torchvision"} & imports(module), module
 
 
-@pytest.mark.parametrize("name", ["graph", "selection", "scorecard", "report", "pictures", "exhibits", "foreign"])
+@pytest.mark.parametrize(
+    "name", ["selection", "scorecard", "report", "pictures", "exhibits", "foreign", *sorted(COMMUNITY - PROGRAM)]
+)
 def test_rooms_of_numbers_and_texts_touch_no_disk(name):
     """`io` makes texts and pictures in memory."""
     assert not (DISK - {"io"}) & imports(name)
@@ -82,7 +86,7 @@ def test_structures_touches_no_disk():
 
 
 def test_processes_are_started_by_the_community_room_and_for_the_git_commit():
-    assert {name for name in FILES if "subprocess" in imports(name)} <= {"community", "job"}
+    assert {name for name in FILES if "subprocess" in imports(name)} <= {"community.processes", "job"}
 
 
 def test_nobody_but_the_command_line_prints_or_exits():
@@ -102,17 +106,46 @@ def test_data_flows_one_way():
         assert not any(name in reached(other) for other in own_imports(name)), f"{name} imports itself in a circle"
 
 
-@pytest.mark.parametrize("name", ["graph", "community", "selection", "activations"])
-def test_the_rooms_of_the_method_meet_in_value_types_only(name):
-    assert own_imports(name) == {"structures"}
+@pytest.mark.parametrize("names", [{"selection"}, {"activations"}, COMMUNITY])
+def test_the_rooms_of_the_method_meet_in_value_types_only(names):
+    assert set().union(*map(own_imports, names)) - names == {"structures"}
 
 
-def test_only_the_community_room_knows_edge_and_tp_files():
-    formats = ("#module", "#group", "_oslo_files", " bs: ", "-singlet")
-    for name in set(FILES) - {"community"}:
+def test_the_community_room_is_one_way_from_formats_to_program_to_call():
+    below = {"structures", "community.errors"}
+    assert reached("community.formats") == below | {"community.formats"}
+    assert reached("community.processes") == below | {"community.processes"}
+    assert reached("community.any_graph") == below | {"community.formats", "community.any_graph"}
+    assert reached("community.class_graph") == below | {"community.formats", "community.class_graph"}
+    assert reached("community.runner") == below | {"community.formats"} | PROGRAM
+    assert {name for name in FILES if "community.call" in own_imports(name)} == {"community"}
+
+
+def test_the_community_room_is_entered_by_its_face_or_for_the_class_graph():
+    assert [name for name in COMMUNITY if "community" in own_imports(name)] == []
+    entered = set().union(*(own_imports(name) for name in set(FILES) - COMMUNITY)) & COMMUNITY
+    assert entered == {"community", "community.class_graph"}
+
+
+@pytest.mark.parametrize(
+    "owner, words",
+    [
+        ("community.formats", ("#module", "#group", " bs: ", "tp_scores")),
+        ("community.runner", ("_oslo_files", "-singlet")),
+    ],
+)
+def test_one_module_knows_edge_and_tp_files_and_one_the_programs_words(owner, words):
+    def known(name):
         texts = [n.value for n in ast.walk(FILES[name]) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-        assert not [text for text in texts for word in formats if word in text], name
-        assert not {"edge_text", "read_edges", "tp_text", "read_tp"} & calls(name), name
+        return {word for text in texts for word in words if word in text}
+
+    assert known(owner) >= set(words) - {"#group"}
+    assert [name for name in set(FILES) - {owner} if known(name)] == []
+
+
+def test_only_the_runner_of_the_program_writes_and_reads_edge_and_tp_files():
+    readers = {"edge_text", "read_edges", "tp_text", "read_tp", "with_scores", "answer_names", "read_answers"}
+    assert {name for name in FILES if readers & calls(name)} == {"community.formats", "community.runner"}
 
 
 def test_only_surgery_writes_or_slices_parameters():

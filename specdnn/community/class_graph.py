@@ -7,9 +7,8 @@ import math
 import networkx
 import numpy as np
 
+from specdnn.community.formats import LEAST
 from specdnn.structures import ClassGraph, KeptUnits, LayerChain
-
-LEAST = 1e-150  # a connection this much weaker than the mean is none; the OSLOM program takes no smaller weight
 
 
 def class_graph(chain: LayerChain, kept: KeptUnits, strengths, relevance, keep: float) -> ClassGraph:
@@ -38,7 +37,8 @@ def class_graph(chain: LayerChain, kept: KeptUnits, strengths, relevance, keep: 
 def strongest_connections(matrix: np.ndarray, share: float):
     """(rows, columns, strengths scaled to mean 1) of the strongest `share` of a matrix, those below LEAST left out.
 
-    Ties are settled by position; the connections come in row order.
+    LEAST is the smallest weight that the program takes, and a connection this much weaker than the mean is none. Ties
+    are settled by position; the connections come in row order.
     """
     flat = matrix.ravel() / (matrix.mean() or 1.0)
     strongest = np.argsort(-flat, kind="stable")[: math.ceil(share * flat.size)]

@@ -1,0 +1,26 @@
+"""Graph -> edge file, the oslom program, tp file -> Cover. Knows nodes and edges only.
+
+`oslom` is the call for any graph in Python, `run_program` what it and the pipeline share. The program is our own, which
+lies in an installed package and is built on first use in the source tree (`oslom/`), or any other with the same command
+line and files (`--oslom-bin`, `OSLOM_BIN`).
+"""
+
+from specdnn.community.binaries import is_ours, program
+from specdnn.community.call import oslom
+from specdnn.community.errors import OslomError
+from specdnn.community.formats import edge_text, read_edges, read_tp, tp_text, with_scores
+from specdnn.community.runner import OslomRun, run_program
+
+__all__ = (
+    "OslomError",
+    "OslomRun",
+    "edge_text",
+    "is_ours",
+    "oslom",
+    "program",
+    "read_edges",
+    "read_tp",
+    "run_program",
+    "tp_text",
+    "with_scores",
+)
