@@ -12,12 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from specdnn import activations, community, connections, files, selection, training
+from specdnn import community, files, selection
 from specdnn.checkpoint import Checkpoint
 from specdnn.community.class_graph import class_graph
 from specdnn.job import Job, bar, fit, loss_of, recipe, told, wanted_outputs
+from specdnn.network import scores as network_scores
+from specdnn.network import training, watching
+from specdnn.network.surgery import CompactNetwork, fresh
+from specdnn.network.wiring import trace
 from specdnn.structures import ClassGraph, KeptUnits, SpecDNNError
-from specdnn.surgery import CompactNetwork, fresh
 from specdnn.trimming import (
     Extraction,
     Reference,
@@ -41,9 +44,9 @@ from specdnn.trimming import (
 
 def random_scores(job: Job, compact: CompactNetwork) -> Scores:
     """Uniformly random, for every seed and classes others; a unit keeps its score from cut to cut."""
-    kept, chain = compact.kept, job.chain
+    kept, layers = compact.kept, compact.wiring.layers.layers
     generator = np.random.default_rng([job.options.seed, *kept.classes])
-    drawn = [generator.random(layer.units) for layer in chain.layers[:-1]]
+    drawn = [generator.random(layer.units) for layer in layers[:-1]]
     return [score[list(units)] for score, units in zip(drawn, kept.units, strict=False)]
 
 
@@ -56,15 +59,15 @@ def graph_scores(job: Job, compact: CompactNetwork) -> Scores:
 
 
 def magnitude_scores(job: Job, compact: CompactNetwork) -> Scores:
-    return connections.weight_norms(compact.network)
+    return network_scores.weight_norms(compact)
 
 
 def taylor_scores(job: Job, compact: CompactNetwork) -> Scores:
     """By the loss of the training, over all training images."""
     data, loss = job.data.train, training.LOSSES[loss_of(job, compact)]
     targets = training.one_against_rest(data.labels, compact.kept.classes)
-    with bar(-(-len(data) // connections.BATCH_SIZE), "taylor") as shown:
-        return connections.taylor(compact.network, data.images, targets, loss, shown.update)
+    with bar(-(-len(data) // network_scores.BATCH_SIZE), "taylor") as shown:
+        return network_scores.taylor(compact, data.images, targets, loss, shown.update)
 
 
 def relevance_scores(job: Job, compact: CompactNetwork) -> Scores:
@@ -74,7 +77,7 @@ def relevance_scores(job: Job, compact: CompactNetwork) -> Scores:
 def trim_scores(job: Job, compact: CompactNetwork) -> Scores:
     """What --trim says: weight norms, or the ties inside the community."""
     if job.options.trim == "norm":
-        return connections.weight_norms(compact.network)
+        return network_scores.weight_norms(compact)
     whole = graph_of(job, compact, unit_scores(job, compact), 1.0)
     return selection.ties(whole, compact.kept)
 
@@ -82,32 +85,40 @@ def trim_scores(job: Job, compact: CompactNetwork) -> Scores:
 def unit_scores(job: Job, compact: CompactNetwork):
     """(strengths per pair of layers, relevance per layer) of a network for its classes."""
     data = job.data
-    with bar(-(-len(data.train) // activations.BATCH_SIZE), "activations") as shown:
-        means = activations.class_means(
-            compact.network, data.train, len(job.all_classes), data.normalisation, tick=shown.update
-        )
-    active = activations.STRENGTHS[job.options.strength](means, compact.kept.classes)
-    for name, values in zip(compact.network.chain.names, active, strict=False):
+    with bar(-(-len(data.train) // watching.BATCH_SIZE), "activations") as shown:
+        means = watching.class_means(compact, data.train, len(job.all_classes), data.normalisation, tick=shown.update)
+    active = watching.STRENGTHS[job.options.strength](means, compact.kept.classes)
+    for name, values in zip(layers_read(compact), active, strict=True):
         if not np.isfinite(values).all():
             raise SpecDNNError(
                 f"class {files.joined(compact.kept.classes)}: activations of layer {name} are not finite: the "
                 "network's weights are too large; train it again with a smaller --lr, or name another checkpoint"
             )
-    return connections.strengths(connections.mean_weights(compact.network), active)
+    return network_scores.strengths(compact, active)
+
+
+def layers_read(compact: CompactNetwork) -> list[str]:
+    """Per link the layer that it reads, or the first of them."""
+    wiring = compact.wiring
+    first = [int(wiring.nodes.of(link.sources).max()) for link in wiring.links]
+    return [wiring.layers.names[int(np.searchsorted(wiring.layers.offsets, node, side="right")) - 1] for node in first]
 
 
 def lacking_connection(job: Job, compact: CompactNetwork, scores) -> str:
     """Where the network leads nowhere, so that no module can span its layers, in words; empty if it is whole."""
-    found, names, classes = scores[0], compact.network.chain.names, compact.kept.classes
-    into_outputs = found[-1].any(axis=0)
-    for wanted, lit in zip(classes, into_outputs, strict=True):
-        if not lit:
+    (found, relevance), classes = scores, compact.kept.classes
+    layers = compact.wiring.layers
+    names, lit = layers.names, set()
+    for one in found:
+        lit |= set(one.targets[one.strengths.any(axis=0)].tolist())
+    for wanted in classes:
+        if layers.offsets[-2] + wanted not in lit:
             return (
                 f"no connection of the network leads to class {wanted}: all weights into its output are 0, or all "
                 f"activations of layer {names[-2]} for it; train the network longer, or name other classes"
             )
-    for depth in reversed(job.chain.prunable):
-        if not found[depth].any():
+    for depth in reversed(layers.prunable):
+        if not relevance[depth].any():
             return (
                 f"no connection of the network leads from layer {names[depth]} to class {files.joined(classes)}: "
                 "all its weights are 0, or all its activations for the class; train the network longer"
@@ -116,7 +127,7 @@ def lacking_connection(job: Job, compact: CompactNetwork, scores) -> str:
 
 
 def graph_of(job: Job, compact: CompactNetwork, scores, keep: float) -> ClassGraph:
-    return class_graph(job.chain, compact.kept, *scores, keep)
+    return class_graph(compact.wiring.layers, compact.kept, *scores, keep)
 
 
 # ------------------------------------------------------------------------------------------ OSLOM's rounds
@@ -130,7 +141,7 @@ def oslom_rounds(job: Job, found: Extraction, reference: Reference | None) -> Ex
     A later round whose community does not carry the class as well as the one before is not taken.
     """
     for number in range(1, job.options.rounds + 1):
-        if number > 1 and job.options.budgeted and meets_budget(job, found.compact):
+        if number > 1 and job.options.budgeted and meets_budget(job, found.compact.wiring, found.compact.kept):
             break
         further = one_round(job, found, number)
         if further is None or (number > 1 and not carries(job, found, further)):
@@ -157,7 +168,7 @@ def one_round(job: Job, found: Extraction, number: int) -> Extraction | None:
         compact, step = cut_and_train(job, found.compact, kept, f"round {number}")
     story = {**(figures if number == 1 else {}), "rounds": number, "community_true_weights": step.true_weights}
     figures = {**figures, "validation_score": step.validation_score, "true_weights": step.true_weights}
-    figures["kept"] = dict(zip(compact.network.chain.names, kept.units, strict=True))
+    figures["kept"] = dict(zip(compact.wiring.layers.names, kept.units, strict=True))
     left = {"edges": run.edges, "tp": run.tp, "json": files.json_text(figures)}
     return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, left))
 
@@ -221,7 +232,7 @@ def stability(job: Job, compact: CompactNetwork, scores, found) -> float:
     seeds = [job.with_options(seed=job.options.seed + k) for k in range(1, job.options.oslom_seeds)]
     how = (compact, scores, figures["keep"], figures["oslom_t"])
     others = [try_community(one, *how, may_be_narrow=True) for one in seeds]
-    alike = selection.stability([kept, *(other and other[0] for other in others)], job.chain.prunable)
+    alike = selection.stability([kept, *(other and other[0] for other in others)], compact.wiring.layers.prunable)
     job.log(f"{told(job, kept.classes)}round 1: {len(seeds) + 1} seeds agree with a mean Jaccard index of {alike:.3f}")
     return alike
 
@@ -245,7 +256,7 @@ def following(scored: Score) -> Callable:
             return found
         steps = reference.stage("round")
         with job.timed("rounds"):
-            found = cuts(job, found, [widths_of(job, step) for step in steps], scored, "round")
+            found = cuts(job, found, [widths_of(step) for step in steps], scored, "round")
         return found.then(found.compact, rounds=len(steps))
 
     return rounds
@@ -254,8 +265,8 @@ def following(scored: Score) -> Callable:
 def layerwise_round(job: Job, found: Extraction, reference: Reference | None) -> Extraction:
     """The published formula, once; raises SpecDNNError where it keeps nothing."""
     compact = found.compact
-    weights = connections.mean_weights(compact.network)
-    kept = selection.layerwise_community(weights, compact.kept, job.chain.prunable)
+    weights = network_scores.plain_weights(compact)
+    kept = selection.layerwise_community(compact.wiring.layers, weights, compact.kept)
     if kept is None:
         raise SpecDNNError(
             f"classes {files.joined(compact.kept.classes)}: the published layer-wise formula keeps no unit of "
@@ -306,7 +317,7 @@ def warmed_up(job: Job, origin_hash: str, loaded: Checkpoint) -> Extraction:
             compact = wanted_outputs(loaded.compact, o.classes or loaded.classes)
             score = fit(job, compact, how, "warm-up")
         job.shared.clear()  # a sweep goes on to the next class
-        job.shared[key] = Extraction(compact, (step_of(job, compact, "warm-up", score),)), clock.seconds
+        job.shared[key] = Extraction(compact, (step_of(compact, "warm-up", score),)), clock.seconds
     found, seconds = job.shared[key]
     job.seconds.update(seconds)
     return found
@@ -331,7 +342,7 @@ def check(job: Job, loaded: Checkpoint, reference: Reference | None) -> None:
     if algorithm and reference is None:
         check_budget(job, loaded.compact)
     if o.algo == "linear":
-        linear_type(job)
+        linear_name(job)
     elif reference is None and (algorithm is None or not algorithm.own_schedule):
         raise SpecDNNError(
             f"--algo {o.algo} starts from the units that OSLOM kept: finish --algo OSLOM with the same options first"
@@ -357,19 +368,22 @@ def scratch(job: Job, loaded: Checkpoint, reference: Reference) -> Extraction:
 def linear(job: Job, loaded: Checkpoint, reference: Reference | None) -> Extraction:
     """The folder's network without a hidden layer: one logistic model per wanted class, on all pixels."""
     torch.manual_seed(job.options.seed)
-    network = linear_type(job)().to(job.data.train.images.device)
-    compact = wanted_outputs(CompactNetwork.parent(network), job.options.classes or loaded.classes)
+    network = job.architectures[linear_name(job)]().to(job.data.train.images.device)
+    compact = wanted_outputs(
+        CompactNetwork.parent(network, job.data.train.images[0]), job.options.classes or loaded.classes
+    )
     return untrained(job, compact, reference)
 
 
 CONTROLS = {"scratch": scratch, "linear": linear}
 
 
-def linear_type(job: Job) -> type:
+def linear_name(job: Job) -> str:
     """The network of this folder that has no hidden layer."""
-    for network_type in job.architectures.values():
-        if len(network_type.full_widths) == 2:
-            return network_type
+    for name, network_type in job.architectures.items():
+        with torch.random.fork_rng(devices=[]):
+            if len(trace(network_type(), job.data.train.images[0].cpu()).layers.layers) == 2:
+                return name
     raise SpecDNNError("--algo linear needs a network without a hidden layer among those of models/")
 
 

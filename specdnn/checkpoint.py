@@ -17,8 +17,8 @@ import torch
 
 from specdnn import files, foreign
 from specdnn.files import PUBLISHED_ALGO
+from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.structures import KeptUnits, SpecDNNError
-from specdnn.surgery import CompactNetwork, cut
 
 ENDINGS = (".tar", ".pth", ".pt", ".th", ".ckpt", ".bin")  # how files of checkpoints are named, ours .pth.tar
 SAVE_THE_STATE = "save the network's weights alone, torch.save(network.state_dict(), FILE)"
@@ -42,6 +42,7 @@ class Checkpoint:
     algo: str = ""
     seed: int = 1
     owed_epochs: int = 0
+    network: str = ""
     understood: tuple[str, ...] = ()
 
     @property
@@ -56,18 +57,18 @@ def save(path: Path, saved: Checkpoint) -> None:
     state = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in network.state_dict().items()
+        if not name.startswith("select")
     }
     content = {
         "acc": saved.accuracy,
-        "state_dict": {name: tensor for name, tensor in state.items() if name != "gather"},
-        "mask": pruned_inputs(kept, type(network)().chain.widths),
+        "state_dict": state,
+        "mask": pruned_inputs(kept, saved.compact.wiring.layers.widths),
         "arch": saved.arch,
-        "network": kind if (kind := type(network).__name__) != saved.arch else None,
+        "network": saved.network or None,
         "dataset": saved.dataset,
         "classes": list(saved.classes),
         "kept": [list(units) for units in kept.units],
-        "widths": list(network.chain.widths),
-        "gather": _indices(state),
+        "image_shape": list(saved.compact.wiring.image_shape),
         "normalisation": list(saved.normalisation),
         "algo": saved.algo,
         "seed": saved.seed,
@@ -89,7 +90,7 @@ def pruned_inputs(kept: KeptUnits, full_widths) -> list[list[int]]:
     return [sorted(set(range(width)) - set(units)) for units, width in rows]
 
 
-def load(path: Path, architectures: dict, arch: str | None = None) -> Checkpoint:
+def load(path: Path, architectures: dict, arch: str | None = None, shape=(1, 28, 28)) -> Checkpoint:
     """Read a checkpoint, of ours, of the published format or of others, and rebuild its network.
 
     `arch` is the network the user named, if any. Raises SpecDNNError if the file is missing, no
@@ -101,20 +102,19 @@ def load(path: Path, architectures: dict, arch: str | None = None) -> Checkpoint
         raise SpecDNNError(f"{path} holds a {named}, not a {arch}: drop --arch or name another checkpoint")
     try:
         if isinstance(content, dict) and "kept" in content:
-            return _ours(content, architectures)
-        return _foreign(content, architectures, [arch] if arch else list(architectures))
+            return _ours(content, architectures, shape)
+        return _foreign(content, architectures, [arch] if arch else list(architectures), shape)
     except (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError) as error:
         raise SpecDNNError(f"{path} cannot be loaded: {_first_line(error)}") from None
 
 
-def _ours(content: dict, architectures: dict) -> Checkpoint:
+def _ours(content: dict, architectures: dict, shape) -> Checkpoint:
     kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
-    network = cut(CompactNetwork.parent(_network_type(content, architectures)()), kept).network
-    gather = {"gather": network.gather} if hasattr(network, "gather") else {}
-    if (content["widths"], content["gather"]) != (list(kept.widths), _indices(gather)):
-        raise ValueError("its widths or gather contradict its kept units")
+    compact = cut(CompactNetwork.parent(_network_type(content, architectures)(), torch.zeros(shape)), kept)
+    network = compact.network
     own = network.state_dict()
-    state, _ = foreign.understood_state({"state_dict": {**content["state_dict"], **gather}}, [set(own)])
+    selects = {name: index for name, index in own.items() if name.startswith("select")}
+    state, _ = foreign.understood_state({"state_dict": {**content["state_dict"], **selects}}, [set(own)])
     _fill(network, state, [content["arch"]])
     if not (normalisation := foreign.normalisation_of(content)):
         raise ValueError("its normalisation is missing")
@@ -126,7 +126,12 @@ def _ours(content: dict, architectures: dict) -> Checkpoint:
     if not all(isinstance(number, int) and number >= 0 for number in count.values()):
         raise ValueError("its seed and owed_epochs must be whole numbers")
     return Checkpoint(
-        compact=CompactNetwork(network, kept), normalisation=normalisation, accuracy=accuracy, **text, **count
+        compact=compact,
+        network=content.get("network") or "",
+        normalisation=normalisation,
+        accuracy=accuracy,
+        **text,
+        **count,
     )
 
 
@@ -149,7 +154,7 @@ def _fill(network, state: dict, names: list[str]) -> None:
     network.load_state_dict(state)
 
 
-def _foreign(content, architectures: dict, names: list[str]) -> Checkpoint:
+def _foreign(content, architectures: dict, names: list[str], shape) -> Checkpoint:
     """The published format, full-size weights and per layer the pruned inputs, which are cut here; or what others save.
 
     The network is the one of these that the weights fit.
@@ -160,7 +165,7 @@ def _foreign(content, architectures: dict, names: list[str]) -> Checkpoint:
     arch = min(names, key=lambda name: _misfits(state, expected[name]))
     _fill(networks[arch], state, names)
     beside = {} if foreign.is_state(content) else content
-    parent = CompactNetwork.parent(networks[arch])
+    parent = CompactNetwork.parent(networks[arch], torch.zeros(shape))
     kept = _kept_by(beside.get("mask"), parent.kept)
     accuracy, told_accuracy = foreign.accuracy_of(beside)
     dataset, seed = (beside.get(name) for name in ("dataset", "seed"))

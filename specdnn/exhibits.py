@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from specdnn import activations, connections
-from specdnn.structures import Dataset, Exhibit, KeptUnits, LayerChain
-from specdnn.surgery import CompactNetwork
+from specdnn.network import scores, watching
+from specdnn.network.surgery import CompactNetwork
+from specdnn.structures import Dataset, Exhibit, KeptUnits, Layers
 
 
-def exhibit(compact: CompactNetwork, data: Dataset, chain: LayerChain) -> dict:
-    """A network of one class as plain numbers, `chain` being the parent's.
+def exhibit(compact: CompactNetwork, data: Dataset) -> dict:
+    """A network of one class as plain numbers.
 
     Mean image and strengths (class activation: contrast) are those of the validation images.
     """
     wanted = compact.kept.classes[0]
-    means = activations.class_means(compact.network, data.validation, len(data.class_names), data.normalisation)
-    active = activations.contrast(means, (wanted,))
-    strengths, _ = connections.strengths(connections.mean_weights(compact.network), active)
+    means = watching.class_means(compact, data.validation, len(data.class_names), data.normalisation)
+    active = watching.contrast(means, (wanted,))
+    found, _ = scores.strengths(compact, active)
+    layers = compact.wiring.layers
     image = mean_image(data, wanted)
     return {
         "class": wanted,
         "name": data.class_names[wanted],
-        "kept": dict(zip(chain.names, compact.kept.units, strict=True)),
+        "kept": dict(zip(layers.names, compact.kept.units, strict=True)),
         "mean_image": np.rint(255 * image).astype(int).tolist(),
-        "places": places(compact.kept, chain, image.shape).tolist(),
-        "strengths": [[[float(f"{s:.3g}") for s in line] for line in pair.tolist()] for pair in strengths],
+        "places": places(compact.kept, layers, image.shape).tolist(),
+        "strengths": [[[float(f"{s:.3g}") for s in line] for line in one.strengths.tolist()] for one in found],
     }
 
 
@@ -36,15 +37,16 @@ def mean_image(data: Dataset, wanted: int) -> np.ndarray:
     return (images.mean((0, 1)) * deviation + mean).clamp(0, 1).cpu().numpy()
 
 
-def places(kept: KeptUnits, chain: LayerChain, image_shape: tuple[int, int]) -> np.ndarray:
+def places(kept: KeptUnits, layers: Layers, image_shape: tuple[int, int]) -> np.ndarray:
     """Kept units at every place of the image, (rows, columns).
 
     Of the first prunable layer whose units have a place there: the pixels, or the features where a convolution is
     flattened.
     """
     height, width = image_shape
-    depth = next((d for d in chain.prunable if d == 0 or chain.layers[d].positions > 1), 0)
-    positions = chain.layers[depth].positions if depth else height * width
+    depth = next((d for d in layers.prunable if d == 0 or layers.layers[d].channels), 0)
+    channels = layers.layers[depth].channels
+    positions = len(channels) // len(set(channels)) if depth else height * width
     rows = round((positions * height / width) ** 0.5)
     return np.bincount(np.array(kept.units[depth]) % positions, minlength=positions).reshape(rows, -1)
 

@@ -22,12 +22,14 @@ import torch
 from tqdm import tqdm
 
 import specdnn
-from specdnn import checkpoint, evaluation, files, training
+from specdnn import checkpoint, files
 from specdnn.checkpoint import Checkpoint
 from specdnn.files import SavedModels
+from specdnn.network import evaluation, training
+from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.network.wiring import Wiring
 from specdnn.options import Options
-from specdnn.structures import Dataset, LayerChain, Recipe, SpecDNNError
-from specdnn.surgery import CompactNetwork, cut
+from specdnn.structures import Dataset, KeptUnits, Recipe, SpecDNNError, paper_rule_of
 
 # The option that sets the learning rate of a training, by the first word of its name.
 RATES = {
@@ -43,12 +45,13 @@ RATES = {
 class Job:
     """What every stage works with: options, data, the network's type, names of files, a place to log.
 
-    `architectures` are all networks of the folder. `shared` keeps what algorithms have in common: the last warm-up.
+    `whole` is the wiring of a network that nothing was cut from. `architectures` are all networks of the folder. `shared` keeps what algorithms have in common: the last warm-up.
     """
 
     options: Options
     data: Dataset
     network_type: type
+    whole: Wiring
     saved: SavedModels
     log: Callable[[str], None]
     data_hash: str
@@ -60,10 +63,14 @@ class Job:
     def all_classes(self) -> tuple[int, ...]:
         return tuple(range(len(self.data.class_names)))
 
-    @property
-    def chain(self) -> LayerChain:
-        """The parent's layers."""
-        return self.network_type().chain
+    def counted(self, kept: KeptUnits) -> float:
+        """Weights of some units as the published table counts them, if the network's file has a rule; else weights."""
+        rule = paper_rule_of(self.network_type)
+        return rule(kept.widths) if rule else self.whole.weights(kept)
+
+    def rate(self, kept: KeptUnits) -> float:
+        """The same as a share of the parent's."""
+        return self.counted(kept) / self.counted(self.whole.everything)
 
     def used_to(self, loaded: Checkpoint) -> Job:
         """The same job on images normalised as this network was trained; the hash stays that of the data set."""
@@ -130,9 +137,7 @@ def epochs_of(job: Job, compact: CompactNetwork, how: Recipe, stage: str, to_bea
     data, classes = job.data, compact.kept.classes
     with bar(how.epochs * -(-len(data.train) // how.batch_size), stage) as shown, naming_the_rate(stage):
         score = lambda logits: score_of(job, logits, classes)  # noqa: E731
-        yield from training.train(
-            compact.network, data.train, classes, how, score, data.validation, shown.update, to_beat
-        )
+        yield from training.train(compact, data.train, classes, how, score, data.validation, shown.update, to_beat)
 
 
 @contextlib.contextmanager
@@ -284,9 +289,10 @@ def metrics_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> dict:
         "seed": o.seed,
         "split": o.split,
         **measured,
-        "kept": dict(zip(network.chain.names, made.compact.kept.units, strict=True)),
-        **evaluation.sizes(network, job.network_type, job.network_type.image_shape),
-        "latency_ms": evaluation.latency_ms(network, job.network_type.image_shape),
+        "kept": dict(zip(made.compact.wiring.layers.names, made.compact.kept.units, strict=True)),
+        **sizes_of(job, made),
+        "pins": {pin.operation: pin.units for pin in made.compact.wiring.pins},
+        "latency_ms": evaluation.latency_ms(network, made.compact.wiring.image_shape),
         "validation_score": made.accuracy,
         "validation_balanced_accuracy": validation_balanced(job, made),
         **{f"{name}_images": sum(counted) for name, counted in job.data.images_per_class().items()},
@@ -296,6 +302,13 @@ def metrics_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> dict:
         "input_hash": stamp(job, input_hash),
         **provenance(),
     }
+
+
+def sizes_of(job: Job, made: Checkpoint) -> dict:
+    """Both size conventions; a control may be another network of the folder, measured against the same parent."""
+    named = {kind.__name__: kind for kind in job.architectures.values()}
+    own = named[made.network] if made.network else job.network_type
+    return evaluation.sizes(made.compact, paper_rule_of(own), job.counted(job.whole.everything), job.whole.parent_sizes)
 
 
 def validation_balanced(job: Job, made: Checkpoint) -> float:

@@ -29,8 +29,8 @@ from specdnn.job import (
     validation_score,
     wanted_outputs,
 )
+from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import SpecDNNError
-from specdnn.surgery import CompactNetwork
 
 
 def train_parent(job: Job) -> Path:
@@ -47,7 +47,8 @@ def _train(job: Job, path: Path) -> Path:
     if not o.epochs:
         job.log("--epochs 0: the network is saved with its first weights, untrained")
     torch.manual_seed(o.seed)
-    parent = CompactNetwork.parent(job.network_type().to(job.data.train.images.device))
+    network = job.network_type().to(job.data.train.images.device)
+    parent = CompactNetwork.parent(network, job.data.train.images[0])
     with job.timed("train"):
         accuracy = fit(job, parent, recipe(o, o.epochs, o.lr), "train")
     made = Checkpoint(o.arch, o.dataset, parent, job.data.normalisation, accuracy, "", o.seed)
@@ -69,7 +70,9 @@ def prune(job: Job, origin: Path, loaded: Checkpoint) -> Path:
         found = _extracted(job, origin_hash, loaded, reference)
         story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
         score, owed = validation_score(job, found.compact), found.story.get("owed_epochs", 0)
-        made = origin_of(job, loaded, compact=found.compact, accuracy=score, algo=o.algo, owed_epochs=owed)
+        kind, whole = (type(one.network).__name__ for one in (found.compact, loaded.compact))
+        other = {"network": kind if kind != whole else loaded.network}  # a control may be another one of the folder
+        made = origin_of(job, loaded, compact=found.compact, accuracy=score, algo=o.algo, owed_epochs=owed, **other)
         return finish(job, "prune", path, made, input_hash, story, found.evidence)
 
 
@@ -137,7 +140,7 @@ def sweep(job: Job, load: Callable[[Path], Checkpoint]) -> list[str]:
     parents: dict[int, tuple[Path, Checkpoint]] = {}
     cells = list_of_cells(job)
     for one in {cell.options.rate: cell for cell in cells}.values():  # the budgets that there are
-        trimming.check_budget(one, CompactNetwork.parent(one.network_type()))
+        trimming.check_budget(one, CompactNetwork(one.whole, one.whole.everything))
     for one in progress(cells, "cells"):
         if len(cells) > 1:
             job.log(name_of(one))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from specdnn.structures import ClassCommunity, ClassGraph, Cover, KeptUnits, LayerChain
+from specdnn.structures import ClassCommunity, ClassGraph, Connections, Cover, KeptUnits, Layers
 
 # How much faster than the others a prunable input layer widens with the budget; chosen on the validation split.
 INPUT_POWER = 2
@@ -19,7 +19,7 @@ LEAST_RELEVANCE = 0.25
 def captured_relevance(graph: ClassGraph, nodes) -> float:
     """Mean over the prunable layers of (relevance of these nodes' units / relevance of the layer)."""
     units = graph.units(nodes)
-    shares = [graph.relevance[d][units[d]].sum() / (graph.relevance[d].sum() or 1.0) for d in graph.chain.prunable]
+    shares = [graph.relevance[d][units[d]].sum() / (graph.relevance[d].sum() or 1.0) for d in graph.layers.prunable]
     return float(np.mean(shares))
 
 
@@ -31,7 +31,7 @@ def class_community(cover: Cover, graph: ClassGraph, wanted_widths) -> ClassComm
     less than LEAST_RELEVANCE is captured, the module with the next most captured relevance is joined.
     """
     modules = sorted(cover.significant, key=lambda m: (-captured_relevance(graph, m.nodes), m.nodes))
-    whole = [m for m in modules if all(len(graph.units(m.nodes)[d]) for d in graph.chain.prunable)]
+    whole = [m for m in modules if all(len(graph.units(m.nodes)[d]) for d in graph.layers.prunable)]
     if not whole:
         return None
     chosen = next((m for m in whole if _holds_output(graph, m.nodes)), whole[0])
@@ -57,14 +57,14 @@ def _holds_output(graph: ClassGraph, nodes) -> bool:
 def wide_enough(graph: ClassGraph, nodes, wanted_widths) -> bool:
     """Whether every prunable layer has at least its wanted number of units among these nodes."""
     units = graph.units(nodes)
-    return all(len(units[d]) >= wanted_widths[d] for d in graph.chain.prunable)
+    return all(len(units[d]) >= wanted_widths[d] for d in graph.layers.prunable)
 
 
 def kept_units(graph: ClassGraph, nodes, current: KeptUnits) -> KeptUnits:
     """The units of a community; layers that cannot be pruned stay as in `current`."""
     units = graph.units(nodes)
     kept = current
-    for depth in graph.chain.prunable:
+    for depth in graph.layers.prunable:
         kept = kept.replace(depth, units[depth])
     return kept
 
@@ -84,22 +84,34 @@ def stability(chosen, depths) -> float:
 # ------------------------------------------------------------------------------------------ layer by layer
 
 
-def layerwise_community(weights, kept: KeptUnits, prunable, tolerance: float = 0.99) -> KeptUnits | None:
-    """The units of the published formula, which looks at one pair of layers at a time; None if a layer loses all.
+def layerwise_community(
+    layers: Layers, weights: list[Connections], kept: KeptUnits, tolerance: float = 0.99
+) -> KeptUnits | None:
+    """The units of the published formula, which looks at one layer at a time; None if a layer loses all.
 
-    C = the wanted outputs; layer by layer backwards, with w_ij = `weights` (per pair of layers (source, target),
-    mean |weight|) and m units in the layer: x_j = sum over i in C of w_ij, r_j = exp(-(m/2) x_j / sum_k x_k - 1/2),
-    sorted upwards; Omega_q = P(Bin(m, r_(q)) >= q); kept are the units before the first q with Omega_q > `tolerance`,
-    and they are the next C. Layers that cannot be pruned stay whole.
+    C = the wanted outputs; layer by layer backwards, with w_ij = `weights` (per link the mean |weight| between units)
+    and m units in the layer: x_j = sum over i in C of w_ij, r_j = exp(-(m/2) x_j / sum_k x_k - 1/2), sorted upwards;
+    Omega_q = P(Bin(m, r_(q)) >= q); kept are the units before the first q with Omega_q > `tolerance`, and they are added
+    to C. Layers that cannot be pruned stay whole.
     """
-    inside = np.arange(weights[-1].shape[1])
-    for depth in reversed(range(len(weights))):
-        into = weights[depth][:, inside].sum(axis=1)
-        inside = _before_the_first_excess(into, tolerance) if depth in prunable else np.arange(len(into))
-        if len(inside) == 0:
-            return None
-        kept = kept.replace(depth, np.array(kept.units[depth])[inside])
+    inside = np.zeros(layers.offsets[-1], dtype=bool)
+    for depth in reversed(range(len(layers.layers))):
+        own = layers.offsets[depth] + np.array(kept.units[depth])
+        if layers.layers[depth].prunable:
+            best = _before_the_first_excess(_tied_to(inside, weights, own), tolerance)
+            if len(best) == 0:
+                return None
+            own, kept = own[best], kept.replace(depth, np.array(kept.units[depth])[best])
+        inside[own] = True
     return kept
+
+
+def _tied_to(inside: np.ndarray, weights: list[Connections], nodes: np.ndarray) -> np.ndarray:
+    """Sum of the weights from each of some nodes to the nodes marked `inside`."""
+    total = np.zeros(len(inside))
+    for one in weights:
+        np.add.at(total, one.sources, one.strengths[:, inside[one.targets]].sum(axis=1))
+    return total[nodes]
 
 
 def _before_the_first_excess(into: np.ndarray, tolerance: float) -> np.ndarray:
@@ -123,17 +135,18 @@ def strongest(kept: KeptUnits, scores, widths) -> KeptUnits:
     return kept
 
 
-def strongest_in_channels(chain: LayerChain, kept: KeptUnits, scores, widths, channels) -> KeptUnits:
+def strongest_in_channels(layers: Layers, kept: KeptUnits, scores, widths, channels) -> KeptUnits:
     """Like `strongest`, but a flattened layer keeps features of exactly so many channels of its convolution.
 
     Features in more channels need more weights: with `channels` (per layer) the same, choices of the same widths
-    have the same true weights. `chain` is the parent's.
+    have the same true weights. `layers` are the parent's.
     """
     found = strongest(kept, scores, widths)
-    for depth, layer in enumerate(chain.layers[:-1]):
-        if layer.positions > 1:
+    for depth, layer in enumerate(layers.layers[:-1]):
+        if layer.channels:
             units = np.array(kept.units[depth])
-            best = _in_channels(units // layer.positions, scores[depth], widths[depth], channels[depth])
+            own = np.array(layer.channels)[units]
+            best = _in_channels(own, scores[depth], widths[depth], channels[depth])
             found = found.replace(depth, units[best])
     return found
 
@@ -165,20 +178,20 @@ def _room(sizes, count: int) -> int:
     return sum(sorted(sizes, reverse=True)[:count])
 
 
-def ranked_across_layers(chain: LayerChain, kept: KeptUnits, scores, fits: Callable[[KeptUnits], bool]) -> KeptUnits:
+def ranked_across_layers(layers: Layers, kept: KeptUnits, scores, fits: Callable[[KeptUnits], bool]) -> KeptUnits:
     """The units that lead one ranking over all layers and fit a budget: a choice that sets its widths itself.
 
     Scores are divided by the mean of their layer; by its L2 norm, as Molchanov et al. 2017 do, hardly a pixel stays
     (magnitude, class 3, 642 weights: 15-18-15 units and 86.2 % on validation instead of 27-21-3 and 95.6 %). The best
     unit of every layer comes first; a unit that does not fit any more is passed over, so that the budget is used up.
-    `chain` is the parent's.
+    `layers` are the parent's.
     """
-    order = sorted((-score, depth, unit) for depth in chain.prunable for score, unit in _relative(kept, scores, depth))
-    first = [1 if layer.prunable else layer.units for layer in chain.layers]
+    order = sorted((-score, depth, unit) for depth in layers.prunable for score, unit in _relative(kept, scores, depth))
+    first = [1 if layer.prunable else layer.units for layer in layers.layers]
     found, too_dear = strongest(kept, scores, first), set()
     for _, depth, unit in order:
-        positions = chain.layers[depth].positions
-        alike = depth, unit // positions if positions > 1 else 0  # what costs as much as this unit
+        channels = layers.layers[depth].channels
+        alike = depth, channels[unit] if channels else 0  # what costs as much as this unit
         if alike in too_dear or unit in found.units[depth]:
             continue
         wider = found.replace(depth, (*found.units[depth], unit))

@@ -6,7 +6,8 @@ Nothing here imports torch or touches a disk; `Split` and `Dataset` merely carry
 from __future__ import annotations
 
 import importlib
-from collections.abc import Hashable, Mapping
+import sys
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,47 +42,27 @@ class Networks(Mapping):
         return len(self.names)
 
 
+def paper_rule_of(network_type) -> Callable | None:
+    """The function `paper_rule_weights(widths)` in the file of a network: weights as a published table counts them."""
+    return getattr(sys.modules.get(network_type.__module__), "paper_rule_weights", None)
+
+
 @dataclass(frozen=True)
 class Layer:
-    """The units at one depth of a network.
+    """The units that the same modules make and read, in the order of the module that makes them first.
 
-    `name` is the module whose output the units are (`input` for the first layer). `positions` is the
-    number of units per channel where a convolution is flattened, otherwise 1.
+    `name` is that module's (`input` for the image). `channels`: the channel of each unit where several places of one
+    are units (a map that is flattened), else empty.
     """
 
     name: str
     units: int
-    positions: int = 1
     prunable: bool = True
     channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.units < 1 or self.positions < 1:
-            raise ValueError(f"layer {self.name}: needs at least one unit, got {self.units}")
-
-
-@dataclass(frozen=True)
-class LayerChain:
-    """A network as a chain of fully connected layers of units, the input first, the outputs last."""
-
-    layers: tuple[Layer, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.layers) < 2 or self.layers[-1].prunable:
-            raise ValueError("a chain ends in a layer of outputs, which is not prunable")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(layer.name for layer in self.layers)
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        return tuple(layer.units for layer in self.layers)
-
-    @property
-    def prunable(self) -> tuple[int, ...]:
-        """Depths of the prunable layers."""
-        return tuple(d for d, layer in enumerate(self.layers) if layer.prunable)
+        if self.units < 1 or len(self.channels) not in (0, self.units):
+            raise ValueError(f"layer {self.name}: needs at least one unit, and a channel for each or none")
 
 
 @dataclass(frozen=True)
@@ -89,6 +70,10 @@ class Layers:
     """The layers of a network in order of execution, the input first, the outputs last."""
 
     layers: tuple[Layer, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.layers) < 2 or self.layers[-1].prunable:
+            raise ValueError("the last layer are the outputs, which are not prunable")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,17 +114,17 @@ class KeptUnits:
                 raise ValueError(f"kept units of layer {depth} must be sorted, distinct and not empty")
 
     @classmethod
-    def everything(cls, chain: LayerChain) -> KeptUnits:
-        return cls(tuple(tuple(range(width)) for width in chain.widths))
+    def everything(cls, layers: Layers) -> KeptUnits:
+        return cls(tuple(tuple(range(width)) for width in layers.widths))
 
     @property
     def widths(self) -> tuple[int, ...]:
         return tuple(len(units) for units in self.units)
 
-    def channels(self, chain: LayerChain) -> tuple[int, ...]:
-        """Per layer the number of channels these units lie in; `chain` is the parent's."""
-        layers = zip(self.units, chain.layers, strict=True)
-        return tuple(len({unit // layer.positions for unit in units}) for units, layer in layers)
+    def channels(self, layers: Layers) -> tuple[int, ...]:
+        """Per layer the number of channels these units lie in; `layers` are the parent's."""
+        both = zip(self.units, layers.layers, strict=True)
+        return tuple(len({layer.channels[u] for u in units} if layer.channels else units) for units, layer in both)
 
     @property
     def classes(self) -> tuple[int, ...]:
@@ -168,6 +153,15 @@ class KeptUnits:
 
 
 @dataclass(frozen=True)
+class Connections:
+    """All connections of one link: `strengths` (sources, targets) between these nodes."""
+
+    sources: np.ndarray
+    targets: np.ndarray
+    strengths: np.ndarray
+
+
+@dataclass(frozen=True)
 class ClassGraph:
     """Units and kept connections, weighted by what the wanted classes activate.
 
@@ -176,7 +170,7 @@ class ClassGraph:
     `relevance`: per layer an array of the parent's width, 0 for units that are no longer there.
     """
 
-    chain: LayerChain
+    layers: Layers
     edges: np.ndarray
     strengths: np.ndarray
     relevance: tuple[np.ndarray, ...]
@@ -191,7 +185,7 @@ class ClassGraph:
     @property
     def offsets(self) -> np.ndarray:
         """First node of every layer, and the number of nodes at the end."""
-        return np.concatenate([[0], np.cumsum(self.chain.widths)])
+        return self.layers.offsets
 
     def nodes(self, depth: int, units) -> np.ndarray:
         return self.offsets[depth] + np.asarray(units, dtype=np.int64)
@@ -206,7 +200,7 @@ class ClassGraph:
     @property
     def outputs(self) -> np.ndarray:
         """Nodes of the wanted outputs."""
-        return self.nodes(len(self.chain.layers) - 1, self.wanted)
+        return self.nodes(len(self.layers.layers) - 1, self.wanted)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from specdnn import evaluation, files, selection
+from specdnn import files, selection
 from specdnn.job import Job, fit, headline_of, recipe, told, validation_logits
+from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.network.wiring import Wiring
 from specdnn.options import Options
 from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
-from specdnn.surgery import CompactNetwork, cut
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
 Score = Callable[[Job, CompactNetwork], Scores]
@@ -67,17 +68,17 @@ class Reference:
 # ------------------------------------------------------------------------------------------ one cut
 
 
-def step_of(job: Job, compact: CompactNetwork, stage: str, score: float) -> Step:
+def step_of(compact: CompactNetwork, stage: str, score: float) -> Step:
     kept = compact.kept
-    weights = evaluation.weights(compact.network)
-    return Step(stage, kept.widths, kept.channels(job.chain), weights, score)
+    weights = compact.wiring.weights(kept)
+    return Step(stage, kept.widths, kept.channels(compact.wiring.layers), weights, score)
 
 
 def cut_and_train(job: Job, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
     """Cut to `kept` and train briefly."""
     smaller = cut(compact, kept)
     score = fit(job, smaller, brief_recipe(job.options, stage), f"{stage} to {layers(kept.widths)}")
-    return smaller, step_of(job, smaller, stage, score)
+    return smaller, step_of(smaller, stage, score)
 
 
 def brief_recipe(o: Options, stage: str) -> Recipe:
@@ -100,27 +101,21 @@ def cuts(job: Job, found: Extraction, choices: list[Choice], scored: Score, stag
     return found
 
 
-def widths_of(job: Job, step: Step) -> Choice:
+def widths_of(step: Step) -> Choice:
     """The choice that leaves as many units and channels per layer as `step` did: the same true weights."""
-    chain = job.chain
     return lambda compact, scores: selection.strongest_in_channels(
-        chain, compact.kept, scores, step.widths, step.channels
+        compact.wiring.layers, compact.kept, scores, step.widths, step.channels
     )
 
 
 # ------------------------------------------------------------------------------------------ the budget
 
 
-def meets_budget(job: Job, compact: CompactNetwork) -> bool:
-    """Whether a network meets --rate (paper rule) and --max-params (true parameters), where given."""
+def meets_budget(job: Job, wiring: Wiring, kept: KeptUnits) -> bool:
+    """Whether the network of these units meets --rate and --max-params (true parameters), where given."""
     o = job.options
-    small = o.rate is None or paper_rule_rate(job, compact.kept.widths) <= o.rate
-    return small and (o.max_params is None or evaluation.parameters(compact.network) <= o.max_params)
-
-
-def paper_rule_rate(job: Job, widths) -> float:
-    rule = job.network_type.paper_rule_weights
-    return rule(widths) / rule(job.network_type.full_widths)
+    small = o.rate is None or job.rate(kept) <= o.rate
+    return small and (o.max_params is None or wiring.parameters(kept) <= o.max_params)
 
 
 def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] | None:
@@ -129,12 +124,11 @@ def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] 
         return None
 
     def fits(widths) -> bool:
-        return meets_budget(job, cut(compact, selection.strongest(compact.kept, scores, widths)))
+        return meets_budget(job, compact.wiring, selection.strongest(compact.kept, scores, widths))
 
-    chain = compact.network.chain
-    widths = selection.budget_widths(
-        job.network_type.full_widths[:-1] + (len(compact.kept.classes),), chain.widths, chain.prunable, fits
-    )
+    layers, kept = compact.wiring.layers, compact.kept
+    full = (*layers.widths[:-1], len(kept.classes))
+    widths = selection.budget_widths(full, kept.widths, layers.prunable, fits)
     if not fits(widths):
         raise budget_too_small()
     return widths
@@ -143,9 +137,9 @@ def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] 
 def check_budget(job: Job, whole: CompactNetwork) -> None:
     """Raise SpecDNNError, before anything is trained, if one unit per layer of a network is more than the budget."""
     kept = whole.kept.replace(len(whole.kept.units) - 1, job.options.classes or whole.kept.classes)
-    for depth in job.chain.prunable:
+    for depth in whole.wiring.layers.prunable:
         kept = kept.replace(depth, kept.units[depth][:1])
-    if not meets_budget(job, cut(whole, kept)):
+    if not meets_budget(job, whole.wiring, kept):
         raise budget_too_small()
 
 
@@ -187,16 +181,16 @@ def last(found: Extraction) -> dict:
 def trim_plans(job: Job, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None):
     """Name of the choice of widths -> one choice of units per cut; empty where nothing has to be cut."""
     if reference:
-        shape = [widths_of(job, step) for step in reference.stage("trim")]
+        shape = [widths_of(step) for step in reference.stage("trim")]
         weights = reference.steps[-1].true_weights
-    elif meets_budget(job, compact):
+    elif meets_budget(job, compact.wiring, compact.kept):
         return {}
     else:
         goal = functools.partial(by_shape, job)
         target = goal(compact, scored(job, compact))
         needed = len(selection.trim_steps(compact.kept.widths, target.widths))
         shape = gradual(goal, max(needed, job.options.trim_steps))
-        weights = evaluation.weights(cut(compact, target).network)
+        weights = compact.wiring.weights(target)
     # equal size is equal true weights: other widths of as many have another paper-rule rate
     own = job.with_options(rate=None) if reference else job
     score = gradual(functools.partial(by_score, own, allotted if allotted is not scored else None, weights), len(shape))
@@ -212,13 +206,12 @@ def by_score(job: Job, allotted: Score | None, weights: int, compact: CompactNet
     """Widths by one ranking over all layers within the budget and `weights` true weights; units by `scores`."""
 
     def fits(kept: KeptUnits) -> bool:
-        smaller = cut(compact, kept)
-        return meets_budget(job, smaller) and evaluation.weights(smaller.network) <= weights
+        return meets_budget(job, compact.wiring, kept) and compact.wiring.weights(kept) <= weights
 
     ranking = allotted(job, compact) if allotted else scores
-    chain = job.chain
-    wide = selection.ranked_across_layers(chain, compact.kept, ranking, fits)
-    return selection.strongest_in_channels(chain, compact.kept, scores, wide.widths, wide.channels(chain))
+    layers = compact.wiring.layers
+    wide = selection.ranked_across_layers(layers, compact.kept, ranking, fits)
+    return selection.strongest_in_channels(layers, compact.kept, scores, wide.widths, wide.channels(layers))
 
 
 def gradual(goal: Choice, count: int) -> list[Choice]:
@@ -241,7 +234,7 @@ def smallest(job: Job, found: Extraction, scored: Score, allotted: Score) -> Ext
 
     def attempt(rate: float | None) -> Extraction:
         tried = trim(job.with_options(rate=rate), found, scored, allotted, None)
-        weights, balanced = evaluation.weights(tried.compact.network), balanced_accuracy(job, tried.compact)
+        weights, balanced = tried.compact.wiring.weights(tried.compact.kept), balanced_accuracy(job, tried.compact)
         search.append({"rate": rate, "true_weights": weights, "balanced_accuracy": balanced})
         job.log(f"{told(job, tried.compact.kept.classes)}{weights} weights reach {100 * balanced:.2f} % balanced")
         return tried
@@ -253,7 +246,7 @@ def smallest(job: Job, found: Extraction, scored: Score, allotted: Score) -> Ext
             f"of {search[0]['balanced_accuracy']:.4f} on validation, not {job.options.min_balanced:g}: give a smaller "
             "--min-balanced, a larger budget or longer training (--brief-epochs)"
         )
-    low, high = lowest_rate(job), paper_rule_rate(job, best.compact.kept.widths)
+    low, high = lowest_rate(job, best.compact), job.rate(best.compact.kept)
     while high > low * FINENESS:
         middle = math.sqrt(low * high)
         tried = attempt(middle)
@@ -272,7 +265,9 @@ def balanced_accuracy(job: Job, compact: CompactNetwork) -> float:
     return headline_of(job, validation_logits(job, compact), compact.kept.classes)[1]
 
 
-def lowest_rate(job: Job) -> float:
-    """The paper-rule rate of one unit per prunable layer."""
-    layers = job.chain.layers
-    return paper_rule_rate(job, tuple(1 if layer.prunable else layer.units for layer in layers))
+def lowest_rate(job: Job, compact: CompactNetwork) -> float:
+    """The rate of one unit per prunable layer."""
+    kept = compact.kept
+    for depth in compact.wiring.layers.prunable:
+        kept = kept.replace(depth, kept.units[depth][:1])
+    return job.rate(kept)

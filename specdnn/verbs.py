@@ -15,6 +15,7 @@ import torch
 from specdnn import checkpoint, community, exhibits, files, job, pipeline, records, report, results
 from specdnn.checkpoint import Checkpoint
 from specdnn.files import SavedModels
+from specdnn.network.wiring import trace
 from specdnn.options import VERBS, Options
 from specdnn.structures import Dataset, SpecDNNError
 
@@ -195,7 +196,9 @@ def open_job(folder: Folder, options: Options, saved: SavedModels, say: Say) -> 
     device = torch.device("cuda" if options.cuda else "cpu")
     data = folder.dataset.load(options.dataset, options.data_dir, device)
     network_type, digest = folder.architectures[options.arch], job.hash_of(data)
-    return job.Job(options, data, network_type, saved, say, digest, folder.architectures)
+    with torch.random.fork_rng(devices=[]):
+        whole = trace(network_type(), data.train.images[0].cpu())
+    return job.Job(options, data, network_type, whole, saved, say, digest, folder.architectures)
 
 
 def images_words(data: Dataset) -> str:
@@ -266,7 +269,7 @@ def written_exhibits(
 def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data: Dataset) -> dict:
     loaded = checkpoint.load(files.checkpoint_path(row["file"]), folder.architectures)
     data = data.renormalised(loaded.normalisation or data.normalisation)
-    return exhibits.exhibit(loaded.compact, data, folder.architectures[saved.arch]().chain)
+    return exhibits.exhibit(loaded.compact, data)
 
 
 def publish(folder: Folder, args: argparse.Namespace, say: Say, warn: Say) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +33,20 @@ class CompactNetwork:
     @property
     def network(self) -> fx.GraphModule:
         return self.wiring.network
+
+    @functools.cached_property
+    def readers(self) -> list[list[tuple[int, np.ndarray, np.ndarray]]]:
+        """Per layer but the outputs the links that read it: (number of the link, its inputs, their units' places)."""
+        nodes, offsets = self.wiring.nodes, self.wiring.layers.offsets
+        found: list[list] = [[] for _ in self.kept.units[:-1]]
+        sources = [nodes.of(link.sources) for link in self.wiring.links]
+        for depth, (first, units) in enumerate(zip(offsets, self.kept.units[:-1], strict=False)):
+            own = first + np.array(units)
+            for number, read in enumerate(sources):
+                inputs = np.flatnonzero(np.isin(read, own))
+                if len(inputs):
+                    found[depth].append((number, inputs, np.searchsorted(own, read[inputs])))
+        return found
 
 
 def cut(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
@@ -197,10 +212,15 @@ def reopened(network: nn.Module, image: torch.Tensor, layers: Layers, kept: Kept
     own = trace(network, image)
     found, expected = dict(zip(own.layers.names, own.layers.widths, strict=True)), kept.widths
     if own.layers.names != layers.names or own.layers.widths != expected:
-        raise ValueError(f"its layers {found} contradict its kept units {dict(zip(layers.names, expected, strict=True))}")
+        raise ValueError(
+            f"its layers {found} contradict its kept units {dict(zip(layers.names, expected, strict=True))}"
+        )
     place = np.concatenate([first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)])
     total, channels = int(layers.offsets[-1]), own.nodes.channels
-    channel, fixed = channels + np.arange(total), np.zeros(total, dtype=bool)  # what is gone lies in channels of its own
+    channel, fixed = (
+        channels + np.arange(total),
+        np.zeros(total, dtype=bool),
+    )  # what is gone lies in channels of its own
     channel[place], fixed[place] = own.nodes.channel, own.nodes.fixed
     features = place[own.nodes.features]
     nodes = dataclasses.replace(own.nodes, channel=channel, fixed=fixed, features=features, channels=channels + total)

@@ -104,8 +104,8 @@ class Wiring:
 
     `network` is the traced one; `layers` and `nodes` are the uncut network's, whatever was cut already. `labels`: per
     operation of the graph the labels of what it gives for one image. `varying`: operations whose plain value depends on
-    the number of images. `rest`: (weights, parameters, MACs) of what no unit has a part in. `notes` say in which
-    respects the traced network is not what was given.
+    the number of images. `rest`: (weights, parameters, MACs) of what no unit has a part in, `parent_sizes` those of the
+    uncut network. `notes` say in which respects the traced network is not what was given.
     """
 
     network: fx.GraphModule
@@ -119,6 +119,7 @@ class Wiring:
     rest: tuple[int, int, int]
     labels: dict = field(repr=False)
     varying: frozenset = frozenset()
+    parent_sizes: tuple[int, int, int] = (0, 0, 0)
 
     def marked(self, kept: KeptUnits) -> np.ndarray:
         """(nodes,) whether each unit stays; pinned outputs do, wanted or not."""
@@ -212,8 +213,9 @@ def summed_up(walk: Labelling, notes: tuple[str, ...], image_shape: tuple[int, .
         walk.network, layers, nodes, links, through, pins_of(walk, nodes), notes, image_shape, (0, 0, 0),
         all_labels(walk), varying,
     )  # fmt: skip
-    sizes = zip(whole_sizes(walk), found.sizes(found.everything), strict=True)
-    return dataclasses.replace(found, rest=tuple(whole - counted for whole, counted in sizes))
+    whole = whole_sizes(walk)
+    rest = tuple(all_of - counted for all_of, counted in zip(whole, found.sizes(found.everything), strict=True))
+    return dataclasses.replace(found, rest=rest, parent_sizes=whole)
 
 
 def _same(one, other) -> bool:
@@ -361,7 +363,7 @@ def _layers(walk: Labelling, units: Units, labels: np.ndarray, group: np.ndarray
         last = number == group.max()
         grouped = number > 0 and len(set(channels.tolist())) < len(channels)  # pixels have no weights of their own
         prunable = not (last or fixed[own].any())
-        found.append(Layer(name, len(channels), 1, prunable, tuple(inside.tolist()) if grouped else ()))
+        found.append(Layer(name, len(channels), prunable, tuple(inside.tolist()) if grouped else ()))
     return Layers(tuple(found))
 
 

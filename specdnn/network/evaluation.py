@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from sklearn import metrics
 
+from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import SpecDNNError
 
 PER_CLASS = (
@@ -86,46 +88,25 @@ def headline(found: dict) -> tuple[float, float]:
 # ------------------------------------------------------------------------------------------ sizes
 
 
-def sizes(network, parent_type, image_shape) -> dict:
-    """Both size conventions of a compact network, beside those of its ten-output parent.
+def sizes(compact: CompactNetwork, rule: Callable | None, base: float, parent: tuple[int, int, int]) -> dict:
+    """Both size conventions of a compact network, beside those of its parent, which has `parent` (weights, parameters,
+    MACs).
 
-    `true_...` counts weights and parameters (weights and biases) of the network; `paper_rule_...` is the
-    published count, which the network's file defines. The network may be of another type than the parent.
+    `true_...` counts weights and parameters (weights and biases) of the network; `paper_rule_...` is the published count
+    `rule(widths)`, which the network's file may define, over its `base`, that of the parent. Without a rule it is the
+    count of weights.
     """
-    parent = parent_type()
-    rule, base = (type(one).paper_rule_weights(one.chain.widths) for one in (network, parent))
+    weights, parameters, macs = compact.wiring.sizes(compact.kept)
+    counted = rule(compact.kept.widths) if rule else weights
     return {
-        "true_weights": weights(network),
-        "true_parameters": parameters(network),
-        "true_rate": parameters(network) / parameters(parent),
-        "paper_rule_weights": rule,
-        "paper_rule_rate": rule / base,
-        "macs": macs(network, image_shape),
-        "buffer_bytes": sum(b.numel() * b.element_size() for b in network.buffers()),
+        "true_weights": weights,
+        "true_parameters": parameters,
+        "true_rate": parameters / parent[1],
+        "paper_rule_weights": counted,
+        "paper_rule_rate": counted / base,
+        "macs": macs,
+        "buffer_bytes": sum(b.numel() * b.element_size() for b in compact.network.buffers()),
     }
-
-
-def weights(network) -> int:
-    return sum(p.numel() for p in network.parameters() if p.dim() > 1)
-
-
-def parameters(network) -> int:
-    return sum(p.numel() for p in network.parameters())
-
-
-def macs(network, image_shape) -> int:
-    """Multiply-accumulates of one image: per module its weights times the positions they are applied at."""
-    total = 0
-
-    def count(module, _, output):
-        nonlocal total
-        total += module.weight.numel() * (output[0].numel() // module.weight.shape[0])
-
-    hooks = [m.register_forward_hook(count) for m in network.modules() if hasattr(m, "weight")]
-    logits_of(network, _blank(network, image_shape))
-    for hook in hooks:
-        hook.remove()
-    return total
 
 
 def latency_ms(network, image_shape, repeats: int = 50) -> float:

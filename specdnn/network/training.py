@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from specdnn.connections import outgoing_norms
-from specdnn.evaluation import logits_of
+from specdnn.network.evaluation import logits_of
+from specdnn.network.scores import outgoing_norms
+from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import Recipe, SpecDNNError, Split
 
 
@@ -54,7 +55,7 @@ def one_against_rest(labels: torch.Tensor, classes) -> torch.Tensor:
 
 
 def train(
-    network,
+    compact: CompactNetwork,
     data: Split,
     classes,
     recipe: Recipe,
@@ -63,18 +64,19 @@ def train(
     tick: Callable[[], None] = lambda: None,
     to_beat: float = float("-inf"),
 ) -> Iterator[EpochRecord]:
-    """Train `network` in place, one-against-rest for `classes`, and leave it in its best epoch.
+    """Train a network in place, one-against-rest for `classes`, and leave it in its best epoch.
 
     `validate` scores the validation logits (higher is better, finite); `tick` is called after every batch. If no epoch
     is better than `to_beat`, the network stays as it was. Order of the images and nothing else is random, from
     `recipe.seed`. Raises Diverged if the training diverges, ValueError if a score is not finite.
     """
+    network = compact.network
     # channels last in memory: an epoch of a compact convolutional network takes 3/4 of the time, of a whole one half
     network.to(memory_format=torch.channels_last)
     targets = one_against_rest(data.labels, classes)
     batches = -(-len(data) // recipe.batch_size)
     optimizer, schedule = _optimizer(network, recipe, batches)
-    gradients = _gradients(network, data.images, targets, recipe)
+    gradients = _gradients(compact, data.images, targets, recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
     best_score, best_state = to_beat, copy.deepcopy(network.state_dict())
     for epoch in range(1, recipe.epochs + 1):
@@ -101,15 +103,16 @@ def train(
     network.to(memory_format=torch.contiguous_format)
 
 
-def _gradients(network, images, targets, recipe: Recipe) -> Callable[[torch.Tensor], torch.Tensor]:
+def _gradients(compact: CompactNetwork, images, targets, recipe: Recipe) -> Callable[[torch.Tensor], torch.Tensor]:
     """What leaves the gradients of a batch (indices) in the network and returns its loss."""
+    network, prunable = compact.network, compact.wiring.layers.prunable
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:
         network.zero_grad(set_to_none=True)
         loss = LOSSES[recipe.loss](network(images[batch]), targets[batch])
         if recipe.group_l1:
-            norms = list(outgoing_norms(network))
-            loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in network.chain.prunable)
+            norms = list(outgoing_norms(compact))
+            loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in prunable)
         loss.backward()
         return loss.detach()
 

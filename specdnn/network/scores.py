@@ -1,0 +1,225 @@
+"""Every score of a connection or a unit: strengths, relevance, weight norms, Taylor. Torch in, numpy out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from specdnn.network.labels import channels_of
+from specdnn.network.surgery import CompactNetwork
+from specdnn.network.watching import by_unit, watched
+from specdnn.network.wiring import Link
+from specdnn.structures import Connections
+
+BATCH_SIZE = 1024  # images at a time
+
+
+# ------------------------------------------------------------------------------------------ ends of links
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Which units a link connects: the node of each input (-1: none), and the rows that make each target node."""
+
+    sources: np.ndarray
+    rows: np.ndarray
+    targets: np.ndarray
+
+
+def ends_of(compact: CompactNetwork, link: Link) -> Ends:
+    """A row that makes a channel makes all its features."""
+    nodes = compact.wiring.nodes
+    stays = np.flatnonzero(compact.wiring.marked(compact.kept))
+    made = np.isin(nodes.channel[stays], channels_of(link.targets))
+    targets = stays[made]
+    channels = channels_of(link.targets)
+    order = np.argsort(channels, kind="stable")
+    first = np.searchsorted(channels, nodes.channel[targets], side="left", sorter=order)
+    past = np.searchsorted(channels, nodes.channel[targets], side="right", sorter=order)
+    rows = np.concatenate([order[a:b] for a, b in zip(first, past, strict=True)] or [np.zeros(0, dtype=np.int64)])
+    return Ends(nodes.of(link.sources), rows, np.repeat(targets, past - first))
+
+
+def _mean_by(values: np.ndarray, names: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(distinct names, mean of the rows of each); as it is where they are distinct."""
+    distinct, group, counts = np.unique(names, return_inverse=True, return_counts=True)
+    if len(distinct) == len(names):
+        return names, values
+    total = np.zeros((len(distinct), *values.shape[1:]))
+    np.add.at(total, group, values)
+    return distinct, total / counts.reshape(-1, *[1] * (values.ndim - 1))
+
+
+# ------------------------------------------------------------------------------------------ strengths, relevance
+
+
+def mean_weights(compact: CompactNetwork) -> list[np.ndarray]:
+    """Mean |weight| of every connection: per link (inputs, rows) float64, times |gamma|/sigma of its BatchNorm."""
+    return [_mean_weight(compact, link) for link in compact.wiring.links]
+
+
+def _mean_weight(compact: CompactNetwork, link: Link) -> np.ndarray:
+    weight = compact.network.get_submodule(link.name).weight.detach().abs().double()
+    mean = weight.flatten(2).mean(2) if weight.dim() > 2 else weight  # (rows, inputs)
+    if link.scaled_by:
+        mean = mean * _scale(compact.network.get_submodule(link.scaled_by))[:, None]
+    return mean.cpu().numpy().T
+
+
+def _scale(norm) -> torch.Tensor:
+    """|gamma|/sigma of a BatchNorm, (channels,)."""
+    gamma = torch.ones(norm.num_features) if norm.weight is None else norm.weight.detach().abs()
+    if norm.running_var is None:
+        return gamma.double()
+    return gamma.double() / (norm.running_var.double() + norm.eps).sqrt()
+
+
+def plain_weights(compact: CompactNetwork) -> list[Connections]:
+    """Per link the mean |weight| between units."""
+    links = compact.wiring.links
+    return [_connections(ends_of(compact, one), w) for one, w in zip(links, mean_weights(compact), strict=True)]
+
+
+def strengths(compact: CompactNetwork, activations: list[np.ndarray]) -> tuple[list[Connections], list[np.ndarray]]:
+    """Strengths of all connections and relevance of all units, from the outputs backwards.
+
+    strength(i->j) = mean|weight| x activation_i x relevance_j, `activations` per link (inputs,); relevance is 1 at
+    each output and r_i += sum_j strength(i->j) over the links in reverse order of execution, every layer scaled to mean
+    1. Returns (per link, in order of execution; per layer (kept units,)).
+    """
+    relevance = Relevance(compact)
+    found: list[Connections] = []
+    weights = mean_weights(compact)
+    for link, weight, active in reversed(list(zip(compact.wiring.links, weights, activations, strict=True))):
+        one = _connections(ends_of(compact, link), weight * active[:, None])
+        own = Connections(one.sources, one.targets, one.strengths * relevance.at(one.targets)[None, :])
+        relevance.add(own.sources, own.strengths.sum(axis=1))
+        found.insert(0, own)
+    return found, relevance.by_layer()
+
+
+def _connections(ends: Ends, weights: np.ndarray) -> Connections:
+    """From unit to unit, the mean over all weights between them; what reads a constant is no unit's."""
+    there = ends.sources >= 0
+    sources, by_source = _mean_by(weights[there] if not there.all() else weights, ends.sources[there])
+    targets, by_target = _mean_by(by_source.T[ends.rows], ends.targets)
+    return Connections(sources, targets, by_target.T)
+
+
+class Relevance:
+    """Sums of strengths per unit, scaled to mean 1 in every layer when they are read."""
+
+    def __init__(self, compact: CompactNetwork) -> None:
+        layers = compact.wiring.layers
+        self.nodes = [first + np.array(units) for first, units in zip(layers.offsets, compact.kept.units, strict=False)]
+        self.layer_of = np.repeat(np.arange(len(layers.layers)), layers.widths)
+        self.total = np.zeros(layers.offsets[-1])
+        self.total[self.nodes[-1]] = 1.0
+
+    def add(self, nodes: np.ndarray, values: np.ndarray) -> None:
+        np.add.at(self.total, nodes, values)
+
+    def at(self, nodes: np.ndarray) -> np.ndarray:
+        scaled = np.zeros(len(self.total))
+        for depth in np.unique(self.layer_of[nodes]):
+            scaled[self.nodes[depth]] = self.layer(depth)
+        return scaled[nodes]
+
+    def layer(self, depth: int) -> np.ndarray:
+        values = self.total[self.nodes[depth]]
+        outputs = depth == len(self.nodes) - 1
+        return values if outputs or not values.any() else values / values.mean()
+
+    def by_layer(self) -> list[np.ndarray]:
+        return [self.layer(depth) for depth in range(len(self.nodes))]
+
+
+# ------------------------------------------------------------------------------------------ scores of units
+
+
+def _as_it_is(reading, inputs: int, width: int) -> bool:
+    """Whether one link reads the units of one layer in their order, and nothing else."""
+    if len(reading) != 1:
+        return False
+    _, own, places = reading[0]
+    return len(own) == inputs == width and bool((own == places).all()) and bool((own == np.arange(width)).all())
+
+
+def summed(compact: CompactNetwork, values: list[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """Per layer but the outputs the sums (..., kept units) over all readers of `values`, per link (..., inputs)."""
+    for units, reading in zip(compact.kept.units[:-1], compact.readers, strict=True):
+        if reading and _as_it_is(reading, values[reading[0][0]].shape[-1], len(units)):
+            yield values[reading[0][0]]
+            continue
+        total = values[0].new_zeros(*values[0].shape[:-1], len(units))
+        for number, inputs, places in reading:
+            taken = values[number][..., torch.as_tensor(inputs, device=total.device)]
+            total = total.index_add(-1, torch.as_tensor(places, device=total.device), taken)
+        yield total
+
+
+def outgoing_norms(compact: CompactNetwork) -> Iterator[torch.Tensor]:
+    """Per layer but the outputs the L2 norm of each unit's outgoing weights over all its readers, differentiable."""
+    weights = [compact.network.get_submodule(link.name).weight for link in compact.wiring.links]
+    rows = [weight.transpose(0, 1).flatten(1) for weight in weights]
+    for units, reading in zip(compact.kept.units[:-1], compact.readers, strict=True):
+        if reading and _as_it_is(reading, len(rows[reading[0][0]]), len(units)):
+            yield rows[reading[0][0]].norm(dim=1)
+        else:
+            yield _norms_over(reading, rows, len(units))
+
+
+def _norms_over(reading, rows: list[torch.Tensor], units: int) -> torch.Tensor:
+    """The root of the sum of squares per unit; 0, with gradient 0, for a unit that nothing reads."""
+    squares = rows[0].new_zeros(units)
+    for number, inputs, places in reading:
+        own = rows[number][torch.as_tensor(inputs, device=squares.device)].pow(2).sum(1)
+        squares = squares.index_add(0, torch.as_tensor(places, device=squares.device), own)
+    positive = squares > 0
+    return torch.where(positive, torch.where(positive, squares, 1.0).sqrt(), 0.0)
+
+
+def weight_norms(compact: CompactNetwork) -> list[np.ndarray]:
+    """`outgoing_norms` as numpy arrays: the magnitude criterion.
+
+    Outgoing weights, because pixels have no others; filters are often ranked by their incoming ones (Li et al. 2017).
+    """
+    return [norms.detach().double().cpu().numpy() for norms in outgoing_norms(compact)]
+
+
+def taylor(compact: CompactNetwork, images, targets, loss: Callable, tick=lambda: None) -> list[np.ndarray]:
+    """Per layer but the outputs each unit's Taylor score, (kept units,): how much the loss changes if it were 0.
+
+    Mean over the images of |a x dloss/da| at the inputs of all links that read the unit, for a channel summed over its
+    places first (Molchanov et al. 2017, "Pruning convolutional neural networks for resource efficient inference",
+    equation 8). `images` (n, ...), `targets` (n, outputs), `loss(logits, targets)` their mean. A pixel is 0 where its
+    normalised intensity is.
+    """
+    sums: list = [0] * (len(compact.kept.units) - 1)
+    compact.network.eval()
+    for batch, wanted in zip(images.split(BATCH_SIZE), targets.split(BATCH_SIZE), strict=True):
+        for depth, change in enumerate(summed(compact, _changes(compact, batch, wanted, loss))):
+            sums[depth] = sums[depth] + change.abs().double().sum(0)
+        tick()
+    return [(total / len(images)).cpu().numpy() for total in sums]
+
+
+def _changes(compact: CompactNetwork, images, targets, loss: Callable) -> list[torch.Tensor]:
+    """Per link a x dloss/da of every image and input, (images, inputs)."""
+    seen: list = [None] * len(compact.wiring.links)
+
+    def watch(number: int, inputs: torch.Tensor) -> torch.Tensor:
+        # a view, since several links may read one tensor, and each has a part of its own in the gradient
+        seen[number] = inputs.view_as(inputs) if inputs.requires_grad else inputs.detach().requires_grad_()
+        return seen[number]
+
+    with watched(compact, watch):
+        total = loss(compact.network(images), targets) * len(images)
+    found = []
+    for link, inputs, gradient in zip(compact.wiring.links, seen, torch.autograd.grad(total, seen), strict=True):
+        change = by_unit(inputs.detach() * gradient, compact.network.get_submodule(link.name))
+        found.append(change.sum(2) if change.dim() > 2 else change)
+    return found

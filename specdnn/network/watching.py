@@ -1,0 +1,108 @@
+"""What flows into the links of a network: its means over each class."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from specdnn.network.surgery import CompactNetwork
+from specdnn.network.wiring import Link
+from specdnn.structures import Split
+
+BATCH_SIZE = 1024  # images at a time
+
+
+@dataclass(frozen=True)
+class ClassMeans:
+    """Per link, in order of execution, the mean input over each class.
+
+    `means`: per link (classes, inputs) float64; `counts`: (classes,) images per class.
+    """
+
+    means: tuple[np.ndarray, ...]
+    counts: np.ndarray
+
+
+@contextlib.contextmanager
+def watched(compact: CompactNetwork, see: Callable[[int, torch.Tensor], torch.Tensor | None]) -> Iterator[None]:
+    """While this lasts, `see(number of the link, its input)` is called before each link; what it returns goes on."""
+
+    def hook(number: int):
+        return lambda _, inputs: see(number, inputs[0])
+
+    modules = [compact.network.get_submodule(link.name) for link in compact.wiring.links]
+    hooks = [module.register_forward_pre_hook(hook(number)) for number, module in enumerate(modules)]
+    try:
+        yield
+    finally:
+        for one in hooks:
+            one.remove()
+
+
+def by_unit(inputs: torch.Tensor, module: nn.Module) -> torch.Tensor:
+    """(images, inputs, places) of what a link reads; (images, inputs) where there is one place."""
+    if isinstance(module, nn.Linear):
+        inputs = inputs.movedim(-1, 1)
+    return inputs.flatten(2) if inputs.dim() > 2 else inputs
+
+
+@torch.no_grad()
+def class_means(
+    compact: CompactNetwork, split: Split, classes: int, normalisation, batch_size=BATCH_SIZE, tick=lambda: None
+) -> ClassMeans:
+    """Mean inputs of the links over `split`, a channel being the mean over its places.
+
+    Pixels count with their raw intensity in 0..1, whatever the normalisation (mean, standard deviation).
+    """
+    links, network = compact.wiring.links, compact.network
+    modules = [network.get_submodule(link.name) for link in links]
+    pixels = [_reads_pixels(compact, link) for link in links]
+    sums: list = [0] * len(links)
+    network.eval()
+    for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
+        one_hot = torch.nn.functional.one_hot(labels, classes).double()  # (batch, classes)
+
+        def add(number: int, inputs: torch.Tensor, one_hot=one_hot) -> None:
+            seen = by_unit(inputs, modules[number])
+            seen = seen.mean(2) if seen.dim() > 2 else seen  # (batch, inputs)
+            seen = _raw(seen, normalisation) if pixels[number] else seen
+            sums[number] = sums[number] + one_hot.T @ seen.double()
+
+        with watched(compact, add):
+            network(images)
+        tick()
+    counts = torch.bincount(split.labels, minlength=classes).double()
+    return ClassMeans(tuple((s / counts[:, None].clamp(min=1)).cpu().numpy() for s in sums), counts.cpu().numpy())
+
+
+def _reads_pixels(compact: CompactNetwork, link: Link) -> bool:
+    """Whether a link reads the image itself."""
+    return bool((compact.wiring.nodes.of(link.sources) < compact.wiring.layers.widths[0]).all())
+
+
+def _raw(pixels: torch.Tensor, normalisation) -> torch.Tensor:
+    mean, deviation = normalisation
+    return pixels * deviation + mean
+
+
+def contrast(found: ClassMeans, wanted) -> list[np.ndarray]:
+    """Per link |mean over the class - mean over the rest|, averaged over the wanted classes, (inputs,)."""
+    return [np.mean([_contrast(means, found.counts, c) for c in wanted], axis=0) for means in found.means]
+
+
+def _contrast(means: np.ndarray, counts: np.ndarray, wanted: int) -> np.ndarray:
+    rest = np.delete(np.arange(len(counts)), wanted)
+    return np.abs(means[wanted] - counts[rest] @ means[rest] / counts[rest].sum())
+
+
+def activation(found: ClassMeans, wanted) -> list[np.ndarray]:
+    """Per link the mean over the class, averaged over the wanted classes, (inputs,)."""
+    return [means[list(wanted)].mean(axis=0) for means in found.means]
+
+
+STRENGTHS = {"contrast": contrast, "activation": activation}
