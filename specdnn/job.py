@@ -43,7 +43,8 @@ RATES = {
 class Job:
     """What every stage works with: options, data, the network's type, names of files, a place to log.
 
-    `architectures` are all networks of the folder. `shared` keeps what algorithms have in common: the last warm-up.
+    `architectures` are all networks of the folder, `published` the records of --resume-from by their names. `shared`
+    keeps what algorithms have in common: the last warm-up.
     """
 
     options: Options
@@ -53,6 +54,7 @@ class Job:
     log: Callable[[str], None]
     data_hash: str
     architectures: dict = field(default_factory=dict)
+    published: dict[str, dict] = field(default_factory=dict)
     seconds: dict = field(default_factory=dict)
     shared: dict = field(default_factory=dict)
 
