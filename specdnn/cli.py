@@ -164,7 +164,7 @@ def add_verbs(verbs) -> None:
     verbs.add_argument(
         "--publish",
         action="store_true",
-        help="copy the finished metrics files to results/ and rebuild tables, pictures and README from them",
+        help="add the finished runs to those in results/ and rebuild tables, pictures and README from them",
     )
 
 

@@ -1,4 +1,4 @@
-"""Compact networks and images -> what the contact sheet shows of each class, and the file that keeps it."""
+"""Compact networks and images -> what the contact sheet shows of each class, as plain numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from specdnn.network import scores, watching
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import Dataset, Exhibit, KeptUnits, Layers
+from specdnn.structures import Dataset, KeptUnits, Layers
 
 
 def exhibit(compact: CompactNetwork, data: Dataset) -> dict:
@@ -49,30 +49,3 @@ def places(kept: KeptUnits, layers: Layers, image_shape: tuple[int, int]) -> np.
     positions = len(channels) // len(set(channels)) if depth else height * width
     rows = round((positions * height / width) ** 0.5)
     return np.bincount(np.array(kept.units[depth]) % positions, minlength=positions).reshape(rows, -1)
-
-
-def shown(told: dict) -> Exhibit:
-    """An exhibit from its file."""
-    arrays = [np.array(pair) for pair in told["strengths"]]
-    image, kept_places = np.array(told["mean_image"]), np.array(told["places"])
-    return Exhibit(told["name"], image, kept_places, tuple(told["kept"]), tuple(arrays))
-
-
-def is_exhibit(told) -> bool:
-    """Whether this is what `exhibit` tells of a class, so that it can be shown."""
-    try:
-        one, kept = shown(told), told["kept"].values()
-        tables = (one.mean_image, one.places, *one.strengths)
-        named = isinstance(told["class"], int) and isinstance(one.name, str)
-    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
-        return False
-    widths = [len(units) for units in kept if isinstance(units, list)]
-    shapes = list(zip(widths, widths[1:], strict=False))
-    fitting = len(widths) == len(one.layers) > 1 and [pair.shape for pair in one.strengths] == shapes
-    return named and fitting and all(map(_is_table, tables)) and one.places.max() > 0
-
-
-def _is_table(values: np.ndarray) -> bool:
-    """Rows of numbers that are not negative."""
-    numbers = values.ndim == 2 and values.size > 0 and values.dtype.kind in "if"
-    return numbers and bool(values.min() >= 0 and values.max() < 1e15)

@@ -1,4 +1,7 @@
-"""Every path under `saved_models/`, and how files are written, read, locked and set aside. Knows no network."""
+"""Every path of a dataset folder and under `saved_models/`, and how files are written, read, locked and set aside.
+
+Knows no network.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,34 @@ REPLACED = "replaced"  # the folder for what a later run with other options or i
 
 
 # ------------------------------------------------------------------------------------------ paths
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A dataset folder: its place, its networks, and its `dataset` module."""
+
+    path: Path
+    architectures: dict
+    dataset: object
+
+    @property
+    def data(self) -> Path:
+        """Where the images lie or are downloaded to, unless --data-dir or SPECDNN_DATA says otherwise."""
+        return self.path / "data"
+
+    @property
+    def saved_models(self) -> Path:
+        return self.path / "saved_models"
+
+    @property
+    def results(self) -> Path:
+        """Where the published runs lie, and what is built from them."""
+        return self.path / "results"
+
+    @property
+    def published(self) -> Path:
+        """The published figures to compare with, where the folder has them."""
+        return self.path / "published.csv"
 
 
 @dataclass(frozen=True)
@@ -54,9 +85,13 @@ class SavedModels:
         parts += [algo] if algo != PUBLISHED_ALGO else []
         return self.folder / f"{'.'.join(parts)}.best_retrained.pth.tar"
 
-    def published(self, runs: Path, path: Path) -> Path:
-        """The published copy of the metrics file beside one of these checkpoints."""
-        return runs / f"{'' if self.seed == 1 else f'seed{self.seed}.'}{metrics_path(path).name}"
+    def published_name(self, path: Path) -> str:
+        """The name that the metrics file beside one of these checkpoints is published under."""
+        return f"{'' if self.seed == 1 else f'seed{self.seed}.'}{metrics_path(path).name}"
+
+    def runs(self) -> Path:
+        """The published runs of the network, a record a line."""
+        return self.folder / f"{self.arch}.runs.jsonl"
 
     def table(self, ending: str) -> Path:
         return self.folder / f"{self.arch}.{ending}"
@@ -239,8 +274,13 @@ def write_metrics(checkpoint: Path, metrics: dict) -> None:
 
 def json_text(value: dict) -> str:
     """JSON with one key a line; a number that does not exist is null."""
-    rows = (f"  {json.dumps(k)}: {json.dumps(_finite(v), default=str, allow_nan=False)}" for k, v in value.items())
+    rows = (f"  {json.dumps(k)}: {json_line(v)}" for k, v in value.items())
     return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+def json_line(value) -> str:
+    """JSON in a single line of ASCII; a number that does not exist is null."""
+    return json.dumps(_finite(value), default=str, allow_nan=False)
 
 
 def _finite(value):
@@ -264,9 +304,21 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SpecDNNError(f"cannot read {path}: {error.strerror}") from None
+        raise _cannot_read(path, error) from None
     except UnicodeDecodeError as error:
         raise SpecDNNError(f"cannot read {path}: it is no UTF-8 text ({error.reason}, byte {error.start})") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file as it is; raises SpecDNNError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _cannot_read(path, error) from None
+
+
+def _cannot_read(path: Path, error: OSError) -> SpecDNNError:
+    return SpecDNNError(f"cannot read {path}: {error.strerror}")
 
 
 def file_hash(path: Path) -> str:

@@ -45,7 +45,9 @@ RATES = {
 class Job:
     """What every stage works with: options, data, the network's type, names of files, a place to log.
 
-    `whole` is the wiring of a network that nothing was cut from. `architectures` are all networks of the folder. `shared` keeps what algorithms have in common: the last warm-up.
+    `whole` is the wiring of a network that nothing was cut from, `architectures` are all networks of the folder,
+    `published` the records of --resume-from by their names. `shared` keeps what algorithms have in common: the last
+    warm-up.
     """
 
     options: Options
@@ -56,6 +58,7 @@ class Job:
     log: Callable[[str], None]
     data_hash: str
     architectures: dict = field(default_factory=dict)
+    published: dict[str, dict] = field(default_factory=dict)
     seconds: dict = field(default_factory=dict)
     shared: dict = field(default_factory=dict)
 

@@ -391,7 +391,7 @@ class Options:
     class_rates: tuple[tuple[int, float], ...] = field(default=(), metadata={"shapes": NOTHING})
     resume_from: Path | None = option(
         None,
-        "published metrics files whose cells need not be made again",
+        "folder of published runs (ARCH.runs.jsonl), whose cells need not be made again",
         shapes=NOTHING,
         group=SWEEP,
         type=path,

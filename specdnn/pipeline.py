@@ -89,8 +89,7 @@ def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
     if algorithm and not algorithm.follows:
         return None
     same, path = job.with_options(algo="OSLOM"), job.saved.pruned(o.classes, "OSLOM")
-    for place in (files.metrics_path(path), o.resume_from and job.saved.published(o.resume_from, path)):
-        found = place and files.read_metrics(place)
+    for found in (files.read_metrics(files.metrics_path(path)), published(job, path)):
         if found and made_by(same, "prune", found, origin_hash):
             return trimming.Reference.of(found)
     return None
@@ -185,17 +184,20 @@ def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Callable[[Path], 
 def is_published(job: Job) -> bool:
     """Whether --resume-from holds a cell with the same options: parent, extraction and retraining, each of the last."""
     o, input_hash = job.options, ""
-    if o.resume_from is None:
-        return False
     stages = {
         "train": job.saved.parent(),
         "prune": job.saved.pruned(o.classes, o.algo),
         "retrain": job.saved.retrained(o.classes, o.algo),
     }
     for verb, path in stages.items():
-        found = files.read_metrics(job.saved.published(o.resume_from, path))
+        found = published(job, path)
         follows = algorithms.digest(reference_of(job, input_hash)) if verb == "prune" else ""
         if not found or not made_by(job, verb, found, input_hash + follows):
             return False
         input_hash = found.get("checkpoint_hash", "")
     return True
+
+
+def published(job: Job, path: Path) -> dict | None:
+    """The metrics that --resume-from holds of a checkpoint."""
+    return job.published.get(job.saved.published_name(path))

@@ -4,51 +4,27 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from specdnn import checkpoint, community, exhibits, files, job, pipeline, records, report, results
+from specdnn import checkpoint, community, exhibits, files, job, pipeline
 from specdnn.checkpoint import Checkpoint
-from specdnn.files import SavedModels
+from specdnn.files import Folder, SavedModels
 from specdnn.network.wiring import trace
 from specdnn.options import VERBS, Options
+from specdnn.results import overview, publishing, runs
+from specdnn.results.publishing import Say
 from specdnn.structures import Dataset, SpecDNNError
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Folder:
-    """A dataset folder: its place, its networks, and its `dataset` module."""
-
-    path: Path
-    architectures: dict
-    dataset: object
-
-    @property
-    def data(self) -> Path:
-        """Where the images lie or are downloaded to, unless --data-dir or SPECDNN_DATA says otherwise."""
-        return self.path / "data"
-
-    @property
-    def saved_models(self) -> Path:
-        return self.path / "saved_models"
-
-    @property
-    def published(self) -> Path:
-        """The published figures to compare with, where the folder has them."""
-        return self.path / "published.csv"
 
 
 def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say) -> list[str]:
     """Do what a verb says; returns what went wrong with the cells of a sweep. `warn` tells what was left out."""
     if verb == "publish":
-        publish(folder, args, say, warn)
+        publishing.publish(folder, root_of(folder, args), say, warn)
         return []
     note = warn if verb == "evaluate" else say  # whose output is JSON, and a sentence
     loaded = load_pretrained(folder, args)
@@ -61,7 +37,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     if verb == "report":
-        print_report(folder, options, say, warn)
+        report(folder, options, say, warn, needed=True)
         return []
     work = open_job(folder, options, saved, note)
     for told in introduction(verb, work.data, options, loaded):
@@ -94,7 +70,7 @@ def sweep(folder: Folder, work: job.Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
     load = lambda path: on_device(checkpoint.load(path, folder.architectures), work)  # noqa: E731
     failures = pipeline.sweep(work, load)
-    write_report(folder, work.options, say, warn)
+    report(folder, work.options, say, warn, needed=False)
     return failures
 
 
@@ -155,7 +131,7 @@ def there_are(threads: int, say: Say) -> int:
 def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ...]:
     """(class, rate) of the wanted classes: less than the published one by a unit of its last digit."""
     arch, dataset, path = values["arch"], values["dataset"], folder.published
-    found = results.published_figures(path, arch, dataset)
+    found = overview.published_figures(path, arch, dataset)
     wanted = values["classes"] or range(len(folder.dataset.CLASS_NAMES[dataset]))
     for missing in (c for c in wanted if c not in found):
         raise SpecDNNError(
@@ -193,12 +169,13 @@ def root_of(folder: Folder, args: Options | argparse.Namespace) -> Path:
 
 
 def open_job(folder: Folder, options: Options, saved: SavedModels, say: Say) -> job.Job:
+    published = published_runs(options, say)
     device = torch.device("cuda" if options.cuda else "cpu")
     data = folder.dataset.load(options.dataset, options.data_dir, device)
     network_type, digest = folder.architectures[options.arch], job.hash_of(data)
     with torch.random.fork_rng(devices=[]):
         whole = trace(network_type(), data.train.images[0].cpu())
-    return job.Job(options, data, network_type, whole, saved, say, digest, folder.architectures)
+    return job.Job(options, data, network_type, whole, saved, say, digest, folder.architectures, published)
 
 
 def images_words(data: Dataset) -> str:
@@ -217,39 +194,15 @@ def on_device(loaded: Checkpoint, work: job.Job) -> Checkpoint:
 # ------------------------------------------------------------------------------------------ results
 
 
-def print_report(folder: Folder, options: Options, say: Say, warn: Say) -> None:
-    """Print the report of the finished classes, and write it with its tables and pictures."""
-    if not write_report(folder, options, say, warn):
-        raise SpecDNNError(
-            f"nothing to report: no retrained {options.arch} for {options.dataset} in {root_of(folder, options)}; "
-            "run --sweep, or --prune and --retrain first"
-        )
-
-
-def write_report(folder: Folder, options: Options, say: Say, warn: Say) -> bool:
-    """Print and write the report of all that is finished; False where nothing is."""
+def report(folder: Folder, options: Options, say: Say, warn: Say, needed: bool) -> None:
+    """Print and write the report of the save folder, whatever the seed; `needed` where nothing else is wanted."""
     saved = dataclasses.replace(saved_models(folder, options), seed=1)  # holds all seeds
-    found = finished(saved.root, options.dataset, True, warn)
-    own = results.of_network(found, options.arch, folder.published)
-    if own is None:
-        return False
-    found = written_exhibits(folder, options, saved, own, say) + found
-    own = results.of_network(found, options.arch, folder.published)
-    results.write(own.files(saved))
-    say(f"{own.markdown(saved)}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
-    return True
-
-
-def finished(place: Path, dataset: str, checkpoints: bool, warn: Say) -> list[dict]:
-    """The records of a data set below a folder; which metrics files are left out, and why, is told."""
-    told = records.below(place, dataset, checkpoints)
-    for sentence in told.left_out:
-        warn(sentence)
-    return told.found
+    shown = functools.partial(written_exhibits, folder, options, saved, say=say)
+    publishing.write_report(folder, saved, options.dataset, shown, say, warn, needed)
 
 
 def written_exhibits(
-    folder: Folder, options: Options, saved: SavedModels, own: results.Results, say: Say
+    folder: Folder, options: Options, saved: SavedModels, own: overview.Results, say: Say
 ) -> list[dict]:
     """What the contact sheet shows of each class, from the checkpoints of the first seed and the images."""
     rows = [row for row in own.ours if row["seed"] == own.ours[0]["seed"]]
@@ -272,38 +225,11 @@ def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data: Dataset) -> 
     return exhibits.exhibit(loaded.compact, data)
 
 
-def publish(folder: Folder, args: argparse.Namespace, say: Say, warn: Say) -> None:
-    """Copy the metrics files to results/runs, build tables, pictures and README's section from those alone."""
-    saved, runs, readme = root_of(folder, args), folder.path / "results" / "runs", folder.path.parent / "README.md"
-    text, marker, dataset = files.read_text(readme), f"results of {folder.path.name}", folder.dataset.DEFAULT
-    report.between(text, marker, "")  # a README without the section is told before anything is written
-    for metrics in finished(saved, dataset, True, warn):
-        publish_metrics(metrics, runs / ".".join(metrics["file"].relative_to(saved).parts))
-    found = finished(runs, dataset, False, warn)
-    networks = {arch: results.of_network(found, arch, folder.published) for arch in folder.architectures}
-    sections = [publish_network(folder, arch, own, say) for arch, own in networks.items() if own]
-    if not sections:
-        raise SpecDNNError(f"nothing to publish: no finished runs in {saved} or {runs}")
-    together = report.beaten_together([own.published for own in networks.values() if own])
-    files.write(readme, report.between(text, marker, "\n".join(filter(None, [together, *sections]))))
-    say(f"written: {runs}, the tables and pictures beside it, and the results section of {readme}")
-
-
-def publish_metrics(metrics: dict, copy: Path) -> None:
-    """A copy named after its folders: seed2/x.json is seed2.x.json.
-
-    Of a network that is no longer there only its origin is told, unless more is published already.
-    """
-    if not metrics.get("outdated"):
-        files.write(copy, metrics["file"].read_bytes())
-    elif not copy.exists():
-        files.write(copy, files.json_text(records.origin(metrics)))
-
-
-def publish_network(folder: Folder, arch: str, own: results.Results, say: Say) -> str:
-    """Write the tables and pictures of a network; returns its part of the README."""
-    saved = SavedModels(folder.path / "results", arch)
-    results.write(own.files(saved))
-    if not own.exhibits:
-        say(f"{saved.arch}: no contact sheet, for no {saved.exhibits().name} is published; --report makes it")
-    return own.readme(saved, folder.path.parent)
+def published_runs(options: Options, say: Say) -> dict[str, dict]:
+    """Name -> record of the runs that --resume-from holds; raises SpecDNNError where it holds none of the network."""
+    if options.resume_from is None:
+        return {}
+    saved = SavedModels(options.resume_from, options.arch)
+    if not saved.runs().exists():
+        raise SpecDNNError(f"--resume-from {options.resume_from}: there is no {saved.runs().name} in it")
+    return {found["name"]: found for found in publishing.told(runs.read(saved, options.dataset), say)}

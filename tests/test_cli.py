@@ -21,10 +21,11 @@ from specdnn import (
     evaluation,
     files,
     pipeline,
-    report,
     verbs,
 )
 from specdnn.community.class_graph import class_graph
+from specdnn.files import SavedModels
+from specdnn.results import report, runs
 from specdnn.surgery import cut
 
 ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
@@ -757,8 +758,15 @@ def publish(folder, swept, tmp_path):
     return lambda saved: cli.main(tmp_path / "MNIST", folder.architectures, data, [*words, str(saved)])
 
 
+def published(tmp_path) -> dict[str, dict]:
+    """Name -> published run of the folder of `publish`."""
+    found = runs.read(SavedModels(tmp_path / "MNIST" / "results", "LeNet_300_100"), "digits")
+    assert found.left_out == []
+    return {m["name"]: m for m in found.found}
+
+
 def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_path):
-    """Copied metrics files give tables and pictures; a clone builds the same ones from them alone."""
+    """Published runs give tables and pictures; a clone builds the same ones from them alone."""
     readme, place = tmp_path / "README.md", tmp_path / "MNIST" / "results"
     assert publish(swept / "digits") == 0
     text = readme.read_text()
@@ -767,18 +775,21 @@ def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_pa
     assert text.count("(MNIST/results/pareto.LeNet_300_100.png)") == 1 == text.count("![")
     report_itself = (place / "LeNet_300_100.md").read_text(encoding="utf-8")
     assert all(f"({kind}.LeNet_300_100.png)" in report_itself for kind in ("pareto", "classes", "overlap"))
-    made = {path.name: path.read_bytes() for path in place.iterdir() if path.is_file()}
-    assert len(made) == 6
+    made = {path.name: path.read_bytes() for path in place.iterdir()}
+    assert made.pop("LeNet_300_100.runs.jsonl") and len(made) == 6
     assert all((swept / "digits" / name).read_bytes() == content for name, content in made.items())
-    runs = [
+    stems = [
         *(f"specialize.{k}.{what}" for k in (0, 3) for what in ("OSLOM", "best_retrained")),
         "best_origin",
         "exhibits",
     ]
-    assert names(place / "runs") == sorted(f"LeNet_300_100.{stem}.json" for stem in runs)
+    assert list(published(tmp_path)) == sorted(f"LeNet_300_100.{stem}.json" for stem in stems)
+    for name, found in published(tmp_path).items():
+        told = {k: v for k, v in found.items() if k not in ("name", "place")}
+        assert told == json.loads((swept / "digits" / name).read_text(encoding="utf-8"))
     before = {path: path.read_bytes() for path in listing(tmp_path) if path.is_file()}
     for path in place.iterdir():
-        if path.is_file():
+        if path.suffix != ".jsonl":
             path.unlink()
     assert publish(tmp_path / "nothing here") == 0
     assert {path: path.read_bytes() for path in before} == before
@@ -792,8 +803,36 @@ def test_publishing_keeps_other_seeds_and_budgets_apart(swept, publish, tmp_path
         written(tmp_path / "saved" / below / name, told)
     written(tmp_path / "saved" / "KMNIST" / name, {**told, "dataset": "KMNIST"})
     assert publish(tmp_path / "saved") == 0
-    published = names(tmp_path / "MNIST" / "results" / "runs")
-    assert published == sorted([name, f"seed2.{name}", f"small.seed2.{name}"])
+    assert list(published(tmp_path)) == sorted([name, f"seed2.{name}", f"small.seed2.{name}"])
+
+
+def test_a_network_that_the_folder_does_not_have_is_not_published(swept, publish, capsys, tmp_path):
+    shutil.copytree(swept / "digits", tmp_path / "saved")
+    path = tmp_path / "saved" / "LeNet_300_100.exhibits.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("LeNet_300_100", "../x"), encoding="utf-8")
+    assert publish(tmp_path / "saved") == 0
+    assert capsys.readouterr().err == f"main.py: {path} is left out: MNIST has no network ../x\n"
+    assert len(published(tmp_path)) == 5
+
+
+def test_a_published_line_that_is_damaged_is_told_and_stays(swept, publish, capsys, tmp_path):
+    """Until the run of that name is published again; the others are built from as before."""
+    assert publish(swept / "digits") == 0
+    saved = SavedModels(tmp_path / "MNIST" / "results", "LeNet_300_100")
+    whole = saved.runs().read_bytes()
+    lines = whole.splitlines(keepends=True)
+    lines[-1] = lines[-1].replace(b'"true_weights": ', b'"true_weights": -')
+    damaged = b"".join([*lines, b"<<<<<<< HEAD\n"])
+    saved.runs().write_bytes(damaged)
+    capsys.readouterr()
+    assert publish(tmp_path / "nothing here") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(" is left out: ")[0] for line in told] == [
+        f"main.py: {saved.runs()}, line {number}" for number in (6, 7)
+    ]
+    assert saved.runs().read_bytes() == damaged
+    assert publish(swept / "digits") == 0
+    assert saved.runs().read_bytes() == whole + b"<<<<<<< HEAD\n"
 
 
 def test_only_what_is_there_is_published(swept, publish, capsys, tmp_path):
@@ -805,9 +844,8 @@ def test_only_what_is_there_is_published(swept, publish, capsys, tmp_path):
     assert publish(tmp_path / "saved") == 0
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2 and "another file than the one" in told[0] and "is missing" in told[1]
-    runs = tmp_path / "MNIST" / "results" / "runs"
-    assert "LeNet_300_100.specialize.0.best_retrained.json" not in names(runs)
-    lost = json.loads((runs / "LeNet_300_100.specialize.3.OSLOM.json").read_text(encoding="utf-8"))
+    assert "LeNet_300_100.specialize.0.best_retrained.json" not in published(tmp_path)
+    lost = published(tmp_path)["LeNet_300_100.specialize.3.OSLOM.json"]
     assert lost["options"] and "accuracy" not in lost  # how the retrained one was made, but no figures
     with open(tmp_path / "MNIST" / "results" / "LeNet_300_100.csv", newline="", encoding="utf-8") as file:
         assert [(row["class"], row["pruned_accuracy"]) for row in csv.DictReader(file)] == [("3", "")]
@@ -827,7 +865,9 @@ def test_an_exhibit_of_other_units_is_not_shown(swept, publish, capsys, tmp_path
 
 def test_what_is_published_is_what_publishing_makes(folder, tmp_path):
     """README and tables of this repository, built anew from the committed runs."""
-    shutil.copytree(folder.path / "results" / "runs", tmp_path / "MNIST" / "results" / "runs")
+    (tmp_path / "MNIST" / "results").mkdir(parents=True)
+    for path in (folder.path / "results").glob("*.runs.jsonl"):
+        shutil.copy(path, tmp_path / "MNIST" / "results")
     shutil.copy(folder.path / "published.csv", tmp_path / "MNIST")
     readme = (folder.path.parent / "README.md").read_text()
     (tmp_path / "README.md").write_text(report.between(readme, "results of MNIST", "to be made"))

@@ -8,6 +8,7 @@ import six_units
 from numpy.testing import assert_allclose
 
 from specdnn import exhibits, files
+from specdnn.results import shown
 from specdnn.structures import Dataset, KeptUnits
 from specdnn.surgery import CompactNetwork, cut
 
@@ -40,11 +41,11 @@ def test_an_exhibit_by_hand():
 def test_an_exhibit_comes_back_from_its_file(tmp_path):
     told = exhibits.exhibit(compact(), DATA, six_units.SixUnits().chain)
     files.write(tmp_path / "x.json", files.json_text(told))
-    shown = exhibits.shown(json.loads((tmp_path / "x.json").read_text()))
-    assert shown.name == "right" and shown.layers == ("input", "hidden", "out")
-    assert_allclose(shown.mean_image, [[0, 191]])
-    assert [pair.shape for pair in shown.strengths] == [(1, 2), (2, 1)]
-    assert_allclose(shown.strengths[0], told["strengths"][0])
+    found = shown.exhibit(json.loads((tmp_path / "x.json").read_text()))
+    assert found.name == "right" and found.layers == ("input", "hidden", "out")
+    assert_allclose(found.mean_image, [[0, 191]])
+    assert [pair.shape for pair in found.strengths] == [(1, 2), (2, 1)]
+    assert_allclose(found.strengths[0], told["strengths"][0])
 
 
 def test_places_are_pixels_or_the_positions_of_flattened_features(folder):

@@ -6,7 +6,9 @@ from dataclasses import fields
 import pytest
 
 from specdnn import activations, algorithms, cli, options, training
+from specdnn.files import SavedModels
 from specdnn.options import STAGES, Options
+from specdnn.results import runs
 from specdnn.structures import SpecDNNError
 
 # What shaped the published runs: a run that is published is not made again while these stay as they are.
@@ -52,8 +54,9 @@ def test_the_identity_of_published_runs_is_frozen(stage, folder):
     assert set(resolved().shaping(stage)) == set(PUBLISHED[stage].split())
     kinds = {"train": "best_origin", "prune": "specialize.0.OSLOM", "retrain": "specialize.0.best_retrained"}
     if stage in kinds:
-        published = folder.path / "results" / "runs" / f"LeNet_5.{kinds[stage]}.json"
-        assert set(json.loads(published.read_text())["options"]) == set(PUBLISHED[stage].split())
+        found = runs.read(SavedModels(folder.path / "results", "LeNet_5"), folder.dataset.DEFAULT).found
+        published = next(m for m in found if m["name"] == f"LeNet_5.{kinds[stage]}.json")
+        assert set(published["options"]) == set(PUBLISHED[stage].split())
 
 
 def test_options_are_recorded_as_json_gives_them_back():

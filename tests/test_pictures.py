@@ -10,7 +10,8 @@ from matplotlib.text import Text
 from metrics_files import pruned, retrained
 from PIL import Image
 
-from specdnn import pictures, records, results, scorecard
+from specdnn.files import SavedModels
+from specdnn.results import overview, pictures, runs, scorecard
 from specdnn.structures import Exhibit
 
 STEPS = [{"stage": "round 1", "true_weights": 60, "validation_score": 0.8}]
@@ -83,14 +84,15 @@ def test_a_thin_line_per_class_and_the_mean_of_the_budgets_all_classes_have():
 @pytest.fixture(scope="module")
 def published_runs(folder):
     """Network -> its published runs and the published cells."""
-    found = records.below(folder.path / "results" / "runs", folder.dataset.DEFAULT, checkpoints=False).found
-    return {arch: results.of_network(found, arch, folder.path / "published.csv") for arch in folder.architectures}
+    places = {arch: SavedModels(folder.path / "results", arch) for arch in folder.architectures}
+    found = {arch: runs.read(saved, folder.dataset.DEFAULT).found for arch, saved in places.items()}
+    return {arch: overview.of_network(found[arch], arch, folder.path / "published.csv") for arch in places}
 
 
 def crowded():
     """Ten classes of a single budget within a percent of each other, at nearly one size."""
     found = [retrained(k, accuracy=0.95 + 0.001 * k, true_parameters=180000 + k) for k in range(10)]
-    return results.Results(scorecard.cells(found, "net"), [], [], [], [])
+    return overview.Results(scorecard.cells(found, "net"), [], [], [], [])
 
 
 @pytest.mark.parametrize("which", ["LeNet_300_100", "LeNet_5", "crowded"])

@@ -1,12 +1,12 @@
 """Networks made by different options, parents or runs never stand in one mean; the same options always do."""
 
 import json
-from pathlib import Path
 
 import pytest
 from metrics_files import pruned, retrained, trained
 
-from specdnn import records, scorecard
+from specdnn.files import SavedModels
+from specdnn.results import runs, scorecard
 
 SIX = {"retrain_epochs": 6, "retrain_lr": 0.01, "loss": "bce"}
 ONE = {"retrain_epochs": 1, "retrain_lr": 0.0001, "loss": "mse"}
@@ -155,9 +155,9 @@ def test_a_network_comes_from_the_pruned_one_beside_it():
 
 def test_the_published_runs_are_grouped_by_their_budgets(folder):
     """No published mean mixes recipes, nor does any published recipe share its budget with another one."""
-    found = records.below(Path(folder.path) / "results" / "runs", folder.dataset.DEFAULT, checkpoints=False)
-    assert found.left_out == []
     for arch, cells_of_main in (("LeNet_300_100", 240), ("LeNet_5", 240)):
+        found = runs.read(SavedModels(folder.path / "results", arch), folder.dataset.DEFAULT)
+        assert found.left_out == []
         rows = scorecard.cells(found.found, arch)
         groups = {recipe: {row["budget"] for row in group} for recipe, group in scorecard.by_recipe(rows).items()}
         assert all(len(budgets) == 1 for budgets in groups.values())

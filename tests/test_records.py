@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from metrics_files import KEPT, pruned, retrained, trained, written
 
-from specdnn import files, records, results, scorecard
+from specdnn import files
 from specdnn.files import SavedModels
+from specdnn.results import overview, records, report, runs, scorecard
 
 STEPS = [{"stage": "warm-up", "widths": [5, 4, 1], "true_weights": 90, "validation_score": None}]
 STEPS += [{"stage": "round 1", "widths": [3, 2, 1], "true_weights": 60, "validation_score": 0.8}]
@@ -34,8 +35,8 @@ FILES = {
 }
 
 
-def below(folder, checkpoints=False):
-    return records.below(folder, "pairs", checkpoints)
+def below(folder):
+    return records.below(folder, "pairs")
 
 
 def files_of(found, folder):
@@ -49,25 +50,22 @@ def write(path, told) -> None:
 
 def test_all_of_the_data_set_below_the_folder_is_found(tmp_path):
     for name, seed in (("a", 1), ("seed2/a", 2), ("half/pairs/a", 1), ("pairs/seed3/a", 3), ("half/seed2/small/a", 2)):
-        write(tmp_path / f"{name}.json", retrained(0, seed, checkpoint_hash=name))
-    write(tmp_path / "pairs/b.json", retrained(0, dataset="others"))
+        written(tmp_path / f"{name}.json", retrained(0, seed))
+    written(tmp_path / "pairs/b.json", retrained(0, dataset="others"))
     found = below(tmp_path)
     assert found.left_out == []
     assert {m["file"].parent.relative_to(tmp_path).as_posix(): m["place"] for m in found.found} == {
         ".": (), "seed2": (), "half/pairs": ("half",), "pairs/seed3": (), "half/seed2/small": ("half", "small"),
     }  # fmt: skip
-
-
-def test_published_names_tell_the_place_too(tmp_path):
-    for name in ("net.x", "seed2.net.x", "small.net.x", "small.seed2.net.x"):
-        write(tmp_path / f"{name}.json", retrained(0, 2, checkpoint_hash=name))
-    assert [m["place"] for m in below(tmp_path).found] == [(), (), ("small",), ("small",)]
+    assert {m["name"] for m in found.found} == {
+        "a.json", "seed2.a.json", "half.pairs.a.json", "pairs.seed3.a.json", "half.seed2.small.a.json",
+    }  # fmt: skip
 
 
 def test_hidden_replaced_and_evidence_files_are_not_read(tmp_path):
     for name in (".hidden/a", "x/.ipynb_checkpoints/a", "replaced/a", "x/replaced/2/a", "a.rounds/1", ".a"):
         write(tmp_path / f"{name}.json", ["no metrics"])
-    write(tmp_path / "a.json", retrained(0, checkpoint_hash="a"))
+    written(tmp_path / "a.json", retrained(0))
     assert files_of(below(tmp_path), tmp_path) == ["a.json"] and below(tmp_path).left_out == []
 
 
@@ -78,13 +76,12 @@ def test_the_checkpoint_must_be_the_one_that_was_measured(tmp_path):
     paths = [written(tmp_path / f"{k}.json", retrained(k)) for k in range(3)]
     paths[0].with_suffix(".pth.tar").write_bytes(b"another one")
     paths[1].with_suffix(".pth.tar").unlink()
-    found = below(tmp_path, checkpoints=True)
+    found = below(tmp_path)
     assert files_of(found, tmp_path) == ["2.json"]
     assert found.left_out == [
         f"{paths[0]} is left out: its checkpoint is another file than the one that was measured",
         f"{paths[1]} is left out: its checkpoint 1.pth.tar is missing",
     ]
-    assert len(below(tmp_path).found) == 3  # where no checkpoints are kept
 
 
 def test_a_lost_pruned_network_still_tells_the_budget(tmp_path):
@@ -94,7 +91,7 @@ def test_a_lost_pruned_network_still_tells_the_budget(tmp_path):
     written(tmp_path / "net.0.best_retrained.json", retrained(0))
     for lost in (path, parent):
         lost.with_suffix(".pth.tar").unlink()
-    found = below(tmp_path, checkpoints=True)
+    found = below(tmp_path)
     (row,) = scorecard.cells(found.found, "net")
     assert len(found.left_out) == 2 and row["budget"] == (0.25, None, None)
     assert "pruned_accuracy" not in row and scorecard.parents(found.found, [row]) == []
@@ -105,7 +102,7 @@ def test_every_checkpoint_is_read_once(tmp_path, monkeypatch):
         written(tmp_path / f"{k}.json", retrained(k))
     seen, original = [], files.file_hash
     monkeypatch.setattr(files, "file_hash", lambda path: seen.append(path) or original(path))
-    assert len(below(tmp_path, checkpoints=True).found) == 3 and len(seen) == len(set(seen)) == 3
+    assert len(below(tmp_path).found) == 3 and len(seen) == len(set(seen)) == 3
 
 
 # ------------------------------------------------------------------------------------------ files that are wrong
@@ -119,7 +116,7 @@ def lacking(name: str) -> str:
     return json.dumps({k: v for k, v in json.loads(broken()).items() if k != name})
 
 
-@pytest.mark.parametrize(
+WRONG = pytest.mark.parametrize(
     ("text", "why"),
     [
         ("[]", "it is no metrics file but []"),
@@ -152,6 +149,9 @@ def lacking(name: str) -> str:
         (json.dumps({"verb": "exhibits", "dataset": "pairs", "arch": "net", "classes": [{}]}), "classes must be"),
     ],
 )
+
+
+@WRONG
 def test_a_file_that_is_wrong_is_left_out_with_one_sentence(text, why, tmp_path):
     path = tmp_path / "net.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -161,10 +161,22 @@ def test_a_file_that_is_wrong_is_left_out_with_one_sentence(text, why, tmp_path)
     assert "\n" not in found.left_out[0] and len(found.left_out[0]) < len(str(path)) + 150
 
 
+@WRONG
+def test_a_published_line_that_is_wrong_is_left_out_with_one_sentence(text, why, tmp_path):
+    saved = SavedModels(tmp_path, "net")
+    runs.add(saved, [{**retrained(k, checkpoint_hash="a"), "name": f"net.{k}.json"} for k in (0, 1)])
+    first, second = saved.runs().read_bytes().splitlines()
+    saved.runs().write_bytes(b"\n".join([first, text if isinstance(text, bytes) else text.encode(), second]))
+    found = runs.read(saved, "pairs")
+    assert [m["name"] for m in found.found] == ["net.0.json", "net.1.json"] and len(found.left_out) == 1
+    assert found.left_out[0].startswith(f"{saved.runs()}, line 2 is left out: ") and why in found.left_out[0]
+    assert "\n" not in found.left_out[0] and len(found.left_out[0]) < len(str(saved.runs())) + 160
+
+
 def test_texts_are_utf8_whatever_the_terminal_speaks(tmp_path, monkeypatch):
     monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ascii")
-    path = tmp_path / "net.json"
-    path.write_bytes(json.dumps(retrained(0, checkpoint_hash="ü", date="März"), ensure_ascii=False).encode())
+    path = written(tmp_path / "net.json", retrained(0, date="März"))
+    path.write_bytes(json.dumps(json.loads(path.read_bytes()), ensure_ascii=False).encode())
     assert [m["date"] for m in below(tmp_path).found] == ["März"]
 
 
@@ -206,12 +218,15 @@ def changed(changes) -> dict[str, object]:
     return files
 
 
+def read(folder):
+    return runs.read(SavedModels(folder, "net"), "pairs")
+
+
 def results_of(files, folder):
-    for old in folder.glob("*.json"):
-        old.unlink()
-    for name, told in files.items():
-        write(folder / f"{name}.json", told)
-    return results.of_network(below(folder).found, "net", folder / "published.csv")
+    """Of what is published, whose lines may be anything."""
+    named = [{"name": f"{k}.json", **told} if isinstance(told, dict) else told for k, told in files.items()]
+    SavedModels(folder, "net").runs().write_text("\n".join(map(json.dumps, named)), encoding="utf-8")
+    return overview.of_network(read(folder).found, "net", folder / "published.csv")
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +239,7 @@ def place(tmp_path_factory):
 
 def test_the_files_as_they_are_give_everything(place):
     own = results_of(FILES, place)
-    assert below(place).left_out == [] and len(own.exhibits) == 1 and len(own.several) == 1 and len(own.rows) == 3
+    assert read(place).left_out == [] and len(own.exhibits) == 1 and len(own.several) == 1 and len(own.rows) == 3
     kinds = {path.name for path in own.files(SavedModels(place, "net"))}
     assert kinds == {"net.md", "net.csv", "pareto.net.csv", "pareto.net.png", "classes.net.png", "overlap.net.png"}
 
@@ -236,8 +251,8 @@ def test_no_change_of_a_file_ends_the_report(place, changes):
     if own is not None:
         text = own.markdown(SavedModels(place, "net"))
         assert "nan" not in text and own.readme(SavedModels(place, "net"), place)
-        results.report.csv_table([*own.rows, *own.several])
-        results.report.csv_points(scorecard.pareto_points(own.rows))
+        report.csv_table([*own.rows, *own.several])
+        report.csv_points(scorecard.pareto_points(own.rows))
 
 
 OSLOM, SHOWN = "net.specialize.0.OSLOM", "net.specialize.0.best_retrained"
@@ -256,4 +271,4 @@ OSLOM, SHOWN = "net.specialize.0.OSLOM", "net.specialize.0.best_retrained"
 def test_pictures_are_drawn_of_what_is_undefined_or_strange(place, change):
     own = results_of(changed([change]), place)
     drawn = [content for content in own.files(SavedModels(place, "net")).values() if isinstance(content, bytes)]
-    assert below(place).left_out == [] and drawn
+    assert read(place).left_out == [] and drawn

@@ -6,7 +6,7 @@ import io
 import pytest
 from metrics_files import pruned, retrained
 
-from specdnn import report, scorecard
+from specdnn.results import report, scorecard
 from specdnn.structures import SpecDNNError
 
 

@@ -18,9 +18,12 @@ def dotted(path: Path) -> str:
 
 
 FILES = {dotted(path): ast.parse(path.read_text(encoding="utf-8")) for path in sorted(ROOM.rglob("*.py"))}
-COMMUNITY = {name for name in FILES if name.split(".")[0] == "community"}
+COMMUNITY = {name for name in FILES if name.partition(".")[0] == "community"}
 PROGRAM = {f"community.{name}" for name in ("processes", "binaries", "runner")}  # the modules that run programs
-TORCH_FREE = ("structures", "selection", "scorecard", "report", "pictures", *sorted(COMMUNITY))
+RESULTS = {name for name in FILES if name.partition(".")[0] == "results"}
+TORCH_FREE = ("structures", "files", "selection", *sorted(COMMUNITY | RESULTS))
+NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", *sorted(COMMUNITY - PROGRAM))
+NUMBERS_AND_TEXTS += tuple(f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown"))
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
 
@@ -60,14 +63,12 @@ def calls(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", TORCH_FREE)
-def test_the_value_and_community_rooms_never_load_torch(name):
+def test_the_value_community_and_results_rooms_never_load_torch(name):
     for module in reached(name):
         assert not {"torch", "torchvision"} & imports(module), module
 
 
-@pytest.mark.parametrize(
-    "name", ["selection", "scorecard", "report", "pictures", "exhibits", "foreign", *sorted(COMMUNITY - PROGRAM)]
-)
+@pytest.mark.parametrize("name", NUMBERS_AND_TEXTS)
 def test_rooms_of_numbers_and_texts_touch_no_disk(name):
     """`io` makes texts and pictures in memory."""
     assert not (DISK - {"io"}) & imports(name)
@@ -75,9 +76,16 @@ def test_rooms_of_numbers_and_texts_touch_no_disk(name):
 
 
 def test_pictures_are_drawn_in_one_room_and_metrics_measured_in_another():
-    assert {name for name in FILES if "matplotlib" in imports(name)} == {"pictures"}
+    assert {name for name in FILES if "matplotlib" in imports(name)} == {"results.pictures"}
     measuring = {name for name in FILES if "from sklearn import metrics" in ast.unparse(FILES[name])}
     assert measuring == {"evaluation"}
+
+
+def test_the_room_of_results_knows_files_and_options_and_only_the_verbs_know_it():
+    for name in RESULTS:
+        assert own_imports(name) - RESULTS <= {"files", "options", "structures"}, name
+    assert {name for name in FILES if own_imports(name) & RESULTS} - RESULTS == {"verbs"}
+    assert {name for name in RESULTS if "results.pictures" in own_imports(name)} == {"results.overview"}
 
 
 def test_structures_touches_no_disk():
@@ -180,6 +188,15 @@ def test_main_py_only_hands_over(folder):
     assert len((folder.path / "main.py").read_text().splitlines()) <= 25
 
 
-def test_importing_specdnn_loads_neither_torch_nor_numpy():
-    asked = "import sys, specdnn; print({'torch', 'numpy'} & set(sys.modules))"
+@pytest.mark.parametrize(
+    ("module", "unloaded"),
+    [
+        ("specdnn", {"torch", "numpy"}),
+        ("specdnn.results", {"torch", "numpy", "matplotlib"}),
+        ("specdnn.results.runs", {"torch", "matplotlib"}),
+        ("specdnn.results.publishing", {"torch", "torchvision", "sklearn"}),
+    ],
+)
+def test_what_importing_does_not_load(module, unloaded):
+    asked = f"import sys, {module}; print({unloaded} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "set()\n"

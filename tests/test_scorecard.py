@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from metrics_files import pruned, retrained
 from scipy import stats
 
-from specdnn import scorecard
+from specdnn.results import scorecard
 
 
 def cells(*found):

@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from specdnn import algorithms, files
+from specdnn.files import SavedModels
+from specdnn.results import records, runs
 
 QUICK = """--sweep --dataset digits --epochs 1 --retrain-epochs 1 --warmup-epochs 1 --rounds 1 --brief-epochs 1
     --rate 0.02 --classes 0 3"""
@@ -30,12 +32,10 @@ def swept(call, every_third, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def published(swept, tmp_path_factory):
-    """The metrics files alone, as `--publish` names them."""
-    runs = tmp_path_factory.mktemp("runs")
-    for source in swept.rglob("LeNet*.json"):
-        if "rounds" not in source.parent.name:
-            shutil.copy(source, runs / ".".join(source.relative_to(swept).parts))
-    return runs
+    """The folder of the published runs, as `--publish` leaves it."""
+    place = tmp_path_factory.mktemp("runs")
+    runs.add(SavedModels(place, "LeNet_300_100"), records.below(swept, "digits").found)
+    return place
 
 
 def test_a_sweep_makes_every_cell(swept):
@@ -132,6 +132,25 @@ def test_oslom_is_extracted_again_where_the_published_run_is_of_another_parent(
     found = metrics(tmp_path / "digits" / "LeNet_300_100.specialize.3.taylor.pth.tar")
     assert found["schedule"] == "OSLOM"
     assert (tmp_path / "digits" / "LeNet_300_100.specialize.3.OSLOM.pth.tar").exists()
+
+
+def test_a_published_line_that_is_damaged_is_told_and_its_cell_made_again(main, published, every_third, tmp_path):
+    saved = SavedModels(tmp_path / "published", "LeNet_300_100")
+    shutil.copytree(published, saved.root)
+    lines = saved.runs().read_text().splitlines()
+    number = next(n for n, line in enumerate(lines) if '"LeNet_300_100.specialize.3.OSLOM.json"' in line)
+    saved.runs().write_text("\n".join([*lines[:number], lines[number][:-9], *lines[number + 1 :]]))
+    words = ("--oslom-bin", every_third, "--save-dir", tmp_path / "new", "--resume-from", saved.root)
+    done = main(QUICK, "--algos OSLOM", *words)
+    assert done.code == 0 and done.out.count("already published") == 1
+    assert f"{saved.runs()}, line {number + 1} is left out: " in done.out
+    assert names(tmp_path / "new" / "digits").count("LeNet_300_100.specialize.3.best_retrained.pth.tar") == 1
+
+
+def test_a_folder_without_published_runs_is_a_mistake(main, tmp_path, listing):
+    done = main(QUICK, "--save-dir", tmp_path / "new", "--resume-from", tmp_path)
+    assert done.code == 2 and done.err.count("\n") == 1 and "no LeNet_300_100.runs.jsonl in it" in done.err
+    assert listing(tmp_path) == {}
 
 
 # ------------------------------------------------------------------------------------------ mistakes

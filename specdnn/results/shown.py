@@ -1,0 +1,34 @@
+"""What an exhibits file tells of a class -> what the contact sheet shows of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from specdnn.structures import Exhibit
+
+
+def exhibit(told: dict) -> Exhibit:
+    """An exhibit from what its file tells."""
+    arrays = [np.array(pair) for pair in told["strengths"]]
+    image, kept_places = np.array(told["mean_image"]), np.array(told["places"])
+    return Exhibit(told["name"], image, kept_places, tuple(told["kept"]), tuple(arrays))
+
+
+def is_exhibit(told) -> bool:
+    """Whether this tells of a class all that the contact sheet needs."""
+    try:
+        one, kept = exhibit(told), told["kept"].values()
+        tables = (one.mean_image, one.places, *one.strengths)
+        named = isinstance(told["class"], int) and isinstance(one.name, str)
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+        return False
+    widths = [len(units) for units in kept if isinstance(units, list)]
+    shapes = list(zip(widths, widths[1:], strict=False))
+    fitting = len(widths) == len(one.layers) > 1 and [pair.shape for pair in one.strengths] == shapes
+    return named and fitting and all(map(_is_table, tables)) and one.places.max() > 0
+
+
+def _is_table(values: np.ndarray) -> bool:
+    """Rows of numbers that are not negative."""
+    numbers = values.ndim == 2 and values.size > 0 and values.dtype.kind in "if"
+    return numbers and bool(values.min() >= 0 and values.max() < 1e15)
