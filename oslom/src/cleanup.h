@@ -14,17 +14,10 @@
 #include <vector>
 
 #include "border_test.h"
+#include "module.h"
 #include "study.h"
 
 namespace oslom {
-
-// A group and the probability ("bs") of finding its border in a random graph.
-struct Module {
-  Members members;
-  double probability = 1;
-  bool empty() const { return members.empty(); }
-  std::size_t size() const { return members.size(); }
-};
 
 constexpr int full_passes = 25;
 constexpr int inflation_passes = 3;

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "edge_reader.h"
+#include "hierarchy.h"
 #include "level_files.h"
+#include "member_scores.h"
 #include "options.h"
 #include "partition_reader.h"
 #include "progress.h"
@@ -73,7 +75,7 @@ std::string scores_of(const Graph& graph, const Modules& modules, const Paramete
                       const LogFactorial& log_factorial, const Ids& ids) {
   Probabilities probabilities(parameters, log_factorial);
   Study study(graph, parameters, probabilities);
-  return scores_text(study, modules, ids);
+  return scores_text(modules, member_scores(study, modules), ids);
 }
 
 void search(const Options& options) {

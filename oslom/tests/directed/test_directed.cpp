@@ -6,6 +6,7 @@
 #include "doctest/doctest.h"
 #include "edge_reader.h"
 #include "example_graphs.h"
+#include "hierarchy.h"
 #include "level_files.h"
 #include "says.h"
 
