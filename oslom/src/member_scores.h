@@ -4,20 +4,26 @@
 
 #include <vector>
 
+#include "membership.h"
 #include "module.h"
-#include "study.h"
 
 namespace oslom {
 
 // Module by module, in the order of its members.
-inline std::vector<std::vector<double>> member_scores(Study& study, const Modules& modules) {
-  std::vector<std::vector<double>> scores;
+inline std::vector<std::vector<double>> member_scores(const Graph& graph, const Modules& modules,
+                                                      const LogFactorial& log_factorial) {
+  Tails tails(log_factorial, !directed);
+  const Scores scores(graph.weighted(), tails);
+  Membership group(graph, scores);
+  std::vector<std::vector<double>> result;
   for (const Module& module : modules) {
-    study.set.build(module.members, Reach::inside);
-    scores.emplace_back();
-    for (Slot slot : study.set.members()) scores.back().push_back(study.set.exact_member_score(slot));
+    group.build(module.members);
+    const Outside outside = group.outside();
+    result.emplace_back();
+    for (Slot slot : group.members())
+      result.back().push_back(scores.member_mid(group.links(slot), group.degree(slot), outside));
   }
-  return scores;
+  return result;
 }
 
 }  // namespace oslom
