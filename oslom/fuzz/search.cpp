@@ -7,7 +7,9 @@
 #include <sstream>
 
 #include "edge_reader.h"
+#include "hierarchy.h"
 #include "level_files.h"
+#include "member_scores.h"
 #include "partition_reader.h"
 #include "require.h"
 
@@ -81,9 +83,9 @@ void search(const InputGraph& input, bool keep_homeless, bool louvain) {
   const std::vector<Level> levels = hierarchy.search();
   require_levels(levels, input.ids.size());
   require_texts(input, levels, keep_homeless);
-  Probabilities probabilities(parameters, hierarchy.log_factorial());
-  Study study(input.graph, parameters, probabilities);
-  const std::string scores = scores_text(study, levels[0].result.final_cover, input.ids);
+  const Modules& modules = levels[0].result.final_cover;
+  const std::string scores =
+      scores_text(modules, member_scores(input.graph, modules, hierarchy.log_factorial()), input.ids);
   require(scores.find("nan") == std::string::npos && scores.find("inf") == std::string::npos, "scores are finite");
 }
 

@@ -14,17 +14,10 @@
 #include <vector>
 
 #include "border_test.h"
+#include "module.h"
 #include "study.h"
 
 namespace oslom {
-
-// A group and the probability ("bs") of finding its border in a random graph.
-struct Module {
-  Members members;
-  double probability = 1;
-  bool empty() const { return members.empty(); }
-  std::size_t size() const { return members.size(); }
-};
 
 constexpr int full_passes = 25;
 constexpr int inflation_passes = 3;
@@ -49,7 +42,7 @@ class Cleaner {
     passes = affordable_passes(group.size(), passes);
     salt_ = random_.bits();
     set_.build(group, reach, salt_);
-    scope_ = reach == Reach::inside ? Random(set_.fingerprint()).bits() : 0;
+    scope_ = reach == Reach::inside ? Random(set_.group().fingerprint()).bits() : 0;
     Module best;
     for (int done = 0, good = 0; worth_another(good, done, passes); ++done) {
       if (done > 0 && set_.saved()) set_.restore();
@@ -101,19 +94,19 @@ class Cleaner {
   bool one_pass(Reach reach) {
     for (;;) {
       if (passes_test(reach)) return true;
-      if (set_.size() == 0) return false;
-      if (!set_.saved()) set_.worst_members(), set_.save();  // with what all passes find out first
+      if (set_.group().size() == 0) return false;
+      if (!set_.saved()) set_.member_keys().worst(), set_.save();  // with what all passes find out first
       set_.remove(worst_member());
     }
   }
 
   Slot worst_member() {
-    const Few few = set_.worst_members();
-    const Outside outside = set_.outside();
+    const Few few = set_.member_keys().worst();
+    const Outside outside = set_.group().outside();
     Slot worst = few.slot[0];
     double largest = -1;
     for (int i = 0; i < few.count; ++i) {
-      const double score = set_.random_member_score(few.slot[i], outside, random_);
+      const double score = set_.member_keys().random_score(few.slot[i], outside, random_);
       if (score > largest) largest = score, worst = few.slot[i];
     }
     return worst;
@@ -123,11 +116,11 @@ class Cleaner {
   // whatever happened before, which is remembered as long as the study lasts. Else the way to these members counts (old
   // keys), and the other passes over the same group need not repeat what failed: jitter cannot turn it into a success.
   bool passes_test(Reach reach) {
-    if (reach == Reach::inside && set_.size() == set_.built_size()) return false;
-    const std::uint64_t everywhere = set_.fingerprint() ^ scope_, here = set_.fingerprint() ^ salt_;
-    assert(!study_.hopeless.contains(everywhere) || !promising(set_.outside()));
+    if (reach == Reach::inside && set_.group().size() == set_.group().built_size()) return false;
+    const std::uint64_t everywhere = set_.group().fingerprint() ^ scope_, here = set_.group().fingerprint() ^ salt_;
+    assert(!study_.hopeless.contains(everywhere) || !promising(set_.group().outside()));
     if (study_.hopeless.contains(everywhere) || study_.failed.contains(here)) return false;
-    const Outside outside = set_.outside();
+    const Outside outside = set_.group().outside();
     if (!promising(outside)) return study_.hopeless.add(everywhere), false;
     verdict_ = test_border(outside);
     if (verdict_.accepted == 0) study_.failed.add(here);
@@ -147,7 +140,7 @@ class Cleaner {
     CriticalScores& critical = critical_scores(outside);
     if (drop_unreached(outside) && !any_significant(candidates_, critical)) return {0, 1};
     for (Candidate& candidate : candidates_) {
-      const ScoreInterval interval = set_.test_score(candidate.who, outside, random_);
+      const ScoreInterval interval = set_.border_keys().test_score(candidate.who, outside, random_);
       candidate = {interval.score, interval.half, candidate.who};
     }
     sort_candidates();
@@ -167,7 +160,7 @@ class Cleaner {
   void collect_candidates(const Outside& outside) {
     set_limits(std::min(100.0 / static_cast<double>(outside.vertices), 0.1));
     candidates_.clear();
-    set_.for_each_key_up_to(limits_.key, outside, [&](Slot slot, double key) {
+    set_.border_keys().for_each_up_to(limits_.key, outside, [&](Slot slot, double key) {
       candidates_.push_back({study_.scores.score_of(key), 0, slot});
     });
   }
@@ -177,10 +170,10 @@ class Cleaner {
   // judgement.
   bool drop_unreached(const Outside& outside) {
     double last = 0;
-    for (const Candidate& candidate : candidates_) last = std::max(last, set_.old_key(candidate.who));
-    const double reached = set_.nth_miss<6>(limits_.key, last, outside);
+    for (const Candidate& candidate : candidates_) last = std::max(last, set_.border_keys().old_key(candidate.who));
+    const double reached = set_.border_keys().nth_miss<6>(limits_.key, last, outside);
     const auto seen = std::remove_if(candidates_.begin(), candidates_.end(),
-                                     [&](const Candidate& c) { return set_.old_key(c.who) > reached; });
+                                     [&](const Candidate& c) { return set_.border_keys().old_key(c.who) > reached; });
     const bool any = seen != candidates_.end();
     candidates_.erase(seen, candidates_.end());
     return any;
@@ -191,42 +184,42 @@ class Cleaner {
   }
 
   void keep_larger(Module& best) const {
-    const std::size_t size = static_cast<std::size_t>(set_.size()) + verdict_.accepted;
+    const std::size_t size = static_cast<std::size_t>(set_.group().size()) + verdict_.accepted;
     if (size <= best.size()) return;
     best.members.clear();
-    for (Slot slot : set_.members()) best.members.push_back(set_.vertex(slot));
-    for (std::size_t i = 0; i < verdict_.accepted; ++i) best.members.push_back(set_.vertex(candidates_[i].who));
+    for (Slot slot : set_.group().members()) best.members.push_back(set_.group().vertex(slot));
+    for (std::size_t i = 0; i < verdict_.accepted; ++i) best.members.push_back(set_.group().vertex(candidates_[i].who));
     std::sort(best.members.begin(), best.members.end());
     best.probability = verdict_.probability;
   }
 
   void sow(const Members& group) {
     seed_.build(group, Reach::everywhere, random_.bits());
-    seed_.best_border();  // the keys are saved, too
+    seed_.border_keys().nearest();  // the keys are saved, too
     seed_.save();
   }
 
   // The sown group with a random number of its best neighbours.
   Members grown() {
     seed_.restore();
-    const Stubs size = std::min(study_.inflation_sizes.draw(random_), seed_.border());
+    const Stubs size = std::min(study_.inflation_sizes.draw(random_), seed_.group().border());
     for (Stubs i = 0; i < size; ++i) {
       const Slot best = best_neighbour();
       if (best >= 0) seed_.insert(best);
     }
     Members larger;
-    for (Slot slot : seed_.members()) larger.push_back(seed_.vertex(slot));
+    for (Slot slot : seed_.group().members()) larger.push_back(seed_.group().vertex(slot));
     std::sort(larger.begin(), larger.end());
     return larger;
   }
 
   Slot best_neighbour() {
-    const Few few = seed_.best_border();
-    const Outside outside = seed_.outside();
+    const Few few = seed_.border_keys().nearest();
+    const Outside outside = seed_.group().outside();
     Slot best = -1;
     double smallest = 1;
     for (int i = 0; i < few.count; ++i) {
-      const double score = seed_.random_border_score(few.slot[i], outside, random_);
+      const double score = seed_.border_keys().random_score(few.slot[i], outside, random_);
       if (score < smallest) smallest = score, best = few.slot[i];
     }
     return best;

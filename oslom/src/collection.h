@@ -1,4 +1,4 @@
-// A collection of modules, which may overlap, and its pruning (METHOD.md 6.5).
+// What is done with collections of modules: unions, overlaps, pruning (METHOD.md 6.5).
 #ifndef OSLOM_COLLECTION_H
 #define OSLOM_COLLECTION_H
 
@@ -7,12 +7,10 @@
 #include <numeric>
 #include <vector>
 
-#include "cleanup.h"
+#include "module.h"
 #include "module_graph.h"
 
 namespace oslom {
-
-using Modules = std::vector<Module>;
 
 inline std::vector<const Members*> member_lists(const Modules& modules) {
   std::vector<const Members*> lists;
@@ -142,18 +140,6 @@ inline void add_module(Modules& modules, Module module) {
   for (const Module& present : modules)
     if (present.members == module.members) return;
   modules.push_back(std::move(module));
-}
-
-// Vertices that are in no module of two or more.
-inline Members homeless_vertices(const Modules& modules, Vertex num_vertices) {
-  std::vector<char> covered(num_vertices, 0);
-  for (const Module& module : modules)
-    if (module.size() > 1)
-      for (Vertex v : module.members) covered[v] = 1;
-  Members homeless;
-  for (Vertex v = 0; v < num_vertices; ++v)
-    if (!covered[v]) homeless.push_back(v);
-  return homeless;
 }
 
 }  // namespace oslom

@@ -7,6 +7,7 @@
 #include <new>
 #include <vector>
 
+#include "level.h"
 #include "search.h"
 
 namespace oslom {
@@ -15,14 +16,6 @@ struct HierarchyPlan {
   LevelPlan first;             // level 0
   std::int64_t higher_runs;    // of all other levels
   int threads;
-};
-
-struct Level {
-  std::int64_t number = 0;
-  LevelResult result;                 // in vertices of this level's graph
-  Modules in_input;                   // the final cover in vertices of the input graph
-  bool merged = true;                 // there are fewer or more modules than vertices
-  std::shared_ptr<const Graph> next;  // the graph of the modules
 };
 
 constexpr double shrinks_enough = 0.95;

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "cleanup.h"
 #include "collection.h"
 
 namespace oslom {

@@ -14,7 +14,8 @@
 #include <tuple>
 #include <utility>
 
-#include "cleanup.h"
+#include "module.h"
+#include "study.h"
 
 namespace oslom {
 

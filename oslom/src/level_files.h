@@ -5,7 +5,7 @@
 #include <numeric>
 #include <string>
 
-#include "hierarchy.h"
+#include "level.h"
 #include "output_folder.h"
 #include "tp_file.h"
 

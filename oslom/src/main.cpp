@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "edge_reader.h"
+#include "hierarchy.h"
 #include "level_files.h"
+#include "member_scores.h"
 #include "options.h"
 #include "partition_reader.h"
 #include "progress.h"
@@ -69,13 +71,6 @@ std::vector<Level> levels_of(Hierarchy& hierarchy, const Options& options) {
   return hierarchy.search();
 }
 
-std::string scores_of(const Graph& graph, const Modules& modules, const Parameters& parameters,
-                      const LogFactorial& log_factorial, const Ids& ids) {
-  Probabilities probabilities(parameters, log_factorial);
-  Study study(graph, parameters, probabilities);
-  return scores_text(study, modules, ids);
-}
-
 void search(const Options& options) {
   OutputFolder folder(options.output_folder.empty() ? folder_beside(options.edge_file) : options.output_folder,
                       {options.edge_file, options.hint_file, options.load_file});
@@ -87,8 +82,8 @@ void search(const Options& options) {
   Hierarchy hierarchy(input.graph, parameters, plan, static_cast<std::uint64_t>(options.seed));
   const std::vector<Level> levels = levels_of(hierarchy, options);
   add_levels(folder, input.graph, levels, input.ids, options.keep_homeless);
-  folder.add("tp_scores",
-             scores_of(input.graph, levels[0].result.final_cover, parameters, hierarchy.log_factorial(), input.ids));
+  const Modules& found = levels[0].result.final_cover;
+  folder.add("tp_scores", scores_text(found, member_scores(input.graph, found, hierarchy.log_factorial()), input.ids));
   folder.write();
   if (!options.quiet) report(input.graph, levels, folder.path());
 }

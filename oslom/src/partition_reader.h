@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "collection.h"
 #include "line_reader.h"
+#include "module.h"
 
 namespace oslom {
 

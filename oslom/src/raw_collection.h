@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "cleanup.h"
 #include "collection.h"
 #include "judgements.h"
 #include "label_pass.h"

@@ -10,6 +10,7 @@
 
 #include "homeless.h"
 #include "judgements.h"
+#include "level.h"
 #include "louvain.h"
 #include "overlaps.h"
 #include "team.h"
@@ -28,12 +29,6 @@ struct LevelPlan {
   Progress progress;          // may be called from any thread, one call at a time
   Team::PartDone part_done;   // of a single run; may be called from any thread, several at once
   std::int64_t level = 0;
-};
-
-struct LevelResult {
-  std::vector<Modules> covers;  // of the single runs, those that are not empty
-  Modules final_cover;          // with a module of one for every homeless vertex
-  Modules without_singletons;   // level 0 with keep_homeless only: homeless vertices assigned by force
 };
 
 // Parts and wholes, unions (not in the final pooling), overlaps: METHOD.md 6.9.

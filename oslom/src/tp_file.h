@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "collection.h"
+#include "graph.h"
+#include "module.h"
 #include "number_text.h"
 
 namespace oslom {
@@ -35,14 +36,13 @@ inline std::string covers_text(const std::vector<Modules>& covers, const Ids& id
   return text;
 }
 
-// Every member with its score: how probable its links to the rest of the module are by chance.
-inline std::string scores_text(Study& study, const Modules& modules, const Ids& ids) {
+// Every member with its score; `scores` module by module, in the order of its members.
+inline std::string scores_text(const Modules& modules, const std::vector<std::vector<double>>& scores, const Ids& ids) {
   std::string text;
   for (std::size_t i = 0; i < modules.size(); ++i) {
     text += module_header(i, modules[i]);
-    study.set.build(modules[i].members, Reach::inside);
-    for (Slot slot : study.set.members())
-      text += std::to_string(ids[study.set.vertex(slot)]) + " " + six_digits(study.set.exact_member_score(slot)) + "\n";
+    for (std::size_t j = 0; j < modules[i].size(); ++j)
+      text += std::to_string(ids[modules[i].members[j]]) + " " + six_digits(scores[i][j]) + "\n";
   }
   return text;
 }

@@ -62,11 +62,9 @@ TEST_CASE("statistics of a cover; nothing to average gives 0") {
 }
 
 TEST_CASE("scores: one line per member under the header of its module") {
-  Bench bench(ring_of_cliques(3, 5));
-  const std::string text =
-      scores_text(bench.study, {{range(0, 5), 0.01}}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
-  CHECK(std::count(text.begin(), text.end(), '\n') == 6);
-  CHECK(text.compare(0, 29, "#module 0 size: 5 bs: 0.01\n0 ") == 0);
+  const Modules modules{{{0, 2}, 0.01}, {{1}, 1}};
+  CHECK(scores_text(modules, {{0.5, 1.23456789e-7}, {1}}, {0, 11, 115}) ==
+        "#module 0 size: 2 bs: 0.01\n0 0.5\n115 1.23457e-07\n#module 1 size: 1 bs: 1\n11 1\n");
 }
 
 TEST_CASE("the output folder is made, replaced, and left without temporary files") {

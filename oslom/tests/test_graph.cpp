@@ -91,3 +91,11 @@ TEST_CASE("the graph of modules equals a double loop over all pairs of vertices"
     }
   }
 }
+
+TEST_CASE("edges that are all single take no memory for multiplicities, and look the same") {
+  const Graph single = graph_of(3, {{0, 1, 1, 1}, {1, 2, 1, 1}}), parallel = graph_of(3, {{0, 1, 2, 1}, {1, 2, 1, 1}});
+  CHECK(single.multiplicity(0) == 1);
+  CHECK(parallel.multiplicity(0) == 2);
+  CHECK(parallel.multiplicity(parallel.end_link(2) - 1) == 1);
+  CHECK(parallel.total_stubs() == 6);
+}

@@ -6,6 +6,7 @@
 #include "doctest/doctest.h"
 #include "edge_reader.h"
 #include "example_graphs.h"
+#include "hierarchy.h"
 #include "level_files.h"
 #include "says.h"
 
@@ -185,14 +186,14 @@ TEST_CASE("moves keep the working set equal to a recount") {
     for (int trial = 0; trial < 10; ++trial) {
       set.build(range(static_cast<Vertex>(random.below(30)), 45), Reach::everywhere);
       for (int i = 0; i < 5; ++i) {
-        const Few best = set.best_border();
+        const Few best = set.border_keys().nearest();
         REQUIRE(best.count > 0);
         set.insert(best.slot[0]);
-        REQUIRE(set.matches_recount());
+        REQUIRE(set.group().matches_recount());
       }
-      while (set.size() > 0) {
-        set.remove(set.members()[random.below(set.members().size())]);
-        REQUIRE(set.matches_recount());
+      while (set.group().size() > 0) {
+        set.remove(set.group().members()[random.below(set.group().members().size())]);
+        REQUIRE(set.group().matches_recount());
       }
     }
   }
@@ -227,18 +228,18 @@ TEST_CASE("what is looked at again is all that the whole border shows, while mem
             if (random.below(5) == 0) group.push_back(v);
           set.build(group, reach);
           for (int pass = 0; pass < 2; ++pass) {
-            while (set.size() > 0) {
-              const Outside outside = set.outside();
+            while (set.group().size() > 0) {
+              const Outside outside = set.group().outside();
               const double bound = bench.study.scores.key_of(0.1);
               std::set<Slot> seen, expected;
-              const Slot slots = reach == Reach::inside ? set.built_size() : set.num_slots();
-              set.for_each_key_up_to(bound, outside, [&](Slot slot, double) { seen.insert(slot); });
+              const Slot slots = reach == Reach::inside ? set.group().built_size() : set.group().num_slots();
+              set.border_keys().for_each_up_to(bound, outside, [&](Slot slot, double) { seen.insert(slot); });
               for (Slot slot = 0; slot < slots; ++slot)
-                if (set.in_border(slot) && set.key(slot, outside) <= bound) expected.insert(slot);
+                if (set.group().in_border(slot) && set.border_keys().key(slot, outside) <= bound) expected.insert(slot);
               REQUIRE(seen == expected);
               met += static_cast<int>(seen.size()), skipped += slots - static_cast<int>(seen.size());
               if (!set.saved()) set.save();
-              set.remove(set.members()[random.below(set.members().size())]);
+              set.remove(set.group().members()[random.below(set.group().members().size())]);
             }
             set.restore();
           }
@@ -253,13 +254,13 @@ TEST_CASE("what a member shows when it is taken out is what the smaller group sh
   Bench bench(Graph(60, random_arcs(60, 300, random), false));
   WorkingSet& set = bench.study.set;
   set.build(range(0, 20), Reach::everywhere);
-  const Outside before = set.outside();
+  const Outside before = set.group().outside();
   Links links;
   for (auto link = bench.graph.first_link(0); link < bench.graph.end_link(0); ++link)
     if (bench.graph.target(link) < 20) links += bench.graph.links_of_source(link);
   const Outside predicted = before.without(bench.graph.degree(0), links);
   set.build(range(1, 20), Reach::everywhere);
-  const Outside after = set.outside();
+  const Outside after = set.group().outside();
   CHECK(predicted.leaving == after.leaving);
   CHECK(predicted.arriving == after.arriving);
   CHECK(predicted.total_in == after.total_in);
