@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specdnn import files, selection
-from specdnn.job import Job, fit, headline_of, recipe, told, validation_logits
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
 from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
+from specdnn.work import Work, fit, headline_of, recipe, told, validation_logits
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
-Score = Callable[[Job, CompactNetwork], Scores]
+Score = Callable[[Work, CompactNetwork], Scores]
 Choice = Callable[[CompactNetwork, Scores], KeptUnits]  # which units one cut leaves
 FINENESS = 1.1  # the search for the smallest network ends when two rates are closer than this factor
 
@@ -74,10 +74,10 @@ def step_of(compact: CompactNetwork, stage: str, score: float) -> Step:
     return Step(stage, kept.widths, kept.channels(compact.wiring.layers), weights, score)
 
 
-def cut_and_train(job: Job, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
+def cut_and_train(work: Work, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
     """Cut to `kept` and train briefly."""
     smaller = cut(compact, kept)
-    score = fit(job, smaller, brief_recipe(job.options, stage), f"{stage} to {layers(kept.widths)}")
+    score = fit(work, smaller, brief_recipe(work.options, stage), f"{stage} to {layers(kept.widths)}")
     return smaller, step_of(smaller, stage, score)
 
 
@@ -93,11 +93,11 @@ def layers(widths) -> str:
     return files.joined(widths[:-1])
 
 
-def cuts(job: Job, found: Extraction, choices: list[Choice], scored: Score, stage: str) -> Extraction:
+def cuts(work: Work, found: Extraction, choices: list[Choice], scored: Score, stage: str) -> Extraction:
     """One cut and brief training per choice, the units scored anew before each."""
     for number, choice in enumerate(choices, start=1):
-        kept = choice(found.compact, scored(job, found.compact))
-        found = found.then(*cut_and_train(job, found.compact, kept, f"{stage} {number}"))
+        kept = choice(found.compact, scored(work, found.compact))
+        found = found.then(*cut_and_train(work, found.compact, kept, f"{stage} {number}"))
     return found
 
 
@@ -111,20 +111,20 @@ def widths_of(step: Step) -> Choice:
 # ------------------------------------------------------------------------------------------ the budget
 
 
-def meets_budget(job: Job, wiring: Wiring, kept: KeptUnits) -> bool:
+def meets_budget(work: Work, wiring: Wiring, kept: KeptUnits) -> bool:
     """Whether the network of these units meets --rate and --max-params (true parameters), where given."""
-    o = job.options
-    small = o.rate is None or job.rate(kept) <= o.rate
+    o = work.options
+    small = o.rate is None or work.rate(wiring, kept) <= o.rate
     return small and (o.max_params is None or wiring.parameters(kept) <= o.max_params)
 
 
-def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] | None:
+def target_widths(work: Work, compact: CompactNetwork, scores) -> tuple[int, ...] | None:
     """The widths that a cut by `scores` (per layer but the outputs) may keep; None without a budget."""
-    if not job.options.budgeted:
+    if not work.options.budgeted:
         return None
 
     def fits(widths) -> bool:
-        return meets_budget(job, compact.wiring, selection.strongest(compact.kept, scores, widths))
+        return meets_budget(work, compact.wiring, selection.strongest(compact.kept, scores, widths))
 
     layers, kept = compact.wiring.layers, compact.kept
     full = (*layers.widths[:-1], len(kept.classes))
@@ -134,12 +134,12 @@ def target_widths(job: Job, compact: CompactNetwork, scores) -> tuple[int, ...] 
     return widths
 
 
-def check_budget(job: Job, whole: CompactNetwork) -> None:
+def check_budget(work: Work, whole: CompactNetwork) -> None:
     """Raise SpecDNNError, before anything is trained, if one unit per layer of a network is more than the budget."""
-    kept = whole.kept.replace(len(whole.kept.units) - 1, job.options.classes or whole.kept.classes)
+    kept = whole.kept.replace(len(whole.kept.units) - 1, work.options.classes or whole.kept.classes)
     for depth in whole.wiring.layers.prunable:
         kept = kept.replace(depth, kept.units[depth][:1])
-    if not meets_budget(job, whole.wiring, kept):
+    if not meets_budget(work, whole.wiring, kept):
         raise budget_too_small()
 
 
@@ -150,7 +150,7 @@ def budget_too_small() -> SpecDNNError:
 # ------------------------------------------------------------------------------------------ the trim
 
 
-def trim(job: Job, found: Extraction, scored: Score, allotted: Score, reference: Reference | None) -> Extraction:
+def trim(work: Work, found: Extraction, scored: Score, allotted: Score, reference: Reference | None) -> Extraction:
     """The last cuts, once for each of --candidates; the best on validation after its brief training stays.
 
     `shape`: the widths lie between one unit per layer and the whole network, or are those of `reference` at every
@@ -158,17 +158,17 @@ def trim(job: Job, found: Extraction, scored: Score, allotted: Score, reference:
     `shape` needs, which is all that binds them if there is a `reference`. `scored` chooses the units. As many cuts for
     all.
     """
-    with job.timed("trim"):
+    with work.clock("trim"):
         tried = {}
-        for name, plan in trim_plans(job, found.compact, scored, allotted, reference).items():
-            job.log(f"{told(job, found.compact.kept.classes)}trim, widths by {name}")
-            tried[name] = cuts(job, found, plan, scored, "trim")
+        for name, plan in trim_plans(work, found.compact, scored, allotted, reference).items():
+            work.log(f"{told(work, found.compact.kept.classes)}trim, widths by {name}")
+            tried[name] = cuts(work, found, plan, scored, "trim")
     if not tried:
         return found
     best = max(tried, key=lambda name: tried[name].score)  # of equals the first
     if len(tried) > 1:
         scores = ", ".join(f"{name} {100 * one.score:.2f} %" for name, one in tried.items())
-        job.log(f"{told(job, found.compact.kept.classes)}widths by {scores}: {best} stays")
+        work.log(f"{told(work, found.compact.kept.classes)}widths by {scores}: {best} stays")
     rows = [{"widths_by": name, "chosen": name == best, **last(one)} for name, one in tried.items()]
     return dataclasses.replace(tried[best], story={**found.story, "candidates": rows})
 
@@ -178,37 +178,37 @@ def last(found: Extraction) -> dict:
     return {k: v for k, v in dataclasses.asdict(found.steps[-1]).items() if k != "stage"}
 
 
-def trim_plans(job: Job, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None):
+def trim_plans(work: Work, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None):
     """Name of the choice of widths -> one choice of units per cut; empty where nothing has to be cut."""
     if reference:
         shape = [widths_of(step) for step in reference.stage("trim")]
         weights = reference.steps[-1].true_weights
-    elif meets_budget(job, compact.wiring, compact.kept):
+    elif meets_budget(work, compact.wiring, compact.kept):
         return {}
     else:
-        goal = functools.partial(by_shape, job)
-        target = goal(compact, scored(job, compact))
+        goal = functools.partial(by_shape, work)
+        target = goal(compact, scored(work, compact))
         needed = len(selection.trim_steps(compact.kept.widths, target.widths))
-        shape = gradual(goal, max(needed, job.options.trim_steps))
+        shape = gradual(goal, max(needed, work.options.trim_steps))
         weights = compact.wiring.weights(target)
     # equal size is equal true weights: other widths of as many have another paper-rule rate
-    own = job.with_options(rate=None) if reference else job
+    own = work.with_options(rate=None) if reference else work
     score = gradual(functools.partial(by_score, own, allotted if allotted is not scored else None, weights), len(shape))
     plans = {"shape": shape, "score": score}
-    return {name: plans[name] for name in job.options.candidates} if shape else {}
+    return {name: plans[name] for name in work.options.candidates} if shape else {}
 
 
-def by_shape(job: Job, compact: CompactNetwork, scores: Scores) -> KeptUnits:
-    return selection.strongest(compact.kept, scores, target_widths(job, compact, scores))
+def by_shape(work: Work, compact: CompactNetwork, scores: Scores) -> KeptUnits:
+    return selection.strongest(compact.kept, scores, target_widths(work, compact, scores))
 
 
-def by_score(job: Job, allotted: Score | None, weights: int, compact: CompactNetwork, scores: Scores) -> KeptUnits:
+def by_score(work: Work, allotted: Score | None, weights: int, compact: CompactNetwork, scores: Scores) -> KeptUnits:
     """Widths by one ranking over all layers within the budget and `weights` true weights; units by `scores`."""
 
     def fits(kept: KeptUnits) -> bool:
-        return meets_budget(job, compact.wiring, kept) and compact.wiring.weights(kept) <= weights
+        return meets_budget(work, compact.wiring, kept) and compact.wiring.weights(kept) <= weights
 
-    ranking = allotted(job, compact) if allotted else scores
+    ranking = allotted(work, compact) if allotted else scores
     layers = compact.wiring.layers
     wide = selection.ranked_across_layers(layers, compact.kept, ranking, fits)
     return selection.strongest_in_channels(layers, compact.kept, scores, wide.widths, wide.channels(layers))
@@ -228,46 +228,46 @@ def gradual(goal: Choice, count: int) -> list[Choice]:
 # ------------------------------------------------------------------------------------------ the smallest network
 
 
-def smallest(job: Job, found: Extraction, scored: Score, allotted: Score) -> Extraction:
+def smallest(work: Work, found: Extraction, scored: Score, allotted: Score) -> Extraction:
     """The smallest trim whose balanced accuracy on validation is at least --min-balanced: bisection over the rate."""
     search = []
 
     def attempt(rate: float | None) -> Extraction:
-        tried = trim(job.with_options(rate=rate), found, scored, allotted, None)
-        weights, balanced = tried.compact.wiring.weights(tried.compact.kept), balanced_accuracy(job, tried.compact)
+        tried = trim(work.with_options(rate=rate), found, scored, allotted, None)
+        weights, balanced = tried.compact.wiring.weights(tried.compact.kept), balanced_accuracy(work, tried.compact)
         search.append({"rate": rate, "true_weights": weights, "balanced_accuracy": balanced})
-        job.log(f"{told(job, tried.compact.kept.classes)}{weights} weights reach {100 * balanced:.2f} % balanced")
+        work.log(f"{told(work, tried.compact.kept.classes)}{weights} weights reach {100 * balanced:.2f} % balanced")
         return tried
 
-    best = attempt(job.options.rate)
-    if not good_enough(job, best.compact):
+    best = attempt(work.options.rate)
+    if not good_enough(work, best.compact):
         raise SpecDNNError(
             f"classes {files.joined(best.compact.kept.classes)}: the largest network reaches a balanced accuracy "
-            f"of {search[0]['balanced_accuracy']:.4f} on validation, not {job.options.min_balanced:g}: give a smaller "
+            f"of {search[0]['balanced_accuracy']:.4f} on validation, not {work.options.min_balanced:g}: give a smaller "
             "--min-balanced, a larger budget or longer training (--brief-epochs)"
         )
-    low, high = lowest_rate(job, best.compact), job.rate(best.compact.kept)
+    low, high = lowest_rate(work, best.compact), work.rate(best.compact.wiring, best.compact.kept)
     while high > low * FINENESS:
         middle = math.sqrt(low * high)
         tried = attempt(middle)
-        best, low, high = (tried, low, middle) if good_enough(job, tried.compact) else (best, middle, high)
+        best, low, high = (tried, low, middle) if good_enough(work, tried.compact) else (best, middle, high)
     return best.then(best.compact, search=search)
 
 
-def good_enough(job: Job, compact: CompactNetwork) -> bool:
+def good_enough(work: Work, compact: CompactNetwork) -> bool:
     """Whether a network reaches --min-balanced, where given."""
-    wanted = job.options.min_balanced
-    return wanted is None or balanced_accuracy(job, compact) >= wanted
+    wanted = work.options.min_balanced
+    return wanted is None or balanced_accuracy(work, compact) >= wanted
 
 
-def balanced_accuracy(job: Job, compact: CompactNetwork) -> float:
+def balanced_accuracy(work: Work, compact: CompactNetwork) -> float:
     """On validation."""
-    return headline_of(job, validation_logits(job, compact), compact.kept.classes)[1]
+    return headline_of(work, validation_logits(work, compact), compact.kept.classes)[1]
 
 
-def lowest_rate(job: Job, compact: CompactNetwork) -> float:
+def lowest_rate(work: Work, compact: CompactNetwork) -> float:
     """The rate of one unit per prunable layer."""
     kept = compact.kept
     for depth in compact.wiring.layers.prunable:
         kept = kept.replace(depth, kept.units[depth][:1])
-    return job.rate(kept)
+    return work.rate(compact.wiring, kept)

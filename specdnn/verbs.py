@@ -7,18 +7,21 @@ import dataclasses
 import functools
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from specdnn import checkpoint, community, exhibits, files, job, pipeline
+from specdnn import checkpoint, community, exhibits, files, finished, measures, stages
 from specdnn.checkpoint import Checkpoint
 from specdnn.files import Folder, SavedModels
-from specdnn.network.wiring import trace
+from specdnn.finished import Job
+from specdnn.network.wiring import Wiring, trace
 from specdnn.options import VERBS, Options
 from specdnn.results import overview, publishing, runs
 from specdnn.results.publishing import Say
-from specdnn.structures import Dataset, SpecDNNError
+from specdnn.structures import Dataset, SpecDNNError, paper_rule_of
+from specdnn.work import Work
 
 
 def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say) -> list[str]:
@@ -39,12 +42,12 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
     if verb == "report":
         report(folder, options, say, warn, needed=True)
         return []
-    work = open_job(folder, options, saved, note)
-    for told in introduction(verb, work.data, options, loaded):
+    job = open_job(folder, options, saved, note)
+    for told in introduction(verb, job.work.data, options, loaded):
         note(told)
     if verb == "sweep":
-        return sweep(folder, work, say, warn)
-    verb_of(verb, work, loaded, say)
+        return sweep(folder, job, say, warn)
+    verb_of(verb, job, loaded, say)
     return []
 
 
@@ -54,23 +57,23 @@ def introduction(verb: str, data: Dataset, options: Options, loaded: Checkpoint 
     return told + ([f"{options.pretrained}: {'; '.join(loaded.understood)}"] if loaded and loaded.understood else [])
 
 
-def verb_of(verb: str, work: job.Job, loaded: Checkpoint | None, say: Say) -> None:
+def verb_of(verb: str, job: Job, loaded: Checkpoint | None, say: Say) -> None:
     if verb == "train":
-        pipeline.train_parent(work)
+        stages.train_parent(job)
     elif verb == "evaluate":
-        found = pipeline.evaluate(work, work.options.pretrained, on_device(loaded, work))
+        found = stages.evaluate(job, job.work.options.pretrained, on_device(loaded, job))
         say(files.json_text({k: v for k, v in found.items() if k not in ("kept", "options")}).rstrip("\n"))
-        say(job.summary(found))
+        say(measures.summary(found))
     else:
-        stage = pipeline.prune if verb == "prune" else pipeline.retrain
-        stage(work, work.options.pretrained, on_device(loaded, work))
+        stage = stages.prune if verb == "prune" else stages.retrain
+        stage(job, job.work.options.pretrained, on_device(loaded, job))
 
 
-def sweep(folder: Folder, work: job.Job, say: Say, warn: Say) -> list[str]:
+def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
-    load = lambda path: on_device(checkpoint.load(path, folder.architectures), work)  # noqa: E731
-    failures = pipeline.sweep(work, load)
-    report(folder, work.options, say, warn, needed=False)
+    load = lambda path: on_device(checkpoint.load(path, folder.architectures), job)  # noqa: E731
+    failures = stages.sweep(job, load)
+    report(folder, job.work.options, say, warn, needed=False)
     return failures
 
 
@@ -168,14 +171,26 @@ def root_of(folder: Folder, args: Options | argparse.Namespace) -> Path:
     return args.save_dir or folder.saved_models
 
 
-def open_job(folder: Folder, options: Options, saved: SavedModels, say: Say) -> job.Job:
+def open_job(folder: Folder, options: Options, saved: SavedModels, say: Say) -> Job:
     published = published_runs(options, say)
     device = torch.device("cuda" if options.cuda else "cpu")
     data = folder.dataset.load(options.dataset, options.data_dir, device)
-    network_type, digest = folder.architectures[options.arch], job.hash_of(data)
+    network_type, digest, image = folder.architectures[options.arch], finished.hash_of(data), data.train.images[0].cpu()
+    linear = linear_of(folder, image) if "linear" in (options.algo, *options.algos) else None
+    work = Work(options, data, say, paper_rule_of(network_type), linear)
+    return Job(work, network_type, untrained(network_type, image), saved, digest, folder.architectures, published)
+
+
+def untrained(network_type: Callable, image: torch.Tensor) -> Wiring:
+    """The wiring of a network of the folder; no random number is used up."""
     with torch.random.fork_rng(devices=[]):
-        whole = trace(network_type(), data.train.images[0].cpu())
-    return job.Job(options, data, network_type, whole, saved, say, digest, folder.architectures, published)
+        return trace(network_type(), image)
+
+
+def linear_of(folder: Folder, image: torch.Tensor) -> Callable | None:
+    """The network of the folder that has no hidden layer, if there is one."""
+    found = folder.architectures.values()
+    return next((kind for kind in found if len(untrained(kind, image).layers.layers) == 2), None)
 
 
 def images_words(data: Dataset) -> str:
@@ -186,8 +201,8 @@ def images_words(data: Dataset) -> str:
     )
 
 
-def on_device(loaded: Checkpoint, work: job.Job) -> Checkpoint:
-    loaded.compact.network.to(work.data.train.images.device)
+def on_device(loaded: Checkpoint, job: Job) -> Checkpoint:
+    loaded.compact.network.to(job.work.data.train.images.device)
     return loaded
 
 

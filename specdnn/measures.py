@@ -1,0 +1,90 @@
+"""The metrics file of a network: measures, sizes, origin."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import platform
+import subprocess
+from pathlib import Path
+
+import networkx
+import numpy as np
+import sklearn
+import torch
+
+import specdnn
+from specdnn.checkpoint import Checkpoint
+from specdnn.network import evaluation
+from specdnn.work import Work, validation_logits
+
+
+def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: dict) -> dict:
+    """The metrics file of a network: measures on the chosen split, these sizes, origin."""
+    o, network = work.options, made.compact.network
+    split = work.data.split(o.split)
+    measured = evaluation.all_metrics(
+        evaluation.logits_of(network, split.images, o.test_batch_size),
+        split.labels,
+        made.classes,
+        len(work.all_classes),
+    )
+    return {
+        "verb": verb,
+        "arch": made.arch,
+        "dataset": work.data.name,
+        "classes": list(made.classes),
+        "algo": made.algo,
+        "seed": o.seed,
+        "split": o.split,
+        **measured,
+        "kept": dict(zip(made.compact.wiring.layers.names, made.compact.kept.units, strict=True)),
+        **sizes,
+        "pins": {pin.operation: pin.units for pin in made.compact.wiring.pins},
+        "latency_ms": evaluation.latency_ms(network, made.compact.wiring.image_shape),
+        "validation_score": made.accuracy,
+        "validation_balanced_accuracy": validation_balanced(work, made),
+        **{f"{name}_images": sum(counted) for name, counted in work.data.images_per_class().items()},
+        "seconds": {stage: round(s, 2) for stage, s in work.clock.seconds.items()},
+        "threads": o.threads,
+        "options": o.shaping(verb),
+        **provenance(),
+    }
+
+
+def validation_balanced(work: Work, made: Checkpoint) -> float:
+    """What --min-balanced asks for, whatever the split that is measured: nan where it is undefined."""
+    logits, labels = validation_logits(work, made.compact), work.data.validation.labels
+    return evaluation.headline(evaluation.all_metrics(logits, labels, made.classes, len(work.all_classes)))[1]
+
+
+def summary(found: dict) -> str:
+    accuracy, balanced = evaluation.headline(found)
+    return (
+        f"{found['split']} accuracy {100 * accuracy:.2f} %, balanced {100 * balanced:.2f} % "
+        f"(validation {100 * found['validation_balanced_accuracy']:.2f} %), "
+        f"{found['true_weights']} weights, {found['true_parameters']} parameters, "
+        f"paper rule {100 * found['paper_rule_rate']:.3f} %"
+    )
+
+
+def provenance() -> dict:
+    """Versions, commit and date."""
+    return {
+        "specdnn_version": specdnn.__version__,
+        "python_version": platform.python_version(),
+        "torch_version": torch.__version__,
+        "numpy_version": np.__version__,
+        "networkx_version": networkx.__version__,
+        "sklearn_version": sklearn.__version__,
+        "git_commit": git_commit(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def git_commit() -> str:
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        here = Path(__file__).resolve().parent
+        asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        return asked.stdout.strip()
+    return "unknown"

@@ -1,0 +1,217 @@
+"""The method as named stages: train, prune, retrain, evaluate, sweep.
+
+A stage leaves a checkpoint and the metrics file beside it. It is skipped when that metrics file carries the same
+options and the same hash of its inputs, and the checkpoint is the file that was measured. While a stage works on a
+checkpoint it holds the lock of its name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from specdnn import files, rivals, trimming
+from specdnn.checkpoint import Checkpoint
+from specdnn.finished import Job, finish, made_by, measured_of, skip
+from specdnn.method import warmed_up
+from specdnn.network.surgery import CompactNetwork
+from specdnn.structures import SpecDNNError
+from specdnn.work import Clock, Work, check_images, fit, lacking, progress, recipe, validation_score, wanted_outputs
+
+
+def train_parent(job: Job) -> Path:
+    """Train the whole network on all classes."""
+    path = job.saved.parent()
+    with files.lock(path, job.work.log):
+        return path if skip(job, "train", path, "") else _train(job, path)
+
+
+def _train(job: Job, path: Path) -> Path:
+    work, o = job.work, job.work.options
+    if words := lacking(work, work.all_classes, ("train", "validation", "test")):
+        work.log(f"{words}: this class cannot be specialised to")
+    if not o.epochs:
+        work.log("--epochs 0: the network is saved with its first weights, untrained")
+    torch.manual_seed(o.seed)
+    images = work.data.train.images
+    parent = CompactNetwork.parent(job.network_type().to(images.device), images[0])
+    with work.clock("train"):
+        accuracy = fit(work, parent, recipe(o, o.epochs, o.lr), "train")
+    made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed)
+    return finish(job, "train", path, made, "")
+
+
+def prune(job: Job, origin: Path, loaded: Checkpoint, warm_ups: WarmUps | None = None) -> Path:
+    """Steps 0 to 7 of the method: warm-up, rounds of communities, trim to the budget; or what --algo does instead."""
+    job = job.used_to(loaded)
+    work, o, origin_hash = job.work, job.work.options, files.file_hash(origin)
+    path = files.never_over(origin, job.saved.pruned(o.classes, o.algo))
+    with files.lock(path, work.log):
+        reference = reference_of(job, origin_hash)
+        input_hash = origin_hash + rivals.digest(reference)
+        if skip(job, "prune", path, input_hash):
+            return path
+        check_images(work, o.classes or loaded.classes)
+        rivals.check(work, loaded.compact, reference)
+        warm = None if o.algo in rivals.CONTROLS else (warm_ups or WarmUps()).of(work, origin_hash, loaded)
+        found = rivals.extracted(work, loaded.compact, reference, warm)
+        story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
+        return finish(job, "prune", path, pruned(work, loaded, found), input_hash, story, found.evidence)
+
+
+def pruned(work: Work, loaded: Checkpoint, found: trimming.Extraction) -> Checkpoint:
+    """What an extraction from a network leaves, to be saved."""
+    score, owed = validation_score(work, found.compact), found.story.get("owed_epochs", 0)
+    kind, whole = (type(one.network).__name__ for one in (found.compact, loaded.compact))
+    other = kind if kind != whole else loaded.network  # a control may be another network of the folder
+    own = {"compact": found.compact, "accuracy": score, "owed_epochs": owed, "network": other}
+    return origin_of(work, loaded, algo=work.options.algo, **own)
+
+
+class WarmUps:
+    """Step 0, done once for all algorithms of a class and seed; a sweep goes class by class, so the last is kept."""
+
+    def __init__(self) -> None:
+        self.key, self.last = None, None
+
+    def of(self, work: Work, origin_hash: str, loaded: Checkpoint) -> trimming.Extraction:
+        """The warmed-up network of a parent; the seconds that it took count for all who use it."""
+        o = work.options
+        key = (origin_hash, o.classes, recipe(o, o.warmup_epochs, o.brief_lr, o.group_l1))
+        if key != self.key:
+            own = dataclasses.replace(work, clock=Clock())
+            self.key, self.last = key, (warmed_up(own, loaded.compact, o.classes or loaded.classes), own.clock.seconds)
+        found, seconds = self.last
+        work.clock.seconds.update(seconds)
+        return found
+
+
+def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
+    """The OSLOM run that --algo follows, here or in --resume-from; None if there is none or it does not follow."""
+    o = job.work.options
+    algorithm = rivals.ALGORITHMS.get(o.algo)
+    if algorithm and not algorithm.follows:
+        return None
+    same, path = job.with_options(algo="OSLOM"), job.saved.pruned(o.classes, "OSLOM")
+    for found in (files.read_metrics(files.metrics_path(path)), published(job, path)):
+        if found and made_by(same, "prune", found, origin_hash):
+            return trimming.Reference.of(found)
+    return None
+
+
+def origin_of(work: Work, loaded: Checkpoint, **changed) -> Checkpoint:
+    """The checkpoint to save: where it comes from, with what a stage changed."""
+    own = {"dataset": work.options.dataset, "normalisation": work.data.normalisation, "seed": work.options.seed}
+    return dataclasses.replace(loaded, **own, **changed)
+
+
+def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
+    """The long retraining of what `prune` saved; it never leaves a network that is worse on validation than that."""
+    job = job.used_to(loaded)
+    work, o, input_hash = job.work, job.work.options, files.file_hash(origin)
+    algo = loaded.algo or "none"  # a network that nothing was cut from
+    path = files.never_over(origin, job.saved.retrained(o.classes, algo))
+    with files.lock(path, work.log):
+        if skip(job, "retrain", path, input_hash):
+            return path
+        check_images(work, o.classes or loaded.classes)
+        made = retrained(work, loaded, algo)
+        return finish(job, "retrain", path, made, input_hash, {"epochs": o.retrain_epochs + loaded.owed_epochs})
+
+
+def retrained(work: Work, loaded: Checkpoint, algo: str) -> Checkpoint:
+    """A network after the long retraining, to be saved."""
+    o = work.options
+    compact = wanted_outputs(loaded.compact, o.classes or loaded.classes)
+    how = recipe(o, o.retrain_epochs + loaded.owed_epochs, o.retrain_lr)
+    with work.clock("retrain"):
+        accuracy = fit(work, compact, how, "retrain", may_stay=True)
+    return origin_of(work, loaded, compact=compact, accuracy=accuracy, algo=algo, owed_epochs=0)
+
+
+def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
+    """All metrics and sizes of any checkpoint; writes nothing."""
+    job = job.used_to(loaded)
+    compact = wanted_outputs(loaded.compact, job.work.options.classes or loaded.classes)
+    return measured_of(job, "evaluate", dataclasses.replace(loaded, compact=compact), files.file_hash(origin))
+
+
+# ------------------------------------------------------------------------------------------ all cells
+
+
+def sweep(job: Job, load: Callable[[Path], Checkpoint]) -> list[str]:
+    """Per seed the parent, then for each class and algorithm prune and retrain; returns what went wrong, per cell.
+
+    A cell that fails is logged and the others go on. A parent is made when the first cell needs it.
+    """
+    check_images(job.work, job.work.options.classes or job.work.all_classes)
+    failures: list[str] = []
+    warm_ups = WarmUps()
+    parents: dict[int, tuple[Path, Checkpoint]] = {}
+    cells = list_of_cells(job)
+    for one in {cell.work.options.rate: cell for cell in cells}.values():  # the budgets that there are
+        trimming.check_budget(one.work, CompactNetwork(one.whole, one.whole.everything))
+    for one in progress(cells, "cells"):
+        if len(cells) > 1:
+            job.work.log(name_of(one))
+        if is_published(one):
+            job.work.log("already published")
+            continue
+        seed = one.work.options.seed
+        if seed not in parents:
+            path = train_parent(one)
+            parents[seed] = path, load(path)
+        try:
+            run_cell(one, *parents[seed], load, warm_ups)
+        except SpecDNNError as error:
+            job.work.log(f"{name_of(one)} failed: {error}")
+            failures.append(f"{name_of(one)} ({error})")
+    return failures
+
+
+def list_of_cells(job: Job) -> list[Job]:
+    """One job per seed, class and algorithm; OSLOM before those that follow it."""
+    o = job.work.options
+    algos = sorted(o.algos, key=lambda algo: algo != "OSLOM")
+    classes = o.classes or job.work.all_classes
+    return [job.for_cell(seed, (wanted,), algo) for seed in o.seeds for wanted in classes for algo in algos]
+
+
+def name_of(job: Job) -> str:
+    """A cell in words."""
+    o = job.work.options
+    return f"seed {o.seed}, class {files.joined(o.classes)}, {o.algo}"
+
+
+def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Callable[[Path], Checkpoint], warm_ups: WarmUps) -> None:
+    o = job.work.options
+    oslom = job.for_cell(o.seed, o.classes, "OSLOM")
+    if o.algo != "OSLOM" and is_published(oslom) and reference_of(job, files.file_hash(origin)) is None:
+        prune(oslom, origin, parent, warm_ups)  # published for another parent file, so there is nothing to follow yet
+    pruned = prune(job, origin, parent, warm_ups)
+    retrain(job, pruned, load(pruned))
+
+
+def is_published(job: Job) -> bool:
+    """Whether --resume-from holds a cell with the same options: parent, extraction and retraining, each of the last."""
+    o, input_hash = job.work.options, ""
+    stages = {
+        "train": job.saved.parent(),
+        "prune": job.saved.pruned(o.classes, o.algo),
+        "retrain": job.saved.retrained(o.classes, o.algo),
+    }
+    for verb, path in stages.items():
+        found = published(job, path)
+        follows = rivals.digest(reference_of(job, input_hash)) if verb == "prune" else ""
+        if not found or not made_by(job, verb, found, input_hash + follows):
+            return False
+        input_hash = found.get("checkpoint_hash", "")
+    return True
+
+
+def published(job: Job, path: Path) -> dict | None:
+    """The metrics that --resume-from holds of a checkpoint."""
+    return job.published.get(job.saved.published_name(path))

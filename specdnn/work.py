@@ -1,0 +1,198 @@
+"""What the method works with, as a value that can be sent to a worker; training with a log, scores on validation."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from tqdm import tqdm
+
+from specdnn import files
+from specdnn.network import evaluation, training
+from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.network.wiring import Wiring
+from specdnn.options import Options
+from specdnn.structures import Dataset, KeptUnits, Recipe, SpecDNNError
+
+# The option that sets the learning rate of a training, by the first word of its name.
+RATES = {
+    "train": "--lr",
+    "warm-up": "--brief-lr (with --prune also --lr)",
+    "round": "--brief-lr (with --prune also --lr)",
+    "trim": "--trim-lr",
+    "retrain": "--retrain-lr (with --retrain also --lr)",
+}
+
+
+@dataclass
+class Clock:
+    """Seconds spent, by the stage of the method."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the method works with: options, images, where to log, a clock.
+
+    `rule(widths)`: weights as a published table counts them, if there is one for the network; `linear` gives the network
+    without a hidden layer that it is compared with.
+    """
+
+    options: Options
+    data: Dataset
+    log: Callable[[str], None]
+    rule: Callable | None = None
+    linear: Callable | None = None
+    clock: Clock = field(default_factory=Clock)
+
+    @property
+    def all_classes(self) -> tuple[int, ...]:
+        return tuple(range(len(self.data.class_names)))
+
+    def rate(self, wiring: Wiring, kept: KeptUnits) -> float:
+        """Share of the parent's weights: as the published table counts them, if there is a rule."""
+        if self.rule is None:
+            return wiring.weights(kept) / wiring.parent_sizes[0]
+        return self.rule(kept.widths) / self.rule(wiring.layers.widths)
+
+    def with_options(self, **changed) -> Work:
+        """The same with other options."""
+        return dataclasses.replace(self, options=dataclasses.replace(self.options, **changed))
+
+
+# ------------------------------------------------------------------------------------------ training
+
+
+def recipe(o: Options, epochs: int, lr: float, group_l1: float = 0.0) -> Recipe:
+    own = {"epochs": epochs, "lr": lr, "group_l1": group_l1}
+    return Recipe(**own, **{f.name: getattr(o, f.name) for f in dataclasses.fields(Recipe) if f.name not in own})
+
+
+def fit(work: Work, compact: CompactNetwork, how: Recipe, stage: str, may_stay: bool = False) -> float:
+    """Train a network in place, one log line an epoch; returns its best validation score.
+
+    `may_stay`: the network as it was counts as epoch 0, so that training never leaves a worse one.
+    """
+    how = dataclasses.replace(how, loss=loss_of(work, compact))
+    best = validation_score(work, compact) if may_stay or not how.epochs else float("-inf")
+    stays = how.epochs > 0
+    for record in epochs_of(work, compact, how, stage, math.nextafter(best, float("-inf"))):
+        best, stays = max(best, record.score), stays and not record.best
+        if record.epoch % work.options.log_interval == 0 or record.epoch == how.epochs:
+            work.log(
+                f"{told(work, compact.kept.classes)}{stage} epoch {record.epoch}/{how.epochs} loss {record.loss:.5f} "
+                f"validation {100 * record.score:.2f} %{', the best so far' if record.best else ''}"
+            )
+    if stays:
+        work.log(
+            f"{told(work, compact.kept.classes)}{stage}: no epoch was as good on validation as the network before, "
+            f"{100 * best:.2f} %, which stays"
+        )
+    return best
+
+
+def epochs_of(work: Work, compact: CompactNetwork, how: Recipe, stage: str, to_beat: float) -> Iterator:
+    """The records of a training, under a progress bar; a training that diverges names the option of its rate."""
+    data, classes = work.data, compact.kept.classes
+    with bar(how.epochs * -(-len(data.train) // how.batch_size), stage) as shown, naming_the_rate(stage):
+        score = lambda logits: score_of(work, logits, classes)  # noqa: E731
+        yield from training.train(compact, data.train, classes, how, score, data.validation, shown.update, to_beat)
+
+
+@contextlib.contextmanager
+def naming_the_rate(stage: str) -> Iterator[None]:
+    """Says which option sets the learning rate of a training that diverges."""
+    try:
+        yield
+    except training.Diverged as error:
+        option = RATES[next(word for word in RATES if stage.startswith(word))]
+        raise SpecDNNError(f"{stage}: {error}: give a smaller {option}") from None
+
+
+def loss_of(work: Work, compact: CompactNetwork) -> str:
+    """--loss, but one-against-rest has no other class that cross-entropy could compare with."""
+    loss = work.options.loss
+    return "bce" if loss == "ce" and compact.kept.classes != work.all_classes else loss
+
+
+def told(work: Work, classes) -> str:
+    """The prefix of a log line."""
+    return "" if classes == work.all_classes else f"class {files.joined(classes)} "
+
+
+# ------------------------------------------------------------------------------------------ scores
+
+
+def score_of(work: Work, logits, classes) -> float:
+    """What epochs are chosen by: argmax accuracy for all classes, else the mean of accuracy and balanced accuracy."""
+    accuracy, balanced = headline_of(work, logits, classes)
+    return accuracy if classes == work.all_classes else (accuracy + balanced) / 2
+
+
+def headline_of(work: Work, logits, classes) -> tuple[float, float]:
+    """(accuracy, balanced accuracy) of validation logits (n, classes).
+
+    Raises SpecDNNError where a choice would rest on a number that does not exist; all choices are made by these two.
+    """
+    found = evaluation.headline(
+        evaluation.all_metrics(logits, work.data.validation.labels, classes, len(work.all_classes))
+    )
+    if not math.isfinite(found[0]) or not (math.isfinite(found[1]) or classes == work.all_classes):
+        raise SpecDNNError(f"the score on validation is undefined: {lacking(work, classes) or 'it is not a number'}")
+    return found
+
+
+def lacking(work: Work, classes, splits=("validation",)) -> str:
+    """Which of some splits has no image of a class, or of nothing but it; empty if all have both kinds."""
+    counts = work.data.images_per_class()
+    for split in splits:
+        for wanted in classes:
+            own, others = counts[split][wanted], sum(counts[split]) - counts[split][wanted]
+            if not (own and others):
+                missing = f"class {wanted}" if not own else f"any class but {wanted}"
+                there = ", ".join(f"{name} {counts[name][wanted]}" for name in counts)
+                return f"{split} has no image of {missing} (images of class {wanted}: {there})"
+    return ""
+
+
+def check_images(work: Work, classes) -> None:
+    """Raise SpecDNNError, before any training, if a wanted class cannot be learned or its score is undefined."""
+    if words := lacking(work, classes, ("train", "validation")):
+        raise SpecDNNError(f"{words}: give more images, or name other classes with --specialize")
+
+
+def validation_score(work: Work, compact: CompactNetwork) -> float:
+    return score_of(work, validation_logits(work, compact), compact.kept.classes)
+
+
+def validation_logits(work: Work, compact: CompactNetwork):
+    return evaluation.logits_of(compact.network, work.data.validation.images)
+
+
+def wanted_outputs(compact: CompactNetwork, classes) -> CompactNetwork:
+    """The network with the outputs of the wanted classes only."""
+    return cut(compact, compact.kept.replace(len(compact.kept.units) - 1, classes))
+
+
+# ------------------------------------------------------------------------------------------ progress
+
+
+def bar(total: int, text: str):
+    """A progress bar for work that may last longer than two seconds; silent where stderr is no terminal."""
+    return tqdm(total=total, desc=text, disable=None, leave=False, delay=2, file=sys.stderr)
+
+
+def progress(items, text: str):
+    return tqdm(items, desc=text, disable=None, leave=False, file=sys.stderr)
