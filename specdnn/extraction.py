@@ -1,0 +1,192 @@
+"""From Python: a trained classifier and images in, the small network of some of its classes out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import types
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import fx, nn
+
+from specdnn import checkpoint, files, options, rivals, stages, trimming
+from specdnn.checkpoint import Checkpoint
+from specdnn.images import dataset_of
+from specdnn.measures import metrics_of
+from specdnn.method import warmed_up
+from specdnn.network import evaluation
+from specdnn.network.surgery import CompactNetwork
+from specdnn.network.wiring import Wiring
+from specdnn.structures import KeptUnits, SpecDNNError
+from specdnn.work import Work, check_images
+
+MEMORY = 4e9  # bytes of images that are kept in memory as one tensor
+
+
+@dataclass(frozen=True)
+class Specialised:
+    """The small network of some classes: images as the parent took them -> logits (images, wanted classes).
+
+    `metrics`: sizes as shares of the parent's, and measures on the test images, or on validation where none were given;
+    `community`: the figures of the class community, and every cut.
+    """
+
+    checkpoint: Checkpoint
+    metrics: dict
+    community: dict
+
+    @property
+    def network(self) -> fx.GraphModule:
+        return self.checkpoint.compact.network
+
+    @property
+    def kept(self) -> KeptUnits:
+        """Per layer the units of the parent that are left."""
+        return self.checkpoint.compact.kept
+
+    @property
+    def wiring(self) -> Wiring:
+        return self.checkpoint.compact.wiring
+
+    def save(self, path: str | Path) -> None:
+        """Write the network to a file that `specdnn.load` reads without its class."""
+        files.check_writable(Path(path).parent)
+        checkpoint.save(Path(path), self.checkpoint)
+
+
+def extract(
+    model: nn.Module,
+    data,
+    classes: int | Sequence[int] | None = None,
+    *,
+    validation=None,
+    test=None,
+    class_names: Sequence[str] | None = None,
+    max_params: int | None = None,
+    rate: float | None = None,
+    min_balanced: float | None = None,
+    algo: str = "OSLOM",
+    seed: int = 1,
+    like: Specialised | None = None,
+    memory: float = MEMORY,
+    log: Callable[[str], None] = lambda text: None,
+    **others,
+) -> Specialised:
+    """The part of a trained classifier that recognises some of its classes, as a network of its own.
+
+    `model`: images (n, ...) -> logits (n, all classes), any network that torch.fx can trace; it stays as it is. `data`,
+    `validation`, `test`: a pair of tensors (images as the model takes them, labels), a `torch.utils.data.Dataset` of
+    such pairs, or a `DataLoader` of one; without `validation` an eighth of `data` is held out. What takes more than
+    `memory` bytes is streamed. `classes`: one, several (one output each), or None for all.
+
+    The size: `max_params` parameters, `rate` (share of the parent's weights), or the smallest that reaches a balanced
+    accuracy of `min_balanced` on validation. `algo` and `others` are the options of `main.py`, by their names there
+    (`warmup_epochs`, `brief_epochs`, `retrain_epochs`, `keep`, `threads`, ...). `like`: an earlier result whose cuts
+    another `algo` is to follow. The same seed gives the same bytes. `log` takes what happens, line by line.
+
+    Raises SpecDNNError, one sentence, where something given is wrong or no community is found.
+    """
+    chosen = _options(algo=algo, seed=seed, max_params=max_params, rate=rate, min_balanced=min_balanced, **others)
+    with undisturbed(chosen, model):
+        whole = CompactNetwork.parent(model, _first_image(data))
+        like_model = next(whole.network.parameters())
+        count = whole.wiring.layers.widths[-1]
+        images = dataset_of(data, validation, test, count, class_names, like_model, memory)
+        chosen = dataclasses.replace(
+            chosen,
+            arch=type(whole.network).__name__,
+            dataset="",
+            classes=_wanted(classes, count),
+            split="validation" if test is None else "test",
+            cuda=like_model.is_cuda,
+        )
+        for note in whole.wiring.notes:
+            log(note)
+        return _extracted(Work(chosen, images, log), whole, like)
+
+
+def _extracted(work: Work, whole: CompactNetwork, like: Specialised | None) -> Specialised:
+    """Steps 0 to 7 and the long retraining."""
+    o, reference = work.options, None
+    if like is not None:
+        reference = trimming.Reference.of({**like.community, "kept": like.metrics["pruned"]})
+    wanted = o.classes or whole.kept.classes
+    check_images(work, wanted)
+    rivals.check(work, whole, reference)
+    accuracy = evaluation.headline(_validated(work, whole))[0]
+    parent = Checkpoint(o.arch, o.dataset, whole, work.data.normalisation, accuracy, "", o.seed)
+    warm = None if o.algo in rivals.CONTROLS else warmed_up(work, whole, wanted)
+    found = rivals.extracted(work, whole, reference, warm)
+    pruned = stages.pruned(work, parent, found)
+    made = stages.retrained(work, pruned, o.algo)
+    sizes = evaluation.sizes(made.compact, None, whole.wiring.parent_sizes[0], whole.wiring.parent_sizes)
+    names = whole.wiring.layers.names
+    told = {"pruned": dict(zip(names, pruned.compact.kept.units, strict=True)), "parent_accuracy": accuracy}
+    story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
+    return Specialised(made, {**metrics_of(work, "retrain", made, sizes), **told}, story)
+
+
+def _validated(work: Work, whole: CompactNetwork) -> dict:
+    logits = evaluation.logits_of(whole.network, work.data.validation.images)
+    return evaluation.all_metrics(logits, work.data.validation.labels, whole.kept.classes, len(work.all_classes))
+
+
+def load(path: str | Path) -> fx.GraphModule:
+    """The network of a saved file: images -> logits (images, wanted classes). Nothing in the file is executed."""
+    return checkpoint.load_network(Path(path))
+
+
+# ------------------------------------------------------------------------------------------ what is given
+
+
+def _options(**given) -> options.Options:
+    """Options of these names, in their ranges."""
+    unknown = sorted(set(given) - set(options.DEFAULTS))
+    if unknown:
+        raise SpecDNNError(f"there is no option {unknown[0]}; there are {', '.join(sorted(options.DEFAULTS))}")
+    if given["algo"] not in options.ALGORITHMS:
+        raise SpecDNNError(f"there is no algo {given['algo']}; there are {', '.join(options.ALGORITHMS)}")
+    options.check_ranges(types.SimpleNamespace(**given))
+    return options.Options(**{**options.DEFAULTS, "threads": torch.get_num_threads(), **given})
+
+
+def _wanted(classes, count: int) -> tuple[int, ...] | None:
+    """The classes asked for, sorted; None for all of them."""
+    if classes is None:
+        return None
+    wanted = sorted({int(c) for c in ([classes] if isinstance(classes, int) else classes)})
+    for unknown in (c for c in wanted if not 0 <= c < count):
+        raise SpecDNNError(f"there is no class {unknown}: classes are 0 to {count - 1}")
+    if not wanted:
+        raise SpecDNNError("classes names no class")
+    return None if len(wanted) == count else tuple(wanted)
+
+
+def _first_image(data) -> torch.Tensor:
+    """An example to trace with."""
+    source = getattr(data, "dataset", data)
+    try:
+        return torch.as_tensor(source[0][0]).detach()
+    except Exception:  # whatever a user's Dataset raises; what is wrong with it is told when it is read
+        raise SpecDNNError("data has no first image: give images and labels") from None
+
+
+@contextlib.contextmanager
+def undisturbed(chosen: options.Options, model: nn.Module) -> Iterator[None]:
+    """While this lasts torch is as the method wants it; after it, random numbers, threads and modes are as before."""
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices), torch.inference_mode(False), torch.enable_grad():
+        try:
+            torch.set_num_threads(chosen.threads)
+            torch.set_default_dtype(torch.float32)
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            yield
+        finally:
+            torch.use_deterministic_algorithms(strict, warn_only=warns)
+            torch.set_default_dtype(dtype)
+            torch.set_num_threads(threads)

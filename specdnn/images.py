@@ -1,0 +1,128 @@
+"""Images as people have them (two tensors, a torch Dataset, a DataLoader) -> splits that the method works with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from specdnn.structures import Dataset, SpecDNNError, Split
+
+HELD_OUT = 1 / 8  # of the images, for validation, where none are given
+KINDS = "a pair of tensors (images, labels), a torch.utils.data.Dataset of (image, label), or a DataLoader of one"
+
+
+class Streamed:
+    """The images of a torch Dataset, read when they are needed: what is used of a tensor (n, channels, height, width)."""
+
+    def __init__(self, source, indices: np.ndarray, device: torch.device, dtype: torch.dtype) -> None:
+        self.source, self.indices, self.device, self.dtype = source, indices, device, dtype
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, which):
+        """One image by its number, or those of a tensor of numbers or a slice as one tensor."""
+        if isinstance(which, int):
+            return self._image(self.indices[which])
+        chosen = self.indices[which.cpu().numpy() if torch.is_tensor(which) else which]
+        return torch.stack([self._image(index) for index in chosen])
+
+    def _image(self, index) -> torch.Tensor:
+        return torch.as_tensor(self.source[int(index)][0]).to(self.device, self.dtype)
+
+    def split(self, size: int) -> Iterator[torch.Tensor]:
+        return (self[first : first + size] for first in range(0, len(self), size))
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+
+def dataset_of(data, validation, test, classes: int, names, like: torch.Tensor, limit: float) -> Dataset:
+    """A data set of what a user gives; without `validation` a part of `data` is held out, every class in proportion.
+
+    Images are of the device and type of `like`; those that take more than `limit` bytes are streamed. Without `test`
+    its place is taken by validation. Raises SpecDNNError where images or labels are not what a classifier of so many
+    `classes` is trained on.
+    """
+    train = _read(data, classes, like, limit, "data")
+    held = _read(validation, classes, like, limit, "validation") if validation is not None else None
+    if held is None:
+        train, held = _divided(train)
+    tested = _read(test, classes, like, limit, "test") if test is not None else held
+    names = tuple(map(str, names)) if names is not None else tuple(map(str, range(classes)))
+    if len(names) != classes:
+        raise SpecDNNError(f"class_names has {len(names)} names; the network has {classes} classes")
+    return Dataset("", names, (0.0, 1.0), train, held, tested)
+
+
+def _read(data, classes: int, like: torch.Tensor, limit: float, what: str) -> Split:
+    if isinstance(data, DataLoader):
+        data = data.dataset
+    if isinstance(data, (tuple, list)) and len(data) == 2 and all(map(torch.is_tensor, data)):
+        images, labels = data[0].detach(), data[1].detach()
+        read = lambda: images.to(like)  # noqa: E731
+    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, IterableDataset):
+        images, labels = data, _labels_of(data, what)
+        read = lambda: _stacked(data, like, limit)  # noqa: E731
+    else:
+        raise SpecDNNError(f"{what} must be {KINDS}, not {type(data).__name__}")
+    _check(images, labels, classes, what)
+    return Split(read(), labels.to(like.device, torch.int64))
+
+
+def _stacked(data, like: torch.Tensor, limit: float):
+    """All images as one tensor, if it is not larger than the limit."""
+    streamed = Streamed(data, np.arange(len(data)), like.device, like.dtype)
+    size = streamed[0].numel() * like.element_size() * len(data)
+    return streamed if size > limit else streamed[:]
+
+
+def _labels_of(data, what: str) -> torch.Tensor:
+    """(n,) labels of a Dataset; `targets`, as torchvision's have them, spare reading the images."""
+    told = getattr(data, "targets", None)
+    if told is None or len(told) != len(data):
+        told = [_second(data[k], what) for k in range(len(data))]
+    return torch.as_tensor(np.asarray(told))
+
+
+def _second(pair, what: str) -> int:
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise SpecDNNError(f"{what} must give pairs of an image and its label, not {type(pair).__name__}")
+    return int(pair[1])
+
+
+def _check(images, labels: torch.Tensor, classes: int, what: str) -> None:
+    if torch.is_tensor(images) and not images.is_floating_point():
+        raise SpecDNNError(f"{what}: images are {images.dtype}; give numbers as the network takes them, such as x / 255")
+    if labels.dim() != 1 or labels.is_floating_point() or len(labels) != len(images) or len(labels) == 0:
+        raise SpecDNNError(
+            f"{what}: labels must be one whole number per image, not {tuple(labels.shape)} of {labels.dtype} for "
+            f"{len(images)} images"
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise SpecDNNError(f"{what}: labels go from {low} to {high}; the network has classes 0 to {classes - 1}")
+
+
+def _divided(whole: Split) -> tuple[Split, Split]:
+    """(training, validation), every class in proportion; the same division whatever the seed."""
+    labels = whole.labels.cpu().numpy()
+    generator = np.random.default_rng(0)
+    held = np.zeros(len(labels), dtype=bool)
+    for wanted in np.unique(labels):
+        own = generator.permutation(np.flatnonzero(labels == wanted))
+        held[own[: max(1, round(HELD_OUT * len(own)))] if len(own) > 1 else own[:0]] = True
+    return _part(whole, np.flatnonzero(~held)), _part(whole, np.flatnonzero(held))
+
+
+def _part(whole: Split, which: np.ndarray) -> Split:
+    chosen = torch.as_tensor(which, device=whole.labels.device)
+    images = whole.images
+    if isinstance(images, Streamed):
+        images = Streamed(images.source, images.indices[which], images.device, images.dtype)
+        return Split(images, whole.labels[chosen])
+    return Split(images[chosen.to(images.device)], whole.labels[chosen])
