@@ -1,8 +1,8 @@
 """SpecDNN: from a trained network, the small network that does just the part somebody needs.
 
-    small = specdnn.extract(model, data, classes=[3], max_params=20_000)
-    small.save("three.pth.tar")
-    network = specdnn.load("three.pth.tar")
+small = specdnn.extract(model, data, classes=[3], max_params=20_000)
+small.save("three.pth.tar")
+network = specdnn.load("three.pth.tar")
 """
 
 __version__ = "0.1.0"

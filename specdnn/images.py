@@ -97,7 +97,9 @@ def _second(pair, what: str) -> int:
 
 def _check(images, labels: torch.Tensor, classes: int, what: str) -> None:
     if torch.is_tensor(images) and not images.is_floating_point():
-        raise SpecDNNError(f"{what}: images are {images.dtype}; give numbers as the network takes them, such as x / 255")
+        raise SpecDNNError(
+            f"{what}: images are {images.dtype}; give numbers as the network takes them, such as x / 255"
+        )
     if labels.dim() != 1 or labels.is_floating_point() or len(labels) != len(images) or len(labels) == 0:
         raise SpecDNNError(
             f"{what}: labels must be one whole number per image, not {tuple(labels.shape)} of {labels.dtype} for "

@@ -98,7 +98,8 @@ def one_round(work: Work, found: Extraction, number: int) -> Extraction | None:
 def find_community(work: Work, compact: CompactNetwork, number: int):
     """(kept units, OSLOM run, figures) of the class community, or None in a later round without one.
 
-    In round 1 a denser graph and then a larger tolerance are tried before it is an error.
+    In round 1 a denser graph, then a larger tolerance, then joining modules of several depths are tried before it is an
+    error.
     """
     o, scores, classes = work.options, unit_scores(work, compact), compact.kept.classes
     lacking = lacking_connection(work, compact, scores)
@@ -108,31 +109,45 @@ def find_community(work: Work, compact: CompactNetwork, number: int):
         work.log(f"{told(work, classes)}round {number}: {lacking}")
         return None
     dense, tolerant = min(1.0, 2 * o.keep), min(1.0, 3 * o.oslom_t)
-    attempts = [(o.keep, o.oslom_t), (dense, o.oslom_t), (dense, tolerant)]
-    for keep, tolerance in attempts if number == 1 else attempts[:1]:
-        found = try_community(work, compact, scores, keep, tolerance, may_be_narrow=number == 1)
+    attempts = [
+        (o.keep, o.oslom_t, True),
+        (dense, o.oslom_t, True),
+        (dense, tolerant, True),
+        (o.keep, o.oslom_t, False),
+    ]
+    for keep, tolerance, spanning in attempts if number == 1 else attempts[:1]:
+        found = try_community(work, compact, scores, keep, tolerance, number == 1, spanning)
         if found:
             work.log(f"{told(work, classes)}round {number}: {found_words(compact, *found)}")
             if number == 1 and o.oslom_seeds > 1:
                 found[2]["stability"] = stability(work, compact, scores, found)
             return found
-        tried = f"--keep {keep:g} and --oslom-t {tolerance:g}"
+        tried = f"--keep {keep:g} and --oslom-t {tolerance:g}{'' if spanning else ', all of them joined'}"
         work.log(
             f"{told(work, classes)}round {number}: no significant module spans the layers widely enough with {tried}"
         )
     if number > 1:
         return None
     raise SpecDNNError(
-        f"classes {files.joined(classes)}: OSLOM found no significant module with a unit in every layer; "
-        "try a larger --keep or --oslom-t, or --warmup-epochs"
+        f"classes {files.joined(classes)}: OSLOM found no significant module with a unit in every layer, nor several that have one together; "
+        "try a larger --keep or --oslom-t, --warmup-epochs, or another --algo"
     )
 
 
-def try_community(work: Work, compact: CompactNetwork, scores, keep: float, tolerance: float, may_be_narrow: bool):
+def try_community(
+    work: Work,
+    compact: CompactNetwork,
+    scores,
+    keep: float,
+    tolerance: float,
+    may_be_narrow: bool,
+    spanning: bool = True,
+):
     """(kept units, OSLOM run, figures) of the class community of one class graph, or None.
 
     A community that is narrower than the budget allows, with all modules joined, counts in round 1 only:
-    later the trim, which keeps the widths in balance, does better than a layer of one or two units.
+    later the trim, which keeps the widths in balance, does better than a layer of one or two units. `spanning` False
+    joins modules of several depths.
     """
     o, seen = work.options, graph_of(work, compact, scores, keep)
     relevance = [r[list(units)] for r, units in zip(seen.relevance, compact.kept.units, strict=True)]
@@ -140,10 +155,11 @@ def try_community(work: Work, compact: CompactNetwork, scores, keep: float, tole
     how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
     how["threads"] = o.threads if community.is_ours(o.oslom_bin) else None  # others may not know the flag
     run = community.run_program(seen.edges, seen.strengths, tolerance=tolerance, **how)
-    chosen = selection.class_community(run.cover, seen, wanted)
+    chosen = selection.class_community(run.cover, seen, wanted, spanning)
     if chosen is None or not (may_be_narrow or selection.wide_enough(seen, chosen.nodes, wanted)):
         return None
     figures = {f.name: getattr(chosen, f.name) for f in dataclasses.fields(chosen) if f.name != "nodes"}
+    figures |= {} if spanning else {"spanning": False}
     kept = selection.kept_units(seen, chosen.nodes, compact.kept)
     return kept, run, {**figures, "size": chosen.size, "keep": keep, "oslom_t": tolerance}
 
@@ -153,7 +169,7 @@ def stability(work: Work, compact: CompactNetwork, scores, found) -> float:
     kept, _, figures = found
     seeds = [work.with_options(seed=work.options.seed + k) for k in range(1, work.options.oslom_seeds)]
     how = (compact, scores, figures["keep"], figures["oslom_t"])
-    others = [try_community(one, *how, may_be_narrow=True) for one in seeds]
+    others = [try_community(one, *how, True, figures.get("spanning", True)) for one in seeds]
     alike = selection.stability([kept, *(other and other[0] for other in others)], compact.wiring.layers.prunable)
     work.log(
         f"{told(work, kept.classes)}round 1: {len(seeds) + 1} seeds agree with a mean Jaccard index of {alike:.3f}"

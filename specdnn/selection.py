@@ -23,23 +23,29 @@ def captured_relevance(graph: ClassGraph, nodes) -> float:
     return float(np.mean(shares))
 
 
-def class_community(cover: Cover, graph: ClassGraph, wanted_widths) -> ClassCommunity | None:
+def class_community(cover: Cover, graph: ClassGraph, wanted_widths, spanning: bool = True) -> ClassCommunity | None:
     """The module that carries the wanted classes, or None if no significant module can.
 
     Candidates have a unit in every prunable layer; one that holds a wanted output comes first, then the
     one with the most captured relevance. While a layer has fewer units than `wanted_widths` (per layer), or
     less than LEAST_RELEVANCE is captured, the module with the next most captured relevance is joined.
+
+    `spanning` False: any significant module is a candidate, and modules are joined until every prunable layer has a
+    unit. In a deep network a module is local in depth, so that none spans it.
     """
     modules = sorted(cover.significant, key=lambda m: (-captured_relevance(graph, m.nodes), m.nodes))
-    whole = [m for m in modules if all(len(graph.units(m.nodes)[d]) for d in graph.layers.prunable)]
-    if not whole:
+    candidates = [m for m in modules if not spanning or spans(graph, m.nodes)]
+    if not candidates:
         return None
-    chosen = next((m for m in whole if _holds_output(graph, m.nodes)), whole[0])
+    chosen = next((m for m in candidates if _holds_output(graph, m.nodes)), candidates[0])
     nodes, joined = np.array(chosen.nodes), 0
     for module in (m for m in modules if m is not chosen):
-        if wide_enough(graph, nodes, wanted_widths) and captured_relevance(graph, nodes) >= LEAST_RELEVANCE:
+        enough = wide_enough(graph, nodes, wanted_widths) and spans(graph, nodes)
+        if enough and captured_relevance(graph, nodes) >= LEAST_RELEVANCE:
             break
         nodes, joined = np.union1d(nodes, module.nodes), joined + 1
+    if not spans(graph, nodes):
+        return None
     return ClassCommunity(
         nodes=nodes,
         significance=chosen.significance,
@@ -52,6 +58,12 @@ def class_community(cover: Cover, graph: ClassGraph, wanted_widths) -> ClassComm
 
 def _holds_output(graph: ClassGraph, nodes) -> bool:
     return bool(np.isin(graph.outputs, nodes).any())
+
+
+def spans(graph: ClassGraph, nodes) -> bool:
+    """Whether every prunable layer has a unit among these nodes."""
+    units = graph.units(nodes)
+    return all(len(units[d]) for d in graph.layers.prunable)
 
 
 def wide_enough(graph: ClassGraph, nodes, wanted_widths) -> bool:
