@@ -42,6 +42,7 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
             )
     graph, training = (_graph(network.train(mode)) for mode in (False, True))
     notes += _follow_the_mode(network, graph, training)
+    _in_any_memory_layout(graph)
     without_dead_code(graph)
     notes += _without_final(network, graph)
     return fx.GraphModule(network.eval(), graph, type(network).__name__), tuple(notes)
@@ -121,6 +122,15 @@ def _switched(node: fx.Node, other: fx.Node) -> bool:
 
 def _chosen(here, there, mode: fx.Node):
     return mode if here is False and there is True else here
+
+
+def _in_any_memory_layout(graph: fx.Graph) -> None:
+    """`view` becomes `reshape`, which does the same and takes tensors with the channels last in memory, too."""
+    names = {"view": "reshape", "view_as": "reshape_as"}
+    for node in graph.nodes:
+        another_type = any(isinstance(value, torch.dtype) for value in (*node.args, *node.kwargs.values()))
+        if node.op == "call_method" and node.target in names and not another_type:
+            node.target = names[node.target]
 
 
 # ------------------------------------------------------------------------------------------ what is left out
