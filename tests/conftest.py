@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from specdnn import checkpoint, cli, community
+from specdnn.network.surgery import CompactNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST_DATA = Path(os.environ.get("SPECDNN_DATA") or ROOT.parent / "shared" / "data")
@@ -42,6 +43,12 @@ def folder():
 @pytest.fixture(params=["LeNet_300_100", "LeNet_5"])
 def network_type(request, folder):
     return folder.architectures[request.param]
+
+
+@pytest.fixture(scope="session")
+def whole():
+    """A network of that folder -> the same, traced."""
+    return lambda network: CompactNetwork.parent(network, torch.zeros(1, 28, 28))
 
 
 # ------------------------------------------------------------------------------------------ data

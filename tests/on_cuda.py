@@ -12,20 +12,25 @@ sys.path[:0] = [str(ROOT), str(ROOT / "MNIST")]
 import dataset  # noqa: E402
 from models import ARCHITECTURES  # noqa: E402
 
-from specdnn import training  # noqa: E402
+from specdnn.network import training  # noqa: E402
+from specdnn.network.surgery import CompactNetwork, cut  # noqa: E402
 from specdnn.structures import Recipe, Split  # noqa: E402
 
-WIDTHS = {"LeNet_300_100": (784, 30, 10, 1), "LeNet_5": (1, 3, 160, 10, 1)}
+WIDTHS = {"LeNet_300_100": (784, 30, 10, 1), "LeNet_5": (1, 3, 160, 10, 1)}  # of the first units of every layer
 
 
 def trained(arch: str, data: Split, replayed) -> list[torch.Tensor]:
     """The weights after two epochs of 300 images in batches of 128, 128 and 44."""
     torch.manual_seed(1)
-    network = ARCHITECTURES[arch](WIDTHS[arch]).cuda()
+    parent = CompactNetwork.parent(ARCHITECTURES[arch]().cuda(), data.images[0])
+    kept = parent.kept
+    for depth, width in enumerate(WIDTHS[arch]):
+        kept = kept.replace(depth, range(width))
+    compact = cut(parent, kept)
     training._replayed = replayed
     recipe = Recipe(epochs=2, lr=0.01, group_l1=0.001)
-    list(training.train(network, data, (3,), recipe, lambda logits: 0.0 * float(logits.sum()), data))
-    return list(network.parameters())
+    list(training.train(compact, data, (3,), recipe, lambda logits: 0.0 * float(logits.sum()), data))
+    return list(compact.network.parameters())
 
 
 def main() -> None:

@@ -3,9 +3,11 @@
 import torch
 from torch import nn
 
-from specdnn.structures import Layer, LayerChain, Split
+from specdnn.network.surgery import CompactNetwork
+from specdnn.structures import Split
 
 NORMALISATION = (0.5, 0.5)
+IMAGE = torch.zeros(1, 1, 2)
 # raw pixels in 0..1 and classes; normalised, the rows are (1, -1), (0, 0), (-1, 1), (-1, 0)
 RAW = [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.0, 0.5]]
 LABELS = [0, 0, 1, 1]
@@ -14,40 +16,36 @@ HIDDEN = [[2.0, 0.0], [0.0, 1.0], [0.0, 4.0], [0.0, 2.0]]
 
 
 class SixUnits(nn.Module):
-    image_shape = (1, 1, 2)
-    full_widths = (2, 2, 2)
-
-    def __init__(self, widths=full_widths, gather=None):
+    def __init__(self):
         super().__init__()
-        pixels, hidden, outputs = widths
-        self.chain = LayerChain(
-            (Layer("input", pixels), Layer("hidden", hidden), Layer("out", outputs, prunable=False))
-        )
-        self.gathered = 0
-        if gather is not None:
-            self.register_buffer("gather", torch.as_tensor(gather, dtype=torch.int64))
-        self.hidden = nn.Linear(pixels, hidden)
-        self.out = nn.Linear(hidden, outputs)
+        self.hidden = nn.Linear(2, 2)
+        self.out = nn.Linear(2, 2)
 
-    def forward(self, images, visit=lambda depth, units: units):
-        pixels = images.flatten(1)
-        if hasattr(self, "gather"):
-            pixels = pixels[:, self.gather]
-        return self.out(visit(1, torch.relu(self.hidden(visit(0, pixels)))))
+    def forward(self, images):
+        return self.out(torch.relu(self.hidden(images.flatten(1))))
 
-    @staticmethod
-    def paper_rule_weights(widths):
-        return widths[0] * widths[1] + 2 * widths[1]
+
+def paper_rule_weights(widths):
+    return widths[0] * widths[1] + 2 * widths[1]
+
+
+def filled(module: nn.Module, weight, bias=None) -> None:
+    """Give a module these numbers, its bias zeros where none are given."""
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor(weight).view_as(module.weight))
+        if module.bias is not None:
+            module.bias.copy_(torch.tensor(bias or [0.0] * len(module.bias)))
 
 
 def network() -> SixUnits:
     built = SixUnits()
-    with torch.no_grad():
-        built.hidden.weight.copy_(torch.tensor([[1.0, -1.0], [-1.0, 2.0]]))
-        built.hidden.bias.copy_(torch.tensor([0.0, 1.0]))
-        built.out.weight.copy_(torch.tensor([[3.0, -1.0], [1.0, 1.0]]))
-        built.out.bias.copy_(torch.tensor([0.5, 0.0]))
+    filled(built.hidden, [[1.0, -1.0], [-1.0, 2.0]], [0.0, 1.0])
+    filled(built.out, [[3.0, -1.0], [1.0, 1.0]], [0.5, 0.0])
     return built
+
+
+def compact() -> CompactNetwork:
+    return CompactNetwork.parent(network(), IMAGE)
 
 
 def data() -> Split:

@@ -1,5 +1,6 @@
 """The rivals and controls beside OSLOM on `digits`: same cuts, epochs and true weights; the smallest network."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from specdnn import algorithms, connections, evaluation, files, selection
+from specdnn import files, method, rivals, selection
 from specdnn.community import binaries
+from specdnn.network import evaluation, scores
+from specdnn.network.surgery import cut
 from specdnn.structures import SpecDNNError
-from specdnn.surgery import cut
 
 BRIEF = "--prune --specialize 3 --warmup-epochs 1 --rounds 2 --brief-epochs 1 --retrain-epochs 2"
 RIVALS = ("OSLOM-null", "graph-null", "random", "magnitude", "taylor")
@@ -113,8 +115,8 @@ def test_a_rival_keeps_its_strongest_units(prune, loaded, parents):
     assert done.code == 0, done.err
     parent, made = loaded(parents["LeNet_300_100"]).compact, loaded(path).compact
     wanted = cut(parent, parent.kept.replace(3, (3,)))
-    scores = connections.weight_norms(wanted.network)
-    assert made.kept == selection.strongest(wanted.kept, scores, made.kept.widths)
+    norms = scores.weight_norms(wanted)
+    assert made.kept == selection.strongest(wanted.kept, norms, made.kept.widths)
     dull = cut(parent, made.kept).network.state_dict()
     assert all(torch.equal(tensor, dull[name]) for name, tensor in made.network.state_dict().items())
 
@@ -248,7 +250,7 @@ def test_the_published_formula_usually_keeps_nothing_and_says_so(prune):
 
 def test_where_the_published_formula_keeps_units_they_are_trimmed_like_a_community(prune, monkeypatch):
     monkeypatch.setattr(
-        algorithms.selection, "layerwise_community", lambda weights, kept, prunable: kept.replace(0, range(200, 600))
+        rivals.selection, "layerwise_community", lambda layers, weights, kept: kept.replace(0, range(200, 600))
     )
     path, done = prune("OSLOM-layerwise", "--rate 0.02")
     assert done.code == 0, done.err
@@ -334,13 +336,13 @@ def test_the_taylor_rival_uses_the_loss_of_the_training(extracted, loaded):
 def test_activations_that_are_not_finite_are_told(loaded, parents, digits):
     found = loaded(parents["LeNet_300_100"]).compact
     found = cut(found, found.kept.replace(3, [3]))
-    job = SimpleNamespace(data=digits, all_classes=range(10), options=SimpleNamespace(strength="contrast"))
+    work = SimpleNamespace(data=digits, all_classes=range(10), options=SimpleNamespace(strength="contrast"))
     with torch.no_grad():
         found.network.ip1.weight *= 1e25
-        assert np.isfinite(algorithms.unit_scores(job, found)[1][0]).all()
+        assert np.isfinite(method.unit_scores(work, found)[1][0]).all()
         found.network.ip2.weight *= 1e25
     with pytest.raises(SpecDNNError, match="class 3: activations of layer ip2 are not finite"):
-        algorithms.unit_scores(job, found)
+        method.unit_scores(work, found)
 
 
 # ------------------------------------------------------------------------------------------ the program's words
@@ -370,13 +372,14 @@ def test_a_round_without_a_community_says_with_which_options(prune, fake_program
 
 def test_a_later_round_in_which_nothing_leads_to_the_class_is_not_taken(prune, monkeypatch):
     """What the first round found stays."""
-    real = algorithms.unit_scores
+    real = method.unit_scores
 
-    def nothing_after_the_first_round(job, compact):
-        strengths, relevance = real(job, compact)
-        return ([s * (len(compact.kept.units[1]) == 300) for s in strengths], relevance)
+    def nothing_after_the_first_round(work, compact):
+        strengths, relevance = real(work, compact)
+        first = len(compact.kept.units[1]) == 300
+        return [dataclasses.replace(one, strengths=one.strengths * first) for one in strengths], relevance
 
-    monkeypatch.setattr(algorithms, "unit_scores", nothing_after_the_first_round)
+    monkeypatch.setattr(method, "unit_scores", nothing_after_the_first_round)
     path, done = prune("OSLOM", "--rounds 2")
     assert done.code == 0, done.err
     assert metrics(path)["rounds"] == 1

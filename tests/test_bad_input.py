@@ -17,8 +17,9 @@ import pytest
 import torch
 from torchvision.datasets import mnist as torchvision_mnist
 
-from specdnn import cli, training
+from specdnn import cli
 from specdnn.community import binaries
+from specdnn.network import training
 
 CRASH = "import sys; print('graph: too many things', file=sys.stderr); sys.exit(3)"
 HANG = "import time; time.sleep(60)"

@@ -12,21 +12,12 @@ import pytest
 import torch
 from metrics_files import written
 
-from specdnn import (
-    activations,
-    checkpoint,
-    cli,
-    community,
-    connections,
-    evaluation,
-    files,
-    pipeline,
-    verbs,
-)
+from specdnn import checkpoint, cli, community, files, stages, verbs
 from specdnn.community.class_graph import class_graph
 from specdnn.files import SavedModels
+from specdnn.network import evaluation, scores, watching
+from specdnn.network.surgery import cut
 from specdnn.results import report, runs
-from specdnn.surgery import cut
 
 ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
 QUICK_SWEEP = """--sweep --dataset digits --epochs 1 --retrain-epochs 1
@@ -269,20 +260,20 @@ def test_the_published_meaning_of_prune(arch, prune, parents, loaded, digits, fo
     parent, made = loaded(parents[arch]), loaded(path)
     outputs = len(parent.compact.kept.units) - 1
     wanted = cut(parent.compact, parent.compact.kept.replace(outputs, (3,)))
-    means = activations.class_means(wanted.network, digits.train, 10, digits.normalisation)
-    scores = connections.strengths(connections.mean_weights(wanted.network), activations.contrast(means, (3,)))
-    seen = class_graph(parent.compact.network.chain, wanted.kept, *scores, 0.2)
+    means = watching.class_means(wanted, digits.train, 10, digits.normalisation)
+    found = scores.strengths(wanted, watching.contrast(means, (3,)))
+    seen = class_graph(parent.compact.wiring.layers, wanted.kept, *found, 0.2)
     evidence = path.parent / f"{arch}.specialize.3.OSLOM.rounds"
     assert (evidence / "1.edges").read_text() == community.edge_text(seen.edges, seen.strengths)
     module = community.read_tp((evidence / "1.tp").read_text()).significant[0]
     expected = wanted.kept
-    for depth in seen.chain.prunable:
+    for depth in seen.layers.prunable:
         expected = expected.replace(depth, seen.units(module.nodes)[depth])
     assert made.compact.kept == expected
     dull = cut(parent.compact, expected).network.state_dict()
     assert all(torch.equal(tensor, dull[name]) for name, tensor in made.compact.network.state_dict().items())
     found = metrics(path)
-    assert found["kept"] == dict(zip(seen.chain.names, map(list, expected.units), strict=True))
+    assert found["kept"] == dict(zip(seen.layers.names, map(list, expected.units), strict=True))
     assert found["rounds"] == 1 and found["joined"] == 0 and found["module_sizes"] == [len(module.nodes)]
     assert found["output_in_community"] == bool(set(module.nodes) & set(seen.outputs.tolist()))
 
@@ -319,7 +310,7 @@ def test_fewer_rounds_leave_no_evidence_of_the_rounds_before(prune):
 def test_several_classes_give_one_network_with_an_output_each(main, prune, loaded, tmp_path, digits):
     path, _ = prune(ONLY_THE_COMMUNITY, "--specialize 7 0 3", stem="specialize.0-3-7")
     found = metrics(path)
-    assert found["classes"] == [0, 3, 7] and loaded(path).compact.network.chain.widths[-1] == 3
+    assert found["classes"] == [0, 3, 7] and loaded(path).compact.kept.widths[-1] == 3
     assert len(found["accuracy"]) == len(found["auroc"]) == 3
     assert found["mean_accuracy"] == pytest.approx(np.mean(found["accuracy"]))
     done = main("--retrain --specialize 0 3 7 --retrain-epochs 1 --pretrained", path, "--save-dir", tmp_path)
@@ -697,7 +688,7 @@ def test_a_network_that_is_gone_is_not_reported(main, swept, tmp_path):
 def test_a_sweep_broken_off_goes_on(main, monkeypatch, every_third, tmp_path, listing):
     words = (QUICK_SWEEP, "--specialize 0 3 5 --oslom-bin", every_third, "--save-dir")
     assert main(*words, tmp_path / "whole").code == 0
-    original, calls = pipeline.retrain, []
+    original, calls = stages.retrain, []
 
     def broken_off(*args):
         calls.append(1)
@@ -705,12 +696,12 @@ def test_a_sweep_broken_off_goes_on(main, monkeypatch, every_third, tmp_path, li
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(pipeline, "retrain", broken_off)
+    monkeypatch.setattr(stages, "retrain", broken_off)
     done = main(*words, tmp_path / "part")
     assert done.code == 130 and done.err.count("\n") == 1
     assert not (tmp_path / "part" / "digits" / "LeNet_300_100.csv").exists()
     before = {path: seen for path, seen in listing(tmp_path / "part").items() if path.is_file()}
-    monkeypatch.setattr(pipeline, "retrain", original)
+    monkeypatch.setattr(stages, "retrain", original)
     done = main(*words, tmp_path / "part")
     # the parent, class 0 twice, the pruning of class 3
     assert done.code == 0 and done.out.count("already finished") == 4

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import six_units
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from specdnn import evaluation
-from specdnn.surgery import CompactNetwork, cut
+from specdnn.network import evaluation
+from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.structures import paper_rule_of
 
 answers = st.lists(
     st.tuples(st.integers(0, 1), st.sampled_from([-2.5, -1.0, 0.0, 0.25, 1.0, 3.0])), min_size=1, max_size=60
@@ -127,20 +128,28 @@ def test_logits_are_the_same_in_any_batches_and_measured_in_evaluation_mode(digi
 # ------------------------------------------------------------------------------------------ sizes
 
 
-def compact_of(network_type, *kept):
-    parent = CompactNetwork.parent(network_type())
+def cut_to(parent: CompactNetwork, *kept) -> CompactNetwork:
+    """The network of these units of its first layers, and of the first class."""
     units = parent.kept
     for depth, chosen in enumerate(kept):
         units = units.replace(depth, chosen)
-    return cut(parent, units.replace(len(units.units) - 1, (0,))).network
+    return cut(parent, units.replace(len(units.units) - 1, (0,)))
 
 
-def sizes_of(network_type, *kept):
-    return evaluation.sizes(compact_of(network_type, *kept), network_type, network_type.image_shape)
+def sizes_of(parent: CompactNetwork, rule, *kept):
+    base = rule(parent.wiring.layers.widths) if rule else parent.wiring.parent_sizes[0]
+    return evaluation.sizes(cut_to(parent, *kept) if kept else parent, rule, base, parent.wiring.parent_sizes)
 
 
-def test_lenet_300_100_with_60_8_and_4_units(folder):
-    found = sizes_of(folder.architectures["LeNet_300_100"], range(60), range(8), range(4))
+@pytest.fixture
+def measured(folder, whole):
+    """Sizes of a network of the folder: name, kept units of its first layers."""
+    kinds = folder.architectures
+    return lambda arch, *kept: sizes_of(whole(kinds[arch]()), paper_rule_of(kinds[arch]), *kept)
+
+
+def test_lenet_300_100_with_60_8_and_4_units(measured):
+    found = measured("LeNet_300_100", range(60), range(8), range(4))
     assert found["paper_rule_weights"] == 60 * 8 + 8 * 4 + 10 * 4 == 552
     assert found["paper_rule_rate"] == 552 / 266_200
     assert found["true_weights"] == 60 * 8 + 8 * 4 + 4 * 1 == 516
@@ -150,9 +159,9 @@ def test_lenet_300_100_with_60_8_and_4_units(folder):
     assert found["buffer_bytes"] == 60 * 8
 
 
-def test_the_published_class_0_of_lenet_5(folder):
+def test_the_published_class_0_of_lenet_5(measured):
     """1 channel, 3 features, 6 neurons: 3,310 of 430,500."""
-    found = sizes_of(folder.architectures["LeNet_5"], (0,), (7,), (0, 1, 2), range(6))
+    found = measured("LeNet_5", (0,), (7,), (0, 1, 2), range(6))
     assert found["paper_rule_weights"] == 500 + 25_000 // 20 * 1 + 400_000 // 800 * 3 + 5_000 // 500 * 6 == 3_310
     assert found["paper_rule_rate"] == 3_310 / 430_500
     # conv1 25, conv2 25 (all three features in one channel), ip1 18, ip2 6
@@ -163,8 +172,8 @@ def test_the_published_class_0_of_lenet_5(folder):
     assert found["buffer_bytes"] == 3 * 8
 
 
-def test_three_features_in_three_channels_need_three_kernels(folder):
-    found = sizes_of(folder.architectures["LeNet_5"], (0,), (7,), (0, 16, 32), range(6))
+def test_three_features_in_three_channels_need_three_kernels(measured):
+    found = measured("LeNet_5", (0,), (7,), (0, 16, 32), range(6))
     assert found["paper_rule_weights"] == 3_310
     assert found["true_weights"] == 25 + 3 * 25 + 18 + 6 == 124
 
@@ -174,29 +183,74 @@ def test_three_features_in_three_channels_need_three_kernels(folder):
     [
         ("LeNet_300_100", 266_200, 266_610, 266_200),
         ("LeNet_5", 430_500, 431_080, 500 * 24 * 24 + 25_000 * 8 * 8 + 405_000),
+        ("Linear", 7_840, 7_850, 7_840),
     ],
 )
-def test_the_parents(folder, arch, weights, parameters, macs):
-    network_type = folder.architectures[arch]
-    found = evaluation.sizes(network_type(), network_type, network_type.image_shape)
+def test_the_parents(measured, arch, weights, parameters, macs):
+    found = measured(arch)
     assert found["true_weights"] == found["paper_rule_weights"] == weights
     assert found["true_parameters"] == parameters and found["macs"] == macs
     assert found["true_rate"] == found["paper_rule_rate"] == 1
     assert found["buffer_bytes"] == 0
 
 
-def test_counting_leaves_no_hooks_behind(folder):
-    network = folder.architectures["LeNet_5"]()
-    evaluation.macs(network, network.image_shape)
-    assert not any(module._forward_hooks for module in network.modules())
+def test_without_a_published_rule_weights_are_counted(folder, whole):
+    found = sizes_of(whole(folder.architectures["LeNet_5"]()), None, (0,), (7,), (0, 16, 32), range(6))
+    assert found["paper_rule_weights"] == found["true_weights"] == 124
+    assert found["paper_rule_rate"] == 124 / 430_500
+
+
+def counted(network, image) -> tuple[int, int, int]:
+    """(weights, parameters, multiply-accumulates): sizes of tensors, and what the modules do with an image."""
+    macs = []
+
+    def count(module, _, output):
+        macs.append(module.weight.numel() * output[0].numel() // module.weight.shape[0])
+
+    modules = [m for m in network.modules() if isinstance(m, (torch.nn.Linear, torch.nn.Conv2d))]
+    hooks = [module.register_forward_hook(count) for module in modules]
+    with torch.no_grad():
+        network.eval()(image[None])
+    for hook in hooks:
+        hook.remove()
+    parameters = list(network.parameters())
+    return sum(p.numel() for p in parameters if p.dim() > 1), sum(p.numel() for p in parameters), sum(macs)
+
+
+parts = st.lists(st.tuples(st.integers(1, 2**16), st.floats(0.01, 1)), min_size=5, max_size=5)
+
+
+@pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5", "Linear"])
+@settings(max_examples=15)
+@given(draws=parts)
+def test_sizes_by_arithmetic_are_those_that_are_counted(arch, draws, folder, whole):
+    image = torch.zeros(1, 28, 28)
+    parent = whole(folder.architectures[arch]())
+    assert counted(parent.network, image) == parent.wiring.parent_sizes == parent.wiring.sizes(parent.kept)
+    kept = parent.kept
+    for depth, (seed, share) in zip((*parent.wiring.layers.prunable, len(kept.units) - 1), draws, strict=False):
+        units = kept.units[depth]
+        count = max(1, round(share * len(units)))
+        kept = kept.replace(depth, np.random.default_rng(seed).choice(units, count, replace=False))
+    compact = cut(parent, kept)
+    found = counted(compact.network, image)
+    assert found == parent.wiring.sizes(kept) == compact.wiring.sizes(kept)
+    wiring = parent.wiring
+    assert found == (wiring.weights(kept), wiring.parameters(kept), wiring.macs(kept))
+
+
+def test_measuring_leaves_no_hooks_behind(folder, whole):
+    compact = whole(folder.architectures["LeNet_5"]())
+    sizes_of(compact, None)
+    evaluation.latency_ms(compact.network, (1, 28, 28), repeats=1)
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in compact.network.modules())
 
 
 def test_sizes_are_plain_numbers():
-    network_type = six_units.SixUnits
-    found = evaluation.sizes(compact_of(network_type, (0, 1), (1,)), network_type, network_type.image_shape)
+    found = sizes_of(six_units.compact(), six_units.paper_rule_weights, (0, 1), (1,))
     assert json.loads(json.dumps(found)) == found
     assert (found["true_weights"], found["true_parameters"], found["paper_rule_weights"]) == (3, 5, 4)
 
 
 def test_latency_is_a_positive_number_of_milliseconds():
-    assert 0 < evaluation.latency_ms(six_units.network(), six_units.SixUnits.image_shape, repeats=3) < 1000
+    assert 0 < evaluation.latency_ms(six_units.network(), tuple(six_units.IMAGE.shape), repeats=3) < 1000

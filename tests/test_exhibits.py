@@ -8,16 +8,16 @@ import six_units
 from numpy.testing import assert_allclose
 
 from specdnn import exhibits, files
+from specdnn.network.surgery import cut
 from specdnn.results import shown
 from specdnn.structures import Dataset, KeptUnits
-from specdnn.surgery import CompactNetwork, cut
 
 DATA = Dataset("pairs", ("left", "right"), six_units.NORMALISATION, *[six_units.data()] * 3)
 
 
 def compact():
     """The second pixel, both hidden units, class 1."""
-    return cut(CompactNetwork.parent(six_units.network()), KeptUnits(((1,), (0, 1), (1,))))
+    return cut(six_units.compact(), KeptUnits(((1,), (0, 1), (1,))))
 
 
 def test_the_mean_image_is_that_of_the_class_in_raw_intensity():
@@ -31,7 +31,7 @@ def test_an_exhibit_by_hand():
     On its own normalised values -1, 0 (class 0) and 1, 0 (class 1) the hidden units are 1, 0 and 0, 0, then 0, 1
     and 3, 1: contrasts 1/2 and |2 - 1/2|. The output's weights are 1 and 1, so relevance is (1/2, 3/2).
     """
-    told = exhibits.exhibit(compact(), DATA, six_units.SixUnits().chain)
+    told = exhibits.exhibit(compact(), DATA)
     assert told["class"] == 1 and told["name"] == "right" and told["mean_image"] == [[0, 191]]
     assert told["kept"] == {"input": (1,), "hidden": (0, 1), "out": (1,)} and told["places"] == [[0, 1]]
     assert_allclose(told["strengths"][1], [[0.5], [1.5]])
@@ -39,7 +39,7 @@ def test_an_exhibit_by_hand():
 
 
 def test_an_exhibit_comes_back_from_its_file(tmp_path):
-    told = exhibits.exhibit(compact(), DATA, six_units.SixUnits().chain)
+    told = exhibits.exhibit(compact(), DATA)
     files.write(tmp_path / "x.json", files.json_text(told))
     found = shown.exhibit(json.loads((tmp_path / "x.json").read_text()))
     assert found.name == "right" and found.layers == ("input", "hidden", "out")
@@ -48,19 +48,23 @@ def test_an_exhibit_comes_back_from_its_file(tmp_path):
     assert_allclose(found.strengths[0], told["strengths"][0])
 
 
-def test_places_are_pixels_or_the_positions_of_flattened_features(folder):
-    parents = {name: kind() for name, kind in folder.architectures.items()}
+@pytest.fixture
+def layers(folder, whole):
+    """Layers of a network of the folder, by its name."""
+    return lambda arch: whole(folder.architectures[arch]()).wiring.layers
+
+
+def test_places_are_pixels_or_the_places_of_flattened_features(layers):
     kept = KeptUnits(((0, 29, 783), (0,), (0,), (0,)))
-    counts = exhibits.places(kept, parents["LeNet_300_100"].chain, (28, 28))
+    counts = exhibits.places(kept, layers("LeNet_300_100"), (28, 28))
     assert counts.shape == (28, 28) and np.argwhere(counts).tolist() == [[0, 0], [1, 1], [27, 27]]
-    # features 5 and 21 are the same position (row 1, column 1) of two channels, 799 the last one of the last
+    # features 5 and 21 are the same place (row 1, column 1) of two channels, 799 the last one of the last
     kept = KeptUnits(((0,), (0,), (5, 21, 799), (0,), (0,)))
-    counts = exhibits.places(kept, parents["LeNet_5"].chain, (28, 28))
+    counts = exhibits.places(kept, layers("LeNet_5"), (28, 28))
     assert counts.shape == (4, 4) and counts[1, 1] == 2 and counts[3, 3] == 1 and counts.sum() == 3
 
 
 @pytest.mark.parametrize("shape", [(2, 8), (4, 4)])
-def test_the_grid_has_the_shape_of_the_image(folder, shape):
+def test_the_grid_has_the_shape_of_the_image(layers, shape):
     kept = KeptUnits(((0,), (0,), (5,), (0,), (0,)))
-    chain = folder.architectures["LeNet_5"]().chain
-    assert exhibits.places(kept, chain, (7 * shape[0], 7 * shape[1])).shape == shape
+    assert exhibits.places(kept, layers("LeNet_5"), (7 * shape[0], 7 * shape[1])).shape == shape

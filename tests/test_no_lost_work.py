@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from specdnn import cli, files, training
+from specdnn import cli, files
+from specdnn.network import training
 from specdnn.structures import Recipe, Split
 
 QUICK = "--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0"
@@ -82,10 +83,10 @@ def test_a_parent_is_trained_and_the_missing_class_told(lacking, tmp_path):
 
 
 @pytest.mark.parametrize("score", [float("nan"), float("inf")])
-def test_no_training_compares_a_score_that_is_no_number(score, digits, network_type):
+def test_no_training_compares_a_score_that_is_no_number(score, digits, network_type, whole):
     few = Split(digits.train.images[:64], digits.train.labels[:64])
     with pytest.raises(ValueError, match="score"):
-        list(training.train(network_type(), few, range(10), Recipe(1, 0.01), lambda logits: score, few))
+        list(training.train(whole(network_type()), few, range(10), Recipe(1, 0.01), lambda logits: score, few))
 
 
 @pytest.mark.parametrize("verb", ["--evaluate", f"{QUICK}", "--retrain --specialize 3"])

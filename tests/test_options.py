@@ -5,8 +5,9 @@ from dataclasses import fields
 
 import pytest
 
-from specdnn import activations, algorithms, cli, options, training
+from specdnn import cli, options, rivals
 from specdnn.files import SavedModels
+from specdnn.network import training, watching
 from specdnn.options import STAGES, Options
 from specdnn.results import runs
 from specdnn.structures import SpecDNNError
@@ -66,8 +67,8 @@ def test_options_are_recorded_as_json_gives_them_back():
 
 def test_choices_are_those_of_the_rooms_that_have_them():
     choices = {f.name: f.metadata["argument"].get("choices") for f in fields(Options) if "group" in f.metadata}
-    assert set(choices["algo"]) == set(choices["algos"]) == set(algorithms.ALGORITHMS) | set(algorithms.CONTROLS)
-    assert set(choices["strength"]) == set(activations.STRENGTHS)
+    assert set(choices["algo"]) == set(choices["algos"]) == set(rivals.ALGORITHMS) | set(rivals.CONTROLS)
+    assert set(choices["strength"]) == set(watching.STRENGTHS)
     assert set(choices["loss"]) == set(training.LOSSES)
 
 

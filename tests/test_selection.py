@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specdnn import selection
-from specdnn.structures import ClassGraph, Cover, KeptUnits, Layer, LayerChain, Module
+from specdnn.structures import ClassGraph, Connections, Cover, KeptUnits, Layer, Layers, Module
 
 # input units are nodes 0..3, hidden units 4..7, outputs 8 and 9; class 1 (node 9) is wanted
-CHAIN = LayerChain((Layer("input", 4), Layer("hidden", 4), Layer("out", 2, prunable=False)))
+LAYERS = Layers((Layer("input", 4), Layer("hidden", 4), Layer("out", 2, prunable=False)))
 EDGES = np.array([[0, 4], [1, 4], [1, 5], [2, 6], [3, 7], [4, 9], [5, 9], [6, 9]])
 STRENGTHS = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0])
 RELEVANCE = (np.array([1.0, 2.0, 3.0, 4.0]), np.array([4.0, 3.0, 2.0, 1.0]), np.array([0.0, 1.0]))
-GRAPH = ClassGraph(CHAIN, EDGES, STRENGTHS, RELEVANCE, (1,))
+GRAPH = ClassGraph(LAYERS, EDGES, STRENGTHS, RELEVANCE, (1,))
 EVERYTHING = KeptUnits(((0, 1, 2, 3), (0, 1, 2, 3), (1,)))
 NARROW = (1, 1, 1)
 
@@ -221,9 +221,10 @@ def test_trim_steps_are_geometric_means():
 
 # ------------------------------------------------------------------------------------------ channels
 
-# 3 channels of 4 positions each between two pixels and two hidden units
-FLATTENED = LayerChain(
-    (Layer("input", 2), Layer("conv", 12, positions=4), Layer("hidden", 2), Layer("out", 2, prunable=False))
+# 3 channels of 4 places each between two pixels and two hidden units
+PLACES = tuple(np.repeat([0, 1, 2], 4).tolist())
+FLATTENED = Layers(
+    (Layer("input", 2), Layer("conv", 12, channels=PLACES), Layer("hidden", 2), Layer("out", 2, prunable=False))
 )
 
 
@@ -275,16 +276,16 @@ def test_one_ranking_over_all_layers_uses_the_budget_up():
     scores = [np.array([1.0, 2.0, 3.0]), np.array([10.0, 70.0, 10.0])]
     # divided by their means 2 and 30: 0.5 1 1.5 and 1/3 7/3 1/3; one of each layer, then unit 5, 2, ...
 
-    chain = LayerChain((Layer("input", 10), Layer("hidden", 5), Layer("out", 4, prunable=False)))
+    layers = Layers((Layer("input", 10), Layer("hidden", 5), Layer("out", 4, prunable=False)))
 
     def chosen(budget):
-        return selection.ranked_across_layers(chain, kept, scores, lambda k: sum(k.widths[:2]) <= budget).units[:2]
+        return selection.ranked_across_layers(layers, kept, scores, lambda k: sum(k.widths[:2]) <= budget).units[:2]
 
     assert chosen(2) == ((9,), (1,))
     assert chosen(3) == ((5, 9), (1,))
     assert chosen(5) == ((2, 5, 9), (0, 1))
     # a unit too dear is passed over: hidden units cost 5, pixels 1
-    found = selection.ranked_across_layers(chain, kept, scores, lambda k: k.widths[0] + 5 * k.widths[1] <= 9)
+    found = selection.ranked_across_layers(layers, kept, scores, lambda k: k.widths[0] + 5 * k.widths[1] <= 9)
     assert found.units[:2] == ((2, 5, 9), (1,))
 
 
@@ -299,7 +300,7 @@ def test_a_feature_of_an_open_channel_may_fit_where_a_new_channel_does_not():
 def test_a_layer_that_cannot_be_pruned_stays_whole_in_the_ranking():
     kept = KeptUnits(((0, 1), (0, 1), (0,)))
     layers = Layer("input", 2, prunable=False), Layer("hidden", 2), Layer("out", 1, prunable=False)
-    found = selection.ranked_across_layers(LayerChain(layers), kept, [np.ones(2), np.ones(2)], lambda k: False)
+    found = selection.ranked_across_layers(Layers(layers), kept, [np.ones(2), np.ones(2)], lambda k: False)
     assert found.units == ((0, 1), (0,), (0,))
 
 
@@ -327,26 +328,55 @@ def test_the_published_formula_against_direct_sums(into, tolerance):
     assert sorted(found.tolist()) == layer_kept(into, tolerance)
 
 
+def layers_of(*widths, prunable=(0, 1)):
+    """Layers of so many units, the outputs last."""
+    return Layers(tuple(Layer(f"layer {d}", width, d in prunable) for d, width in enumerate(widths)))
+
+
+def link(layers, kept, depth, strengths, target=None):
+    """All connections between the kept units of a layer and those of the next, or of another one."""
+    nodes = [first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)]
+    return Connections(nodes[depth], nodes[depth + 1 if target is None else target], np.array(strengths))
+
+
 def test_the_published_formula_goes_backwards_from_the_output():
     """One strong unit in each layer: r = exp(-1.5), P(Bin(2, 0.22) >= 1) = 0.396; the other's exp(-0.5) 0.37."""
-    kept = KeptUnits(((3, 4), (6, 8), (1,)))
-    weights = [np.array([[1.0, 0.0], [0.0, 50.0]]), np.array([[0.0], [7.0]])]
+    kept, layers = KeptUnits(((3, 4), (6, 8), (1,))), layers_of(5, 9, 2)
+    weights = [link(layers, kept, 0, [[1.0, 0.0], [0.0, 50.0]]), link(layers, kept, 1, [[0.0], [7.0]])]
     assert binomial_tail(2, math.exp(-1.5), 1) == pytest.approx(0.396, abs=1e-3)
     assert binomial_tail(2, math.exp(-0.5), 2) == pytest.approx(0.368, abs=1e-3)
-    found = selection.layerwise_community(weights, kept, (0, 1), tolerance=0.38)
+    found = selection.layerwise_community(layers, weights, kept, tolerance=0.38)
     assert found is None  # 0.396 > 0.38 for the very first unit
-    assert selection.layerwise_community(weights, kept, (0, 1), tolerance=0.5) == kept
-    assert selection.layerwise_community(weights, kept, (), tolerance=0.1) == kept
+    assert selection.layerwise_community(layers, weights, kept, tolerance=0.5) == kept
+    fixed = layers_of(5, 9, 2, prunable=())
+    assert selection.layerwise_community(fixed, weights, kept, tolerance=0.1) == kept
+
+
+# five hidden units, one with all the weight to the output
+FIVE, STRONG = KeptUnits((tuple(range(6)), tuple(range(5)), (0,))), [[20.0], [0.1], [0.1], [0.1], [0.1]]
 
 
 def test_the_published_formula_follows_the_kept_units_only():
-    """Five hidden units, one with all the weight: the formula keeps it alone, and then looks at its pixels only."""
-    strong = np.array([[20.0], [0.1], [0.1], [0.1], [0.1]])
-    into = np.zeros((6, 5))
+    """The formula keeps the strong unit alone, and then looks at its pixels only."""
+    layers, into = layers_of(6, 5, 1), np.zeros((6, 5))
     into[2, 0], into[4, 1] = 1.0, 1000.0
-    kept = KeptUnits((tuple(range(6)), tuple(range(5)), (0,)))
-    assert layer_kept(strong[:, 0].tolist(), 0.5) == [0] and layer_kept(into[:, 0].tolist(), 0.5) == [2]
-    assert selection.layerwise_community([into, strong], kept, (0, 1), 0.5).units[:2] == ((2,), (0,))
+    assert layer_kept([row[0] for row in STRONG], 0.5) == [0] and layer_kept(into[:, 0].tolist(), 0.5) == [2]
+    weights = [link(layers, FIVE, 0, into), link(layers, FIVE, 1, STRONG)]
+    assert selection.layerwise_community(layers, weights, FIVE, 0.5).units[:2] == ((2,), (0,))
+
+
+def test_the_published_formula_sums_all_links_to_what_was_kept_behind():
+    """Two links between the same layers, and one that skips the hidden layer: a pixel's weights are added up."""
+    layers, into, again, past = layers_of(6, 5, 1), np.zeros((6, 5)), np.zeros((6, 5)), np.zeros((6, 1))
+    into[2, 0], again[4, 0], past[4, 0] = 1.0, 0.75, 0.75
+    weights = [link(layers, FIVE, 0, into), link(layers, FIVE, 0, again)]
+    weights += [link(layers, FIVE, 0, past, target=2), link(layers, FIVE, 1, STRONG)]
+    summed = [0, 0, 1.0, 0, 1.5, 0]
+    found = selection.layerwise_community(layers, weights, FIVE, 0.5)
+    assert list(found.units[0]) == layer_kept(summed, 0.5) and found.units[1] == (0,)
+    assert 4 in found.units[0]
+    alone = selection.layerwise_community(layers, [weights[0], weights[3]], FIVE, 0.5)
+    assert alone.units[0] == (2,)
 
 
 # ------------------------------------------------------------------------------------------ stability

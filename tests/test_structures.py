@@ -5,33 +5,69 @@ import dataclasses
 import numpy as np
 import pytest
 
-from specdnn.structures import ClassGraph, Cover, Dataset, KeptUnits, Layer, LayerChain, Module, Split
+from specdnn.structures import (
+    ClassGraph,
+    Cover,
+    Dataset,
+    KeptUnits,
+    Layer,
+    Layers,
+    Module,
+    Networks,
+    Split,
+    paper_rule_of,
+)
 
-CHAIN = LayerChain((Layer("input", 4), Layer("conv", 6, positions=2), Layer("out", 3, prunable=False)))
+# the hidden layer: three channels of two places
+LAYERS = Layers((Layer("input", 4), Layer("conv", 6, channels=(0, 0, 1, 1, 2, 2)), Layer("out", 3, prunable=False)))
 
 
 def graph(edges=((0, 5), (5, 11)), strengths=(1.0, 2.0)):
     relevance = (np.ones(4), np.ones(6), np.ones(3))
-    return ClassGraph(CHAIN, np.array(edges), np.array(strengths), relevance, (1, 2))
+    return ClassGraph(LAYERS, np.array(edges), np.array(strengths), relevance, (1, 2))
 
 
-@pytest.mark.parametrize("units, positions", [(0, 1), (-3, 1), (4, 0)])
-def test_a_layer_has_at_least_one_unit(units, positions):
+@pytest.mark.parametrize("units", [0, -3])
+def test_a_layer_has_at_least_one_unit(units):
     with pytest.raises(ValueError, match="ip"):
-        Layer("ip", units, positions)
+        Layer("ip", units)
 
 
-def test_a_chain_ends_in_outputs_that_cannot_be_pruned():
+@pytest.mark.parametrize("channels", [(0,), (0, 0, 1), (0, 0, 1, 1, 2)])
+def test_a_layer_has_a_channel_for_each_unit_or_none(channels):
+    with pytest.raises(ValueError, match="ip: .* a channel for each or none"):
+        Layer("ip", 4, channels=channels)
+
+
+def test_the_last_layer_are_outputs_that_cannot_be_pruned():
     with pytest.raises(ValueError):
-        LayerChain((Layer("input", 4), Layer("out", 2)))
+        Layers((Layer("input", 4), Layer("out", 2)))
     with pytest.raises(ValueError):
-        LayerChain((Layer("out", 2, prunable=False),))
+        Layers((Layer("out", 2, prunable=False),))
 
 
-def test_a_chain_tells_its_layers():
-    assert CHAIN.names == ("input", "conv", "out")
-    assert CHAIN.widths == (4, 6, 3)
-    assert CHAIN.prunable == (0, 1)
+def test_layers_tell_names_widths_and_first_nodes():
+    assert LAYERS.names == ("input", "conv", "out")
+    assert LAYERS.widths == (4, 6, 3)
+    assert LAYERS.prunable == (0, 1)
+    assert LAYERS.offsets.tolist() == [0, 4, 10, 13]
+
+
+def test_a_network_is_imported_when_it_is_asked_for(folder):
+    found = Networks("models", "LeNet_5", "Missing")
+    assert list(found) == ["LeNet_5", "Missing"] and len(found) == 2 and "Missing" in list(found)
+    assert found["LeNet_5"] is folder.architectures["LeNet_5"]
+    with pytest.raises(KeyError):
+        found["dataset"]
+    with pytest.raises(ModuleNotFoundError):
+        found["Missing"]
+
+
+def test_the_paper_rule_is_what_the_file_of_a_network_says(folder):
+    rule = paper_rule_of(folder.architectures["LeNet_300_100"])
+    assert rule((784, 300, 100, 10)) == 266_200 and rule((60, 8, 4, 1)) == 552
+    assert paper_rule_of(folder.architectures["LeNet_5"])((1, 20, 800, 500, 10)) == 430_500
+    assert paper_rule_of(Networks) is None
 
 
 @pytest.mark.parametrize("units", [(), (2, 1), (1, 1), (-1, 0)])
@@ -41,17 +77,17 @@ def test_kept_units_are_sorted_distinct_and_not_empty(units):
 
 
 def test_kept_units_of_everything():
-    kept = KeptUnits.everything(CHAIN)
+    kept = KeptUnits.everything(LAYERS)
     assert kept.units == ((0, 1, 2, 3), (0, 1, 2, 3, 4, 5), (0, 1, 2))
-    assert kept.widths == CHAIN.widths
+    assert kept.widths == LAYERS.widths
     assert kept.classes == (0, 1, 2)
 
 
 def test_kept_units_are_replaced_in_a_copy():
-    kept = KeptUnits.everything(CHAIN)
+    kept = KeptUnits.everything(LAYERS)
     fewer = kept.replace(1, np.array([5, 0])).replace(2, {2})
     assert fewer.units == ((0, 1, 2, 3), (0, 5), (2,))
-    assert kept == KeptUnits.everything(CHAIN)
+    assert kept == KeptUnits.everything(LAYERS)
     with pytest.raises(dataclasses.FrozenInstanceError):
         kept.units = ()
 
@@ -62,6 +98,11 @@ def test_positions_of_kept_units_within_wider_ones():
     assert [p.tolist() for p in inner.within(outer)] == [[1], [0, 3], [0]]
     with pytest.raises(ValueError, match="subset"):
         KeptUnits(((2,), (0,), (5,))).within(outer)
+
+
+def test_kept_units_lie_in_channels():
+    assert KeptUnits(((0, 3), (0, 1, 5), (2,))).channels(LAYERS) == (2, 2, 1)
+    assert KeptUnits(((0,), (1, 2, 4), (0, 1))).channels(LAYERS) == (1, 3, 2)
 
 
 def test_a_class_graph_needs_one_positive_finite_strength_per_edge():
@@ -80,9 +121,9 @@ def test_a_class_graph_numbers_nodes_both_ways():
 
 def test_numbering_there_and_back_gives_every_unit_again():
     seen = graph()
-    everything = np.concatenate([seen.nodes(depth, range(width)) for depth, width in enumerate(CHAIN.widths)])
+    everything = np.concatenate([seen.nodes(depth, range(width)) for depth, width in enumerate(LAYERS.widths)])
     assert everything.tolist() == list(range(13))
-    assert [units.tolist() for units in seen.units(everything)] == [list(range(w)) for w in CHAIN.widths]
+    assert [units.tolist() for units in seen.units(everything)] == [list(range(w)) for w in LAYERS.widths]
 
 
 def test_a_homeless_node_is_no_significant_module():

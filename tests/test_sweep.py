@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from specdnn import algorithms, files
+from specdnn import files, rivals
 from specdnn.files import SavedModels
 from specdnn.results import records, runs
 
@@ -122,10 +122,8 @@ def test_oslom_is_extracted_again_where_the_published_run_is_of_another_parent(
     main, published, every_third, tmp_path, monkeypatch
 ):
     """Another machine trains another parent: the published cells stay, but their cuts are not those of a rival here."""
-    from specdnn import job
-
-    original = job.files.file_hash
-    monkeypatch.setattr(job.files, "file_hash", lambda path: original(path)[::-1])
+    original = files.file_hash
+    monkeypatch.setattr(files, "file_hash", lambda path: original(path)[::-1])
     words = ("--oslom-bin", every_third, "--save-dir", tmp_path, "--resume-from", published)
     done = main(QUICK, "--algos OSLOM taylor", *words)
     assert done.code == 0, done.err
@@ -177,4 +175,4 @@ def test_the_algorithms_are_those_of_the_help(main, capsys):
     with pytest.raises(SystemExit):
         main("--help")
     shown = capsys.readouterr().out
-    assert all(name in shown for name in (*algorithms.ALGORITHMS, *algorithms.CONTROLS))
+    assert all(name in shown for name in (*rivals.ALGORITHMS, *rivals.CONTROLS))

@@ -8,8 +8,9 @@ import six_units
 import torch
 from torch import nn
 
-from specdnn import training
-from specdnn.connections import weight_norms
+from specdnn.network import training
+from specdnn.network.scores import weight_norms
+from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.structures import Recipe, Split
 
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
@@ -54,13 +55,13 @@ def test_targets_are_one_against_rest_in_the_order_of_the_classes():
 # ------------------------------------------------------------------------------------------ the loop
 
 
-def run(network, recipe, scores=None, classes=(0, 1), data=None):
+def run(compact, recipe, scores=None, classes=(0, 1), data=None):
     """(records, state after every epoch) of a training on the four images."""
     data, states, records = data or six_units.data(), [], []
     scores = iter(scores or range(1, recipe.epochs + 1))
-    for record in training.train(network, data, classes, recipe, lambda logits: next(scores), data):
+    for record in training.train(compact, data, classes, recipe, lambda logits: next(scores), data):
         records.append(record)
-        states.append(copy.deepcopy(network.state_dict()))
+        states.append(copy.deepcopy(compact.network.state_dict()))
     return records, states
 
 
@@ -69,45 +70,47 @@ def same(one, other):
 
 
 def test_one_record_an_epoch():
-    records, _ = run(six_units.network(), Recipe(epochs=3, lr=0.01), [0.5, 0.7, 0.6])
+    records, _ = run(six_units.compact(), Recipe(epochs=3, lr=0.01), [0.5, 0.7, 0.6])
     assert [(r.epoch, r.score, r.best) for r in records] == [(1, 0.5, True), (2, 0.7, True), (3, 0.6, False)]
     assert all(math.isfinite(r.loss) and r.loss > 0 for r in records)
 
 
 def test_the_best_epoch_is_restored():
-    network = six_units.network()
-    _, states = run(network, Recipe(epochs=4, lr=0.05), [1, 3, 2, 2.5])
-    assert same(network.state_dict(), states[1])
-    assert not same(network.state_dict(), states[3])
+    compact = six_units.compact()
+    _, states = run(compact, Recipe(epochs=4, lr=0.05), [1, 3, 2, 2.5])
+    assert same(compact.network.state_dict(), states[1])
+    assert not same(compact.network.state_dict(), states[3])
 
 
 def test_of_equal_epochs_the_first_stays():
-    network = six_units.network()
-    _, states = run(network, Recipe(epochs=3, lr=0.05), [2, 2, 2])
-    assert same(network.state_dict(), states[0])
+    compact = six_units.compact()
+    _, states = run(compact, Recipe(epochs=3, lr=0.05), [2, 2, 2])
+    assert same(compact.network.state_dict(), states[0])
 
 
 def test_no_epochs_change_nothing():
-    network = six_units.network()
+    compact = six_units.compact()
     for optimizer, lr_epochs in (("AdamW", 0), ("SGD", 0), ("SGD", 15)):
-        assert run(network, Recipe(epochs=0, lr=0.1, optimizer=optimizer, lr_epochs=lr_epochs)) == ([], [])
-    assert same(network.state_dict(), six_units.network().state_dict())
+        assert run(compact, Recipe(epochs=0, lr=0.1, optimizer=optimizer, lr_epochs=lr_epochs)) == ([], [])
+    assert same(compact.network.state_dict(), six_units.network().state_dict())
 
 
 def test_validation_sees_the_logits_of_the_validation_images():
-    network, data = six_units.network(), six_units.data()
+    compact, data = six_units.compact(), six_units.data()
     seen = []
     few = Split(data.images[:3], data.labels[:3])
-    list(training.train(network, data, (0, 1), Recipe(epochs=1, lr=1e-9), lambda logits: seen.append(logits) or 1, few))
-    torch.testing.assert_close(seen[0], network(few.images))
+    list(training.train(compact, data, (0, 1), Recipe(epochs=1, lr=1e-9), lambda logits: seen.append(logits) or 1, few))
+    torch.testing.assert_close(seen[0], compact.network(few.images))
 
 
 @pytest.mark.parametrize("loss", ["bce", "mse", "ce"])
 def test_the_loss_of_an_epoch_is_the_mean_over_its_images(loss):
-    network, data = six_units.network(), six_units.data()
-    expected = training.LOSSES[loss](network(data.images), training.one_against_rest(data.labels, (0, 1))).item()
+    compact, data = six_units.compact(), six_units.data()
+    expected = training.LOSSES[loss](
+        compact.network(data.images), training.one_against_rest(data.labels, (0, 1))
+    ).item()
     for batch_size in (1, 3, 4, 128):
-        records, _ = run(six_units.network(), Recipe(epochs=1, lr=1e-9, loss=loss, batch_size=batch_size))
+        records, _ = run(six_units.compact(), Recipe(epochs=1, lr=1e-9, loss=loss, batch_size=batch_size))
         assert records[0].loss == pytest.approx(expected, rel=1e-4)
 
 
@@ -115,52 +118,52 @@ def test_a_tick_after_every_batch():
     ticks = []
     data = six_units.data()
     recipe = Recipe(epochs=2, lr=0.01, batch_size=3)
-    list(training.train(six_units.network(), data, (0, 1), recipe, lambda z: 0.0, data, lambda: ticks.append(1)))
+    list(training.train(six_units.compact(), data, (0, 1), recipe, lambda z: 0.0, data, lambda: ticks.append(1)))
     assert len(ticks) == 4
 
 
-def test_the_same_seed_gives_the_same_weights(network_type, digits):
+def test_the_same_seed_gives_the_same_weights(network_type, whole, digits):
     few = Split(digits.train.images[:200], digits.train.labels[:200])
     found = []
     for seed in (1, 1, 2):
         torch.manual_seed(0)
-        network = network_type()
-        run(network, Recipe(epochs=2, lr=0.003, batch_size=32, seed=seed), classes=range(10), data=few)
-        found.append(network.state_dict())
+        compact = whole(network_type())
+        run(compact, Recipe(epochs=2, lr=0.003, batch_size=32, seed=seed), classes=range(10), data=few)
+        found.append(compact.network.state_dict())
     assert same(found[0], found[1])
     assert not same(found[0], found[2])
 
 
-def test_training_leaves_the_layout_in_memory_as_it_was(network_type, digits):
-    network, few = network_type(), Split(digits.train.images[:64], digits.train.labels[:64])
-    run(network, Recipe(epochs=1, lr=0.003, batch_size=32), classes=range(10), data=few)
-    assert all(parameter.is_contiguous() for parameter in network.parameters())
+def test_training_leaves_the_layout_in_memory_as_it_was(network_type, whole, digits):
+    compact, few = whole(network_type()), Split(digits.train.images[:64], digits.train.labels[:64])
+    run(compact, Recipe(epochs=1, lr=0.003, batch_size=32), classes=range(10), data=few)
+    assert all(parameter.is_contiguous() for parameter in compact.network.parameters())
 
 
 def test_the_seed_of_torch_and_of_numpy_do_not_matter():
     found = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        network = six_units.network()
-        run(network, Recipe(epochs=3, lr=0.05, batch_size=1))
-        found.append(network.state_dict())
+        compact = six_units.compact()
+        run(compact, Recipe(epochs=3, lr=0.05, batch_size=1))
+        found.append(compact.network.state_dict())
     assert same(*found)
 
 
-def test_training_reduces_the_loss(digits, network_type):
+def test_training_reduces_the_loss(digits, network_type, whole):
     torch.manual_seed(0)
     few = Split(digits.train.images[:200], digits.train.labels[:200])
-    records, _ = run(network_type(), Recipe(epochs=6, lr=0.003, batch_size=32), classes=range(10), data=few)
+    records, _ = run(whole(network_type()), Recipe(epochs=6, lr=0.003, batch_size=32), classes=range(10), data=few)
     assert records[-1].loss < records[0].loss / 2
 
 
 def test_training_that_diverges_says_so():
     with pytest.raises(training.Diverged, match="diverged in epoch 1"):
-        run(six_units.network(), Recipe(epochs=3, lr=1e38, optimizer="SGD", batch_size=1, lr_epochs=5))
+        run(six_units.compact(), Recipe(epochs=3, lr=1e38, optimizer="SGD", batch_size=1, lr_epochs=5))
 
 
 def test_group_l1_shrinks_the_norms_of_units():
-    free, held = six_units.network(), six_units.network()
+    free, held = six_units.compact(), six_units.compact()
     run(free, Recipe(epochs=30, lr=0.02))
     run(held, Recipe(epochs=30, lr=0.02, group_l1=0.3))
     for lighter, norms in zip(weight_norms(held), weight_norms(free), strict=True):
@@ -168,10 +171,72 @@ def test_group_l1_shrinks_the_norms_of_units():
 
 
 def test_group_l1_is_the_sum_of_the_norms_of_the_prunable_layers():
-    network = six_units.network()
-    plain = run(six_units.network(), Recipe(epochs=1, lr=1e-9))[0][0].loss
-    heavy = run(six_units.network(), Recipe(epochs=1, lr=1e-9, group_l1=0.1))[0][0].loss
-    assert heavy - plain == pytest.approx(0.1 * sum(norms.sum() for norms in weight_norms(network)), rel=1e-4)
+    compact = six_units.compact()
+    plain = run(six_units.compact(), Recipe(epochs=1, lr=1e-9))[0][0].loss
+    heavy = run(six_units.compact(), Recipe(epochs=1, lr=1e-9, group_l1=0.1))[0][0].loss
+    assert heavy - plain == pytest.approx(0.1 * sum(norms.sum() for norms in weight_norms(compact)), rel=1e-4)
+
+
+def test_group_l1_holds_units_down_over_all_their_readers():
+    """Two layers read a unit: its norm is over both, and a unit that neither reads has no gradient."""
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.hidden, self.one, self.other = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, images):
+            hidden = torch.relu(self.hidden(images.flatten(1)))
+            return self.one(hidden) + self.other(hidden)
+
+    torch.manual_seed(0)
+    compact = CompactNetwork.parent(Twice(), six_units.IMAGE)
+    with torch.no_grad():
+        for reader in (compact.network.one, compact.network.other):
+            reader.weight[:, 1] = 0
+    plain, heavy = (run(copy.deepcopy(compact), Recipe(epochs=1, lr=1e-9, group_l1=l1))[0][0].loss for l1 in (0.0, 0.1))
+    readers = torch.cat([compact.network.one.weight, compact.network.other.weight])
+    pixels = compact.network.hidden.weight
+    expected = 0.1 * (readers.norm(dim=0).sum() + pixels.norm(dim=0).sum()).item()
+    assert heavy - plain == pytest.approx(expected, rel=1e-4)
+    _, states = run(compact, Recipe(epochs=3, lr=0.05, group_l1=0.1))
+    assert all(tensor.isfinite().all() for tensor in states[-1].values())
+
+
+def test_a_cut_network_is_trained_like_any_other(network_type, whole, digits):
+    parent = whole(network_type())
+    kept = parent.kept.replace(2, range(0, parent.kept.widths[2], 7)).replace(len(parent.kept.units) - 1, (3,))
+    compact, few = cut(parent, kept), Split(digits.train.images[:200], digits.train.labels[:200])
+    before = copy.deepcopy(parent.network.state_dict())
+    records, states = run(compact, Recipe(epochs=6, lr=0.003, batch_size=32), classes=(3,), data=few)
+    assert records[-1].loss < records[0].loss / 2 and same(parent.network.state_dict(), before)
+    assert same({n: t for n, t in states[0].items() if "select" in n}, compact.network.state_dict())
+
+
+class Normed(nn.Module):
+    """BatchNorm and dropout: what training mode does."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.norm, self.out = nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)
+
+    def forward(self, images):
+        hidden = torch.relu(self.norm(self.hidden(images.flatten(1))))
+        return self.out(nn.functional.dropout(hidden, 0.5, self.training))
+
+
+def test_a_network_trains_in_training_mode_and_is_scored_in_evaluation_mode():
+    torch.manual_seed(0)
+    compact, data = CompactNetwork.parent(Normed(), six_units.IMAGE), six_units.data()
+    seen, modes = [], []
+    compact.network.norm.register_forward_hook(lambda module, *_: modes.append(module.training))
+    score = lambda logits: seen.append(logits.clone()) or 1.0  # noqa: E731
+    recipe = Recipe(epochs=1, lr=0.01, batch_size=2)
+    list(training.train(compact, data, (0, 1), recipe, score, data))
+    assert modes == [True, True, False] and compact.network.norm.num_batches_tracked == 2
+    assert compact.network.norm.running_mean.any()
+    with torch.no_grad():
+        torch.testing.assert_close(compact.network.eval()(data.images), seen[0])
 
 
 # ------------------------------------------------------------------------------------------ the schedule
@@ -180,7 +245,7 @@ def test_group_l1_is_the_sum_of_the_norms_of_the_prunable_layers():
 def one_weight(start=1.0):
     network = nn.Sequential(nn.Flatten(), nn.Linear(1, 1, bias=False))
     nn.init.constant_(network[1].weight, start)
-    return network
+    return CompactNetwork.parent(network, torch.zeros(1, 1, 1))
 
 
 DULL = Split(torch.ones(1, 1, 1, 1), torch.tensor([1]))
@@ -188,9 +253,9 @@ DULL = Split(torch.ones(1, 1, 1, 1), torch.tensor([1]))
 
 def test_sgd_is_gradient_descent_and_divides_the_rate_by_ten_every_so_many_epochs():
     """Two equal images, one weight w: the loss is -log sigmoid(w), its slope sigmoid(w) - 1; two steps an epoch."""
-    network, twice = one_weight(), Split(torch.ones(2, 1, 1, 1), torch.tensor([1, 1]))
+    compact, twice = one_weight(), Split(torch.ones(2, 1, 1, 1), torch.tensor([1, 1]))
     recipe = Recipe(4, 0.5, optimizer="SGD", momentum=0, weight_decay=0, lr_epochs=2, batch_size=1)
-    _, states = run(network, recipe, classes=(1,), data=twice)
+    _, states = run(compact, recipe, classes=(1,), data=twice)
     weight = 1.0
     for rate, state in zip((0.5, 0.5, 0.05, 0.05), states, strict=True):
         for _ in range(2):
@@ -199,9 +264,9 @@ def test_sgd_is_gradient_descent_and_divides_the_rate_by_ten_every_so_many_epoch
 
 
 def test_momentum_and_weight_decay_as_given():
-    network = one_weight()
+    compact = one_weight()
     recipe = Recipe(epochs=2, lr=0.5, optimizer="SGD", momentum=0.9, weight_decay=0.1, lr_epochs=5)
-    _, states = run(network, recipe, classes=(1,), data=DULL)
+    _, states = run(compact, recipe, classes=(1,), data=DULL)
     weight, velocity = 1.0, 0.0
     for state in states:
         velocity = 0.9 * velocity + (1 / (1 + math.exp(-weight)) - 1) + 0.1 * weight
@@ -211,8 +276,8 @@ def test_momentum_and_weight_decay_as_given():
 
 def test_one_cycle_rises_to_the_rate_and_falls():
     """Without a step rule the rate starts low, reaches --lr and ends near 0: Adam's steps show it."""
-    network = one_weight(0.0)
-    _, states = run(network, Recipe(epochs=20, lr=0.1, weight_decay=0), classes=(1,), data=DULL)
+    compact = one_weight(0.0)
+    _, states = run(compact, Recipe(epochs=20, lr=0.1, weight_decay=0), classes=(1,), data=DULL)
     weights = [0.0] + [state["1.weight"].item() for state in states]
     steps = [b - a for a, b in zip(weights, weights[1:], strict=False)]
     assert steps[0] < 0.02 and 0.06 < max(steps) <= 0.1 and steps[-1] < 0.001

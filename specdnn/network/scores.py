@@ -63,18 +63,16 @@ def mean_weights(compact: CompactNetwork) -> list[np.ndarray]:
 
 def _mean_weight(compact: CompactNetwork, link: Link) -> np.ndarray:
     weight = compact.network.get_submodule(link.name).weight.detach().abs().double()
-    mean = weight.flatten(2).mean(2) if weight.dim() > 2 else weight  # (rows, inputs)
+    mean = (weight.flatten(2).mean(2) if weight.dim() > 2 else weight).T  # (inputs, rows)
     if link.scaled_by:
-        mean = mean * _scale(compact.network.get_submodule(link.scaled_by))[:, None]
-    return mean.cpu().numpy().T
+        mean = mean * _scale(compact.network.get_submodule(link.scaled_by))
+    return mean.cpu().numpy()
 
 
-def _scale(norm) -> torch.Tensor:
-    """|gamma|/sigma of a BatchNorm, (channels,)."""
-    gamma = torch.ones(norm.num_features) if norm.weight is None else norm.weight.detach().abs()
-    if norm.running_var is None:
-        return gamma.double()
-    return gamma.double() / (norm.running_var.double() + norm.eps).sqrt()
+def _scale(norm) -> torch.Tensor | float:
+    """|gamma|/sigma of a BatchNorm, (channels,), or 1; it lies where the network does."""
+    gamma = 1.0 if norm.weight is None else norm.weight.detach().abs().double()
+    return gamma if norm.running_var is None else gamma / (norm.running_var.double() + norm.eps).sqrt()
 
 
 def plain_weights(compact: CompactNetwork) -> list[Connections]:

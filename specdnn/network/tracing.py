@@ -78,10 +78,17 @@ def _graph(network: nn.Module) -> fx.Graph:
         raise SpecDNNError(
             f"{type(network).__name__} cannot be traced: {first_line(error)}{_place(error)}; {WHAT_TO_DO}"
         ) from None
-    for node in [n for n in graph.nodes if n.op == "placeholder"][1:]:  # arguments that stay at their defaults
-        if not node.users:
-            graph.erase_node(node)
+    for node in [n for n in graph.nodes if n.op == "placeholder"][1:]:
+        if node.args or not node.users:  # it stays at its default; all that reads it asserts just that
+            _erase(graph, node)
     return graph
+
+
+def _erase(graph: fx.Graph, node: fx.Node) -> None:
+    """Erase a node and all that reads it."""
+    for user in list(node.users):
+        _erase(graph, user)
+    graph.erase_node(node)
 
 
 def _place(error: Exception) -> str:
