@@ -24,7 +24,7 @@ from specdnn.network.labels import (
     same_along_the_others,
     uniform_dimension,
 )
-from specdnn.network.tracing import first_line, in_place
+from specdnn.network.tracing import first_line, in_place, settle_signs
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
 
@@ -35,10 +35,13 @@ class Recorder(fx.Interpreter):
     def __init__(self, network: fx.GraphModule) -> None:
         super().__init__(network)
         self.seen: dict[str, Any] = {}
+        self.tensors: set[str] = set()
 
     def run_node(self, node: fx.Node):
         found = super().run_node(node)
         self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
+        if torch.is_tensor(found):
+            self.tensors.add(node.name)
         return found
 
 
@@ -48,8 +51,13 @@ def stand_in(node: fx.Node, network: fx.GraphModule, values: dict[str, Any]):
     if node.op == "call_module":
         module = network.get_submodule(node.target)
         return module.moved(*args) if hasattr(module, "moved") else module(*args, **kwargs)
+    if node.target in ops.ZEROS:
+        shape = args[0].shape if node.op == "call_function" else args[0].new_zeros(*args[1:]).shape
+        return torch.full(shape, NOTHING)
     if node.op == "call_method":
-        return getattr(args[0], node.target)(*args[1:], **kwargs)
+        views = node.target == "view" and not any(isinstance(arg, torch.dtype) for arg in args)
+        name = "reshape" if views else node.target  # stand-ins lie otherwise in memory than what they stand for
+        return getattr(args[0], name)(*args[1:], **kwargs)
     if node.target is nn.functional.pad:
         pad = args[1] if len(args) > 1 else kwargs["pad"]
         return nn.functional.pad(args[0], pad, value=NOTHING)
@@ -72,14 +80,40 @@ def _pads_channels_with_zeros(node: fx.Node) -> bool:
     return mode == "constant" and not value
 
 
+class Aliases:
+    """Which operations give tensors that share memory, so that a change of one in place changes the others."""
+
+    def __init__(self, network: fx.GraphModule) -> None:
+        self.place, self.base = {}, {}
+        for place, node in enumerate(network.graph.nodes):
+            same = bool(node.all_input_nodes) and self.may_share(node, network)
+            self.place[node], self.base[node] = place, self.base[node.all_input_nodes[0]] if same else node
+
+    @staticmethod
+    def may_share(node: fx.Node, network: fx.GraphModule) -> bool:
+        if node.op == "call_module" and isinstance(network.get_submodule(node.target), ops.SAME_MODULES):
+            return True
+        moves = is_movement(node, network) and node.target not in ops.COPIES
+        return moves or node.target in ops.SAME or in_place(node)
+
+    def outdated(self, node: fx.Node) -> list[fx.Node]:
+        """Views, read later, of what a node changes in place: other ones than it changes or than come after it."""
+        changed = node.all_input_nodes[0]
+        family = (other for other, base in self.base.items() if base is self.base[node])
+        earlier = (other for other in family if self.place[other] < self.place[node] and other is not changed)
+        return [other for other in earlier if any(self.place[user] > self.place[node] for user in other.users)]
+
+
 class Labelling:
     """One walk through the graph. Labels of `values` name channels and places that `channels` and `places` may join."""
 
     def __init__(self, network: fx.GraphModule, images: torch.Tensor) -> None:
-        self.network, self.nodes = network, {node.name: node for node in network.graph.nodes}
+        self.network = network
         recorder = Recorder(network)
         recorder.run(images)
         self.seen = recorder.seen
+        settle_signs(network, recorder.tensors)
+        self.aliases = Aliases(network)
         self.values: dict[str, Any] = {}  # labels, tuples of labels, or the plain value for one image
         self.labelled: set[str] = set()
         self.sized: dict[str, set[str]] = {}  # plain node -> labelled nodes whose size it tells
@@ -98,6 +132,7 @@ class Labelling:
                 self.plain(node)
                 continue
             try:
+                self.must_change_all_alike(node)
                 labels = self.rule(node)(node)
             except NotUnderstood as why:
                 labels = self.pin(node, str(why))
@@ -222,6 +257,7 @@ class Labelling:
             (ops.BINARY, self.binary),
             (ops.PER_CHANNEL, self.per_channel),
             (ops.REDUCTIONS, self.reduction),
+            (ops.GATES, self.gated),
         )
         name = getattr(node.target, "__name__", "")
         if name == "stochastic_depth":  # torchvision's: rows of a batch are dropped as a whole
@@ -237,6 +273,7 @@ class Labelling:
             (ops.PER_CHANNEL_WEIGHTS, self.weight_per_channel),
             (ops.ELEMENTWISE_MODULES, self.elementwise),
             (ops.PER_CHANNEL_MODULES, self.per_channel),
+            (ops.GATE_MODULES, self.gated),
         )
 
     def strange(self, node: fx.Node):
@@ -285,10 +322,16 @@ class Labelling:
     def elementwise(self, node: fx.Node) -> torch.Tensor:
         labels = self.one(node)
         self.must_be_a_box(labels)
-        first = node.args[0]
-        if in_place(node) and is_movement(first, self.network) and any(len(n.users) > 1 for n in self.sources(first)):
-            raise NotUnderstood("it changes in place what others read")
         return labels
+
+    def must_change_all_alike(self, node: fx.Node) -> None:
+        """What is changed in place must not be read through another view later: a cut may make a copy of it."""
+        if not in_place(node):
+            return
+        if views := self.aliases.outdated(node):
+            for view in (self.aliases.base[node], *views):
+                self.fix(f"{describe(node)}: it changes in place what others read", self.values.get(view.name))
+            raise NotUnderstood("it changes in place what others read")
 
     def must_be_a_box(self, labels: torch.Tensor) -> None:
         """What computes must leave units whole: after a cut they must still form a tensor."""
@@ -351,27 +394,59 @@ class Labelling:
         return self.fresh(tuple(first.shape), dim, rows_of(roots, dim)[:, 0])
 
     def per_channel(self, node: fx.Node) -> torch.Tensor:
-        shape = self.seen[node.name]
+        shape, labels = self.seen[node.name], self.one(node)
         if not all(isinstance(size, int) for size in shape):
             raise NotUnderstood("it gives several tensors")
-        return self.fresh(self.shape(node), 1, self.along(self.one(node), 1))
+        if labels.dim() < 3 or len(shape) != labels.dim() or shape[1] != labels.shape[1] or self.touches_channels(node):
+            raise NotUnderstood("it changes the channels")
+        return self.fresh(self.shape(node), 1, self.along(labels, 1))
+
+    def touches_channels(self, node: fx.Node) -> bool:
+        """Whether a pool or a padding reaches beyond the dimensions of places."""
+        labels = self.one(node)
+        if node.target is nn.functional.pad:
+            pad = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
+            return len(pad) > 2 * (labels.dim() - 2)
+        module = type(self.network.get_submodule(node.target)).__name__ if node.op == "call_module" else ""
+        name = module or getattr(node.target, "__name__", "")
+        return name.lower().endswith(("1d", "2d", "3d")) and labels.dim() < int(name[-2]) + 2
 
     def reduction(self, node: fx.Node) -> torch.Tensor:
-        """A mean over places, which must not mix units."""
+        """A mean over places, which must not mix units; units that are averaged one by one are joined."""
         labels, shape = self.one(node), self.shape(node)
         dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
         dims = [dims] if isinstance(dims, int) else dims
         if not isinstance(dims, (list, tuple)) or not all(isinstance(d, int) for d in dims):
             raise NotUnderstood("it is not over given dimensions")
         dims = sorted({d % labels.dim() for d in dims})
-        roots = self.roots(labels)
-        if 0 in dims or not (roots == roots.amax(dims, keepdim=True)).all():
-            raise NotUnderstood("it is over units, not over places")
-        roots = roots.amax(dims).view(shape)
+        if 0 in dims:
+            raise NotUnderstood("it is over images")
+        self.join_over(labels, dims)
+        roots = self.roots(labels).amax(dims).view(shape)
         dim = uniform_dimension(roots)
         if dim is None:
             raise NotUnderstood("units are mixed along every dimension")
         return self.fresh(shape, dim, rows_of(roots, dim)[:, 0])
+
+    def join_over(self, labels: torch.Tensor, dims: list[int]) -> None:
+        """Join what lies along some dimensions, if that leaves more than one unit."""
+        channels, before = channels_of(labels), self.channels.root
+        roots = self.roots(labels)
+        if (roots == roots.amax(dims, keepdim=True)).all():
+            return
+        self.channels.join(channels, roots.amax(dims, keepdim=True).expand(channels.shape))
+        if len(self.roots(labels).unique()) == 1:
+            self.channels.root = before
+            raise NotUnderstood("it is over units, not over places")
+
+    def gated(self, node: fx.Node) -> torch.Tensor:
+        """Two halves, one of which scales the other."""
+        module = self.network.get_submodule(node.target) if node.op == "call_module" else None
+        dim = module.dim if module else node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else -1)
+        labels = self.one(node)
+        if dim % labels.dim() == 0:
+            raise NotUnderstood("it is over images")
+        return self.join(*labels.chunk(2, dim))
 
     def movement(self, node: fx.Node):
         moved = node.args[0] if node.args else None
@@ -471,6 +546,8 @@ class Labelling:
     def norm(self, node: fx.Node) -> torch.Tensor:
         labels, module = self.one(node), self.module(node)
         self.along(labels, 1)
+        if labels.dim() == 2 and not isinstance(module, ops.BATCH_NORMS):
+            raise NotUnderstood("it reads no batch of images")
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
         self.add_through(node.target, "norm", self.columns(labels, 1), weights=0, parameters=affine)
         return labels
@@ -489,6 +566,8 @@ class Labelling:
         channels = self.along(labels, 1)
         if module.num_groups == 1:
             raise NotUnderstood("all channels are normalised together")
+        if self.places(places_of(self.columns(labels, 1))).any():
+            raise NotUnderstood("parts of channels are normalised together")
         size = len(channels) // module.num_groups
         self.channels.join(channels, channels.view(-1, size)[:, :1].expand(-1, size).flatten())
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
