@@ -63,7 +63,7 @@ class Case:
 
     @torch.no_grad()
     def gap_in_training(self) -> float:
-        """With batch statistics and the same stochastic depth; dropout, whose masks have other shapes, drops nothing."""
+        """With batch statistics and the same stochastic depth; dropout, whose masks differ in shape, drops nothing."""
         ours = without_dropout(self.compact.network)
         theirs = masked(self.parent, self.kept, without_dropout(self.network)).train()
         return difference(*(seeded(network, self.images) for network in (ours, theirs)))

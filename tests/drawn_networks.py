@@ -129,6 +129,8 @@ def batch_norm(net, x):
 @by_module
 def group_norm(net, x):
     places = x[0, 0].numel()  # torch refuses to normalise one number
+    if x.shape[1] * places == 1:
+        return nn.Identity()
     return nn.GroupNorm(net.pick([n for n in divisors(x.shape[1]) if n * 2 <= x.shape[1] * places] or [1]), x.shape[1])
 
 
@@ -263,12 +265,12 @@ def there_and_back(net, x):
     c, h, w = x.shape[1:]
     return net.pick(
         (
-            lambda net, x: functional.relu(x.view(-1, c, h * w)).view(x.size(0), c, h, w),
+            lambda net, x: functional.relu(x.reshape(-1, c, h * w)).view(x.size(0), c, h, w),
             lambda net, x: x.flatten(2).mean(2, keepdim=True).unsqueeze(-1) + x,
             lambda net, x: x.permute(0, 2, 3, 1).mul(2).permute(0, 3, 1, 2),
             lambda net, x: x.transpose(2, 3),
             lambda net, x: x.unflatten(1, (c, 1)).squeeze(2),
-            lambda net, x: x.view(x.shape[0], -1).view(x.shape[0], c, h, w),
+            lambda net, x: x.reshape(x.shape[0], -1).view(x.shape[0], c, h, w),
             lambda net, x: torch.stack([x, x * 2], dim=1).sum(1),
             lambda net, x: torch.stack([x, functional.relu(x)]).mean(0),
             lambda net, x: torch.stack([x, x], dim=2).flatten(1, 2),
@@ -341,7 +343,7 @@ def joined(net: Drawn, seen):
 
 
 def added_in_place(one, other):
-    one += other
+    one += 2 * other
     return one
 
 
@@ -379,7 +381,7 @@ def flattened(net, x):
     return net.pick(
         (
             lambda net, x: x.flatten(1),
-            lambda net, x: x.view(-1, size),
+            lambda net, x: x.contiguous().view(-1, size),
             lambda net, x: x.reshape(x.shape[0], -1),
             lambda net, x: torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1),
             lambda net, x: x.mean([2, 3]),

@@ -21,7 +21,6 @@ from specdnn.network.labels import (
     channels_of,
     places_of,
     rows_of,
-    same_along_the_others,
     uniform_dimension,
 )
 from specdnn.network.tracing import first_line, in_place, settle_signs
@@ -93,6 +92,8 @@ class Aliases:
     def may_share(node: fx.Node, network: fx.GraphModule) -> bool:
         if node.op == "call_module" and isinstance(network.get_submodule(node.target), ops.SAME_MODULES):
             return True
+        if node.op == "call_module" and hasattr(network.get_submodule(node.target), "moved"):
+            return False
         moves = is_movement(node, network) and node.target not in ops.COPIES
         return moves or node.target in ops.SAME or in_place(node)
 
@@ -107,8 +108,8 @@ class Aliases:
 class Labelling:
     """One walk through the graph. Labels of `values` name channels and places that `channels` and `places` may join."""
 
-    def __init__(self, network: fx.GraphModule, images: torch.Tensor) -> None:
-        self.network = network
+    def __init__(self, network: fx.GraphModule, images: torch.Tensor, bundles=()) -> None:
+        self.network, self.bundles = network, bundles
         recorder = Recorder(network)
         recorder.run(images)
         self.seen = recorder.seen
@@ -126,7 +127,7 @@ class Labelling:
         self.alone = _why_not_by_themselves(network)
 
     def run(self) -> None:
-        for node in network_order(self.network):
+        for node in list(self.network.graph.nodes):
             sources = self.sources(node)
             if node.op not in ("placeholder", "get_attr", "output") and (not sources or self.is_question(node)):
                 self.plain(node)
@@ -185,11 +186,42 @@ class Labelling:
         return self.channels(channels_of(labels))
 
     def along(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
-        """The channel of each index of one dimension; raises NotUnderstood if it is not one."""
-        roots = self.roots(labels)
-        if labels.dim() <= dim or not same_along_the_others(roots, dim):
-            raise NotUnderstood("units are mixed along the dimension that it reads")
-        return rows_of(roots, dim)[:, 0]
+        """The channel of each index of one dimension; those of one index are joined.
+
+        Raises NotUnderstood if that makes one unit of several indices.
+        """
+        if labels.dim() <= dim:
+            raise NotUnderstood("it reads no batch of images")
+        rows = rows_of(labels, dim)
+        first = channels_of(rows[:, :1]).expand(rows.shape)
+        self.join_if_several_stay(channels_of(rows), first, labels.shape[dim] == 1)
+        return self.roots(rows[:, 0])
+
+    def join_if_several_stay(self, one: torch.Tensor, other: torch.Tensor, anyway: bool = False) -> None:
+        """Join channels; raises NotUnderstood if that makes a single unit of them, unless it is wanted `anyway`."""
+        before = self.channels.root
+        if torch.equal(self.channels(one), self.channels(other)):
+            return
+        self.channels.join(one, other)
+        if not anyway and len(self.channels(one).unique()) == 1:
+            self.channels.root = before
+            raise NotUnderstood("it mixes all units")
+
+    def box(self, labels: torch.Tensor) -> int:
+        """The dimension along which units differ; where they are mixed, those are joined that leave one.
+
+        What computes must leave units whole: after a cut they must still form a tensor.
+        """
+        dim = uniform_dimension(self.roots(labels))
+        for candidate in [d for d in range(1, labels.dim()) if labels.shape[d] > 1] if dim is None else ():
+            try:
+                self.along(labels, candidate)
+                return candidate
+            except NotUnderstood:
+                continue
+        if dim is None:
+            raise NotUnderstood("units are mixed along every dimension")
+        return dim
 
     def columns(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
         """What is read along a dimension: features or channels where there is just one image's row, else channels."""
@@ -293,12 +325,10 @@ class Labelling:
             self.values[node.name] = value.detach().cpu() if torch.is_tensor(value) else value
             return None
         labels = self.fresh(tuple(value.shape), long[0])
-        parameter = isinstance(value, nn.Parameter)
-        counts = {"weights": int(parameter and value.dim() > 1), "parameters": int(parameter)}
         if self.alone.get(node.target):
             self.fix(f"{node.target}: {self.alone[node.target]}", labels)
         else:
-            self.add_through(node.target, "parameter", self.along(labels, long[0]) << HALF, dim=long[0], **counts)
+            self.through_parameter(node, self.along(labels, long[0]), long[0], 1)
         return labels
 
     def seen_constant(self, node: fx.Node):
@@ -321,7 +351,7 @@ class Labelling:
 
     def elementwise(self, node: fx.Node) -> torch.Tensor:
         labels = self.one(node)
-        self.must_be_a_box(labels)
+        self.box(labels)
         return labels
 
     def must_change_all_alike(self, node: fx.Node) -> None:
@@ -333,11 +363,6 @@ class Labelling:
                 self.fix(f"{describe(node)}: it changes in place what others read", self.values.get(view.name))
             raise NotUnderstood("it changes in place what others read")
 
-    def must_be_a_box(self, labels: torch.Tensor) -> None:
-        """What computes must leave units whole: after a cut they must still form a tensor."""
-        if labels.dim() > 1 and uniform_dimension(self.roots(labels)) is None:
-            raise NotUnderstood("units are mixed along every dimension")
-
     def binary(self, node: fx.Node) -> torch.Tensor:
         if len(node.args) < 2:
             raise NotUnderstood("its operands are not two tensors, or a tensor and a number")
@@ -346,10 +371,10 @@ class Labelling:
         if len(labelled) == 2:
             return self.join(*labelled)
         plain = [self.plain_operand(value) for value in node.args[:2]]
-        constant = next((value for value in plain if torch.is_tensor(value) and value.numel() > 1), None)
-        if constant is not None:
-            return self.join(labelled[0], self.pinned_constant(node, constant, labelled[0]))
-        self.must_be_a_box(labelled[0])
+        place = next((k for k, value in enumerate(plain) if torch.is_tensor(value) and value.numel() > 1), None)
+        if place is not None:
+            return self.join(labelled[0], self.table(node, node.args[place], plain[place], labelled[0]))
+        self.box(labelled[0])
         return labelled[0]
 
     def operand(self, value) -> torch.Tensor | None:
@@ -370,13 +395,30 @@ class Labelling:
             raise NotUnderstood("an operand is neither a tensor nor a number")
         return plain
 
-    def pinned_constant(self, node: fx.Node, constant: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
-        """Labels of a constant that is long in several dimensions; where it meets units they stay."""
-        dim = uniform_dimension(self.roots(beside))
-        dim = (beside.dim() - 1 if dim is None else dim) - beside.dim() + constant.dim()
-        labels = self.fresh(tuple(constant.shape), dim if 0 <= dim and constant.shape[dim] > 1 else constant.dim() - 1)
-        self.fix(f"{describe(node)}: a constant of several dimensions is an operand", labels)
+    def table(self, node: fx.Node, source, constant: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
+        """Labels of a constant that is long in several dimensions; a parameter is sliced along the one of units.
+
+        Where it is none, or is read elsewhere as well, the units that it meets stay.
+        """
+        dim = self.box(beside) - beside.dim() + constant.dim()
+        dim = dim if dim >= 0 and constant.shape[dim] > 1 else constant.dim() - 1
+        labels = self.fresh(tuple(constant.shape), dim)
+        free = isinstance(source, fx.Node) and source.op == "get_attr" and len(source.users) == 1
+        if not free or source.target in self.alone or not constant.is_floating_point():
+            self.fix(f"{describe(node)}: a constant of several dimensions is an operand", labels)
+            return labels
+        numbers = constant.numel() // constant.shape[dim]
+        self.through_parameter(source, self.along(labels, dim), dim, numbers)
+        self.values[source.name] = labels
+        self.labelled.add(source.name)
         return labels
+
+    def through_parameter(self, node: fx.Node, channels: torch.Tensor, dim: int, numbers: int) -> None:
+        """A parameter or buffer of which every unit has some numbers, along one dimension."""
+        value = self.seen_constant(node)
+        numbers *= isinstance(value, nn.Parameter)
+        counts = {"weights": numbers * (value.dim() > 1), "parameters": numbers}
+        self.add_through(node.target, "parameter", channels << HALF, dim=dim, **counts)
 
     def join(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Join the units that meet; places too, unless one operand is spread over those of the other."""
@@ -385,13 +427,10 @@ class Labelling:
         if one.numel() == other.numel() == first.numel():
             self.places.join(places_of(first), places_of(second))
         whole = next((own for own in (one, other) if own.numel() == first.numel()), None)
-        roots = self.roots(first)
-        dim = uniform_dimension(roots)
-        if dim is None:
-            raise NotUnderstood("units are mixed along every dimension")
+        dim = self.box(first)
         if whole is not None:
             return whole.view(first.shape)
-        return self.fresh(tuple(first.shape), dim, rows_of(roots, dim)[:, 0])
+        return self.fresh(tuple(first.shape), dim, self.along(first, dim))
 
     def per_channel(self, node: fx.Node) -> torch.Tensor:
         shape, labels = self.seen[node.name], self.one(node)
@@ -421,23 +460,13 @@ class Labelling:
         dims = sorted({d % labels.dim() for d in dims})
         if 0 in dims:
             raise NotUnderstood("it is over images")
-        self.join_over(labels, dims)
-        roots = self.roots(labels).amax(dims).view(shape)
-        dim = uniform_dimension(roots)
-        if dim is None:
-            raise NotUnderstood("units are mixed along every dimension")
-        return self.fresh(shape, dim, rows_of(roots, dim)[:, 0])
-
-    def join_over(self, labels: torch.Tensor, dims: list[int]) -> None:
-        """Join what lies along some dimensions, if that leaves more than one unit."""
-        channels, before = channels_of(labels), self.channels.root
-        roots = self.roots(labels)
-        if (roots == roots.amax(dims, keepdim=True)).all():
-            return
-        self.channels.join(channels, roots.amax(dims, keepdim=True).expand(channels.shape))
-        if len(self.roots(labels).unique()) == 1:
-            self.channels.root = before
-            raise NotUnderstood("it is over units, not over places")
+        channels = channels_of(labels)
+        leaders = channels.amax(dims, keepdim=True)
+        stacked = node.args and node.args[0].target is torch.stack  # two tensors, element by element
+        self.join_if_several_stay(channels, leaders.expand(channels.shape), stacked)
+        left = leaders.view(shape) << HALF
+        dim = self.box(left)
+        return self.fresh(shape, dim, self.along(left, dim))
 
     def gated(self, node: fx.Node) -> torch.Tensor:
         """Two halves, one of which scales the other."""
@@ -508,7 +537,7 @@ class Labelling:
         sources, kernel = self.along(labels, 1), int(np.prod(module.kernel_size))
         made, places = self.fresh(shape, 1), int(np.prod(shape[2:]))
         channels = self.along(made, 1)
-        if module.groups == 1:
+        if module.groups == 1 and node.target not in self.bundles:
             self.add_link(node, sources << HALF, channels, kernel, places)
             return made
         groups = torch.arange(module.groups)
@@ -521,9 +550,10 @@ class Labelling:
         return made
 
     def linear(self, node: fx.Node) -> torch.Tensor:
-        labels, module, shape = self.one(node), self.module(node), self.shape(node)
+        self.module(node)  # raises where its numbers are not its own
+        labels, shape = self.one(node), self.shape(node)
         dim = labels.dim() - 1
-        self.along(labels, dim)  # raises where units are mixed
+        self.along(labels, dim)
         made = self.fresh(shape, dim)
         self.add_link(node, self.columns(labels, dim), self.along(made, dim), 1, int(np.prod(shape[:-1])))
         return made
@@ -573,10 +603,6 @@ class Labelling:
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
         self.add_through(node.target, "groups", channels << HALF, weights=0, parameters=affine)
         return labels
-
-
-def network_order(network: fx.GraphModule):
-    return list(network.graph.nodes)
 
 
 def describe(node: fx.Node) -> str:

@@ -61,6 +61,7 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     graph, training = (_graph(network.train(mode)) for mode in (False, True))
     notes += _follow_the_mode(network, graph, training)
     notes += _without_final(network, graph)
+    _stack_beside_the_images(graph)
     without_dead_code(graph, network)
     found = fx.GraphModule(network.eval(), graph, type(network).__name__)
     return found, tuple(notes + _left_out(network, found))
@@ -96,8 +97,8 @@ def _graph(network: nn.Module) -> fx.Graph:
     needed = [p.name for p in inputs if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(needed) != 1:
         raise SpecDNNError(
-            f"{type(network).__name__}.forward takes {len(needed)} tensors ({', '.join(needed)}); a classifier takes one, "
-            "a batch of images: wrap it in a module that does"
+            f"{type(network).__name__}.forward takes {len(needed)} tensors ({', '.join(needed)}); a classifier takes "
+            "one, a batch of images: wrap it in a module that does"
         )
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
@@ -153,6 +154,24 @@ def _switched(node: fx.Node, other: fx.Node) -> bool:
 
 def _chosen(here, there, mode: fx.Node):
     return mode if here is False and there is True else here
+
+
+def _stack_beside_the_images(graph: fx.Graph) -> None:
+    """Stack along dimension 1 what is stacked along dimension 0 to be averaged over: the images stay the first."""
+    for node in graph.nodes:
+        if node.target is torch.stack and _over_the_first(node) and all(map(_averages_the_first, node.users)):
+            for changed in (node, *node.users):
+                changed.args, changed.kwargs = (changed.args[0], 1), {}
+
+
+def _over_the_first(node: fx.Node) -> bool:
+    """Whether a node with arguments (tensors, dimension) is about dimension 0; a stack is if nothing is said."""
+    said = [*node.args[1:], *node.kwargs.values()] or [0 if node.target is torch.stack else None]
+    return said in ([0], [[0]], [(0,)])
+
+
+def _averages_the_first(node: fx.Node) -> bool:
+    return node.op != "output" and node.target in operations.REDUCTIONS and len(node.args) > 0 and _over_the_first(node)
 
 
 def settle_signs(network: fx.GraphModule, tensors: set[str]) -> None:
