@@ -195,8 +195,7 @@ class Compaction:
     def output(self, node: fx.Node, outputs) -> None:
         """The wanted outputs, picked out where all of them are still there."""
         source = node.args[0]
-        full = self.full[source.name] if source.name in self.full else None
-        wanted = full[:, list(outputs)]
+        wanted = self.full[source.name][:, list(outputs)]
         small, last = self.small[source.name], self.copies[source.name]
         if small.shape != wanted.shape or not (small == wanted).all():
             name = self.new_name("select_outputs")

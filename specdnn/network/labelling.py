@@ -21,10 +21,9 @@ from specdnn.network.labels import (
     channels_of,
     places_of,
     rows_of,
-    same_along_the_others,
     uniform_dimension,
 )
-from specdnn.network.tracing import first_line, in_place
+from specdnn.network.tracing import first_line, in_place, settle_signs
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
 
@@ -35,10 +34,13 @@ class Recorder(fx.Interpreter):
     def __init__(self, network: fx.GraphModule) -> None:
         super().__init__(network)
         self.seen: dict[str, Any] = {}
+        self.tensors: set[str] = set()
 
     def run_node(self, node: fx.Node):
         found = super().run_node(node)
         self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
+        if torch.is_tensor(found):
+            self.tensors.add(node.name)
         return found
 
 
@@ -48,8 +50,13 @@ def stand_in(node: fx.Node, network: fx.GraphModule, values: dict[str, Any]):
     if node.op == "call_module":
         module = network.get_submodule(node.target)
         return module.moved(*args) if hasattr(module, "moved") else module(*args, **kwargs)
+    if node.target in ops.ZEROS:
+        shape = args[0].shape if node.op == "call_function" else args[0].new_zeros(*args[1:]).shape
+        return torch.full(shape, NOTHING)
     if node.op == "call_method":
-        return getattr(args[0], node.target)(*args[1:], **kwargs)
+        views = node.target == "view" and not any(isinstance(arg, torch.dtype) for arg in args)
+        name = "reshape" if views else node.target  # stand-ins lie otherwise in memory than what they stand for
+        return getattr(args[0], name)(*args[1:], **kwargs)
     if node.target is nn.functional.pad:
         pad = args[1] if len(args) > 1 else kwargs["pad"]
         return nn.functional.pad(args[0], pad, value=NOTHING)
@@ -72,14 +79,42 @@ def _pads_channels_with_zeros(node: fx.Node) -> bool:
     return mode == "constant" and not value
 
 
+class Aliases:
+    """Which operations give tensors that share memory, so that a change of one in place changes the others."""
+
+    def __init__(self, network: fx.GraphModule) -> None:
+        self.place, self.base = {}, {}
+        for place, node in enumerate(network.graph.nodes):
+            same = bool(node.all_input_nodes) and self.may_share(node, network)
+            self.place[node], self.base[node] = place, self.base[node.all_input_nodes[0]] if same else node
+
+    @staticmethod
+    def may_share(node: fx.Node, network: fx.GraphModule) -> bool:
+        if node.op == "call_module" and isinstance(network.get_submodule(node.target), ops.SAME_MODULES):
+            return True
+        if node.op == "call_module" and hasattr(network.get_submodule(node.target), "moved"):
+            return False
+        moves = is_movement(node, network) and node.target not in ops.COPIES
+        return moves or node.target in ops.SAME or in_place(node)
+
+    def outdated(self, node: fx.Node) -> list[fx.Node]:
+        """Views, read later, of what a node changes in place: other ones than it changes or than come after it."""
+        changed = node.all_input_nodes[0]
+        family = (other for other, base in self.base.items() if base is self.base[node])
+        earlier = (other for other in family if self.place[other] < self.place[node] and other is not changed)
+        return [other for other in earlier if any(self.place[user] > self.place[node] for user in other.users)]
+
+
 class Labelling:
     """One walk through the graph. Labels of `values` name channels and places that `channels` and `places` may join."""
 
-    def __init__(self, network: fx.GraphModule, images: torch.Tensor) -> None:
-        self.network, self.nodes = network, {node.name: node for node in network.graph.nodes}
+    def __init__(self, network: fx.GraphModule, images: torch.Tensor, bundles=()) -> None:
+        self.network, self.bundles = network, bundles
         recorder = Recorder(network)
         recorder.run(images)
         self.seen = recorder.seen
+        settle_signs(network, recorder.tensors)
+        self.aliases = Aliases(network)
         self.values: dict[str, Any] = {}  # labels, tuples of labels, or the plain value for one image
         self.labelled: set[str] = set()
         self.sized: dict[str, set[str]] = {}  # plain node -> labelled nodes whose size it tells
@@ -92,12 +127,13 @@ class Labelling:
         self.alone = _why_not_by_themselves(network)
 
     def run(self) -> None:
-        for node in network_order(self.network):
+        for node in list(self.network.graph.nodes):
             sources = self.sources(node)
             if node.op not in ("placeholder", "get_attr", "output") and (not sources or self.is_question(node)):
                 self.plain(node)
                 continue
             try:
+                self.must_change_all_alike(node)
                 labels = self.rule(node)(node)
             except NotUnderstood as why:
                 labels = self.pin(node, str(why))
@@ -150,11 +186,42 @@ class Labelling:
         return self.channels(channels_of(labels))
 
     def along(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
-        """The channel of each index of one dimension; raises NotUnderstood if it is not one."""
-        roots = self.roots(labels)
-        if labels.dim() <= dim or not same_along_the_others(roots, dim):
-            raise NotUnderstood("units are mixed along the dimension that it reads")
-        return rows_of(roots, dim)[:, 0]
+        """The channel of each index of one dimension; those of one index are joined.
+
+        Raises NotUnderstood if that makes one unit of several indices.
+        """
+        if labels.dim() <= dim:
+            raise NotUnderstood("it reads no batch of images")
+        rows = rows_of(labels, dim)
+        first = channels_of(rows[:, :1]).expand(rows.shape)
+        self.join_if_several_stay(channels_of(rows), first, labels.shape[dim] == 1)
+        return self.roots(rows[:, 0])
+
+    def join_if_several_stay(self, one: torch.Tensor, other: torch.Tensor, anyway: bool = False) -> None:
+        """Join channels; raises NotUnderstood if that makes a single unit of them, unless it is wanted `anyway`."""
+        before = self.channels.root
+        if torch.equal(self.channels(one), self.channels(other)):
+            return
+        self.channels.join(one, other)
+        if not anyway and len(self.channels(one).unique()) == 1:
+            self.channels.root = before
+            raise NotUnderstood("it mixes all units")
+
+    def box(self, labels: torch.Tensor) -> int:
+        """The dimension along which units differ; where they are mixed, those are joined that leave one.
+
+        What computes must leave units whole: after a cut they must still form a tensor.
+        """
+        dim = uniform_dimension(self.roots(labels))
+        for candidate in [d for d in range(1, labels.dim()) if labels.shape[d] > 1] if dim is None else ():
+            try:
+                self.along(labels, candidate)
+                return candidate
+            except NotUnderstood:
+                continue
+        if dim is None:
+            raise NotUnderstood("units are mixed along every dimension")
+        return dim
 
     def columns(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
         """What is read along a dimension: features or channels where there is just one image's row, else channels."""
@@ -222,6 +289,7 @@ class Labelling:
             (ops.BINARY, self.binary),
             (ops.PER_CHANNEL, self.per_channel),
             (ops.REDUCTIONS, self.reduction),
+            (ops.GATES, self.gated),
         )
         name = getattr(node.target, "__name__", "")
         if name == "stochastic_depth":  # torchvision's: rows of a batch are dropped as a whole
@@ -237,6 +305,7 @@ class Labelling:
             (ops.PER_CHANNEL_WEIGHTS, self.weight_per_channel),
             (ops.ELEMENTWISE_MODULES, self.elementwise),
             (ops.PER_CHANNEL_MODULES, self.per_channel),
+            (ops.GATE_MODULES, self.gated),
         )
 
     def strange(self, node: fx.Node):
@@ -256,12 +325,10 @@ class Labelling:
             self.values[node.name] = value.detach().cpu() if torch.is_tensor(value) else value
             return None
         labels = self.fresh(tuple(value.shape), long[0])
-        parameter = isinstance(value, nn.Parameter)
-        counts = {"weights": int(parameter and value.dim() > 1), "parameters": int(parameter)}
         if self.alone.get(node.target):
             self.fix(f"{node.target}: {self.alone[node.target]}", labels)
         else:
-            self.add_through(node.target, "parameter", self.along(labels, long[0]) << HALF, dim=long[0], **counts)
+            self.through_parameter(node, self.along(labels, long[0]), long[0], 1)
         return labels
 
     def seen_constant(self, node: fx.Node):
@@ -284,16 +351,17 @@ class Labelling:
 
     def elementwise(self, node: fx.Node) -> torch.Tensor:
         labels = self.one(node)
-        self.must_be_a_box(labels)
-        first = node.args[0]
-        if in_place(node) and is_movement(first, self.network) and any(len(n.users) > 1 for n in self.sources(first)):
-            raise NotUnderstood("it changes in place what others read")
+        self.box(labels)
         return labels
 
-    def must_be_a_box(self, labels: torch.Tensor) -> None:
-        """What computes must leave units whole: after a cut they must still form a tensor."""
-        if labels.dim() > 1 and uniform_dimension(self.roots(labels)) is None:
-            raise NotUnderstood("units are mixed along every dimension")
+    def must_change_all_alike(self, node: fx.Node) -> None:
+        """What is changed in place must not be read through another view later: a cut may make a copy of it."""
+        if not in_place(node):
+            return
+        if views := self.aliases.outdated(node):
+            for view in (self.aliases.base[node], *views):
+                self.fix(f"{describe(node)}: it changes in place what others read", self.values.get(view.name))
+            raise NotUnderstood("it changes in place what others read")
 
     def binary(self, node: fx.Node) -> torch.Tensor:
         if len(node.args) < 2:
@@ -303,10 +371,10 @@ class Labelling:
         if len(labelled) == 2:
             return self.join(*labelled)
         plain = [self.plain_operand(value) for value in node.args[:2]]
-        constant = next((value for value in plain if torch.is_tensor(value) and value.numel() > 1), None)
-        if constant is not None:
-            return self.join(labelled[0], self.pinned_constant(node, constant, labelled[0]))
-        self.must_be_a_box(labelled[0])
+        place = next((k for k, value in enumerate(plain) if torch.is_tensor(value) and value.numel() > 1), None)
+        if place is not None:
+            return self.join(labelled[0], self.table(node, node.args[place], plain[place], labelled[0]))
+        self.box(labelled[0])
         return labelled[0]
 
     def operand(self, value) -> torch.Tensor | None:
@@ -327,13 +395,30 @@ class Labelling:
             raise NotUnderstood("an operand is neither a tensor nor a number")
         return plain
 
-    def pinned_constant(self, node: fx.Node, constant: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
-        """Labels of a constant that is long in several dimensions; where it meets units they stay."""
-        dim = uniform_dimension(self.roots(beside))
-        dim = (beside.dim() - 1 if dim is None else dim) - beside.dim() + constant.dim()
-        labels = self.fresh(tuple(constant.shape), dim if 0 <= dim and constant.shape[dim] > 1 else constant.dim() - 1)
-        self.fix(f"{describe(node)}: a constant of several dimensions is an operand", labels)
+    def table(self, node: fx.Node, source, constant: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
+        """Labels of a constant that is long in several dimensions; a parameter is sliced along the one of units.
+
+        Where it is none, or is read elsewhere as well, the units that it meets stay.
+        """
+        dim = self.box(beside) - beside.dim() + constant.dim()
+        dim = dim if dim >= 0 and constant.shape[dim] > 1 else constant.dim() - 1
+        labels = self.fresh(tuple(constant.shape), dim)
+        free = isinstance(source, fx.Node) and source.op == "get_attr" and len(source.users) == 1
+        if not free or source.target in self.alone or not constant.is_floating_point():
+            self.fix(f"{describe(node)}: a constant of several dimensions is an operand", labels)
+            return labels
+        numbers = constant.numel() // constant.shape[dim]
+        self.through_parameter(source, self.along(labels, dim), dim, numbers)
+        self.values[source.name] = labels
+        self.labelled.add(source.name)
         return labels
+
+    def through_parameter(self, node: fx.Node, channels: torch.Tensor, dim: int, numbers: int) -> None:
+        """A parameter or buffer of which every unit has some numbers, along one dimension."""
+        value = self.seen_constant(node)
+        numbers *= isinstance(value, nn.Parameter)
+        counts = {"weights": numbers * (value.dim() > 1), "parameters": numbers}
+        self.add_through(node.target, "parameter", channels << HALF, dim=dim, **counts)
 
     def join(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Join the units that meet; places too, unless one operand is spread over those of the other."""
@@ -342,36 +427,55 @@ class Labelling:
         if one.numel() == other.numel() == first.numel():
             self.places.join(places_of(first), places_of(second))
         whole = next((own for own in (one, other) if own.numel() == first.numel()), None)
-        roots = self.roots(first)
-        dim = uniform_dimension(roots)
-        if dim is None:
-            raise NotUnderstood("units are mixed along every dimension")
+        dim = self.box(first)
         if whole is not None:
             return whole.view(first.shape)
-        return self.fresh(tuple(first.shape), dim, rows_of(roots, dim)[:, 0])
+        return self.fresh(tuple(first.shape), dim, self.along(first, dim))
 
     def per_channel(self, node: fx.Node) -> torch.Tensor:
-        shape = self.seen[node.name]
+        shape, labels = self.seen[node.name], self.one(node)
         if not all(isinstance(size, int) for size in shape):
             raise NotUnderstood("it gives several tensors")
-        return self.fresh(self.shape(node), 1, self.along(self.one(node), 1))
+        if labels.dim() < 3 or len(shape) != labels.dim() or shape[1] != labels.shape[1] or self.touches_channels(node):
+            raise NotUnderstood("it changes the channels")
+        return self.fresh(self.shape(node), 1, self.along(labels, 1))
+
+    def touches_channels(self, node: fx.Node) -> bool:
+        """Whether a pool or a padding reaches beyond the dimensions of places."""
+        labels = self.one(node)
+        if node.target is nn.functional.pad:
+            pad = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
+            return len(pad) > 2 * (labels.dim() - 2)
+        module = type(self.network.get_submodule(node.target)).__name__ if node.op == "call_module" else ""
+        name = module or getattr(node.target, "__name__", "")
+        return name.lower().endswith(("1d", "2d", "3d")) and labels.dim() < int(name[-2]) + 2
 
     def reduction(self, node: fx.Node) -> torch.Tensor:
-        """A mean over places, which must not mix units."""
+        """A mean over places, which must not mix units; units that are averaged one by one are joined."""
         labels, shape = self.one(node), self.shape(node)
         dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
         dims = [dims] if isinstance(dims, int) else dims
         if not isinstance(dims, (list, tuple)) or not all(isinstance(d, int) for d in dims):
             raise NotUnderstood("it is not over given dimensions")
         dims = sorted({d % labels.dim() for d in dims})
-        roots = self.roots(labels)
-        if 0 in dims or not (roots == roots.amax(dims, keepdim=True)).all():
-            raise NotUnderstood("it is over units, not over places")
-        roots = roots.amax(dims).view(shape)
-        dim = uniform_dimension(roots)
-        if dim is None:
-            raise NotUnderstood("units are mixed along every dimension")
-        return self.fresh(shape, dim, rows_of(roots, dim)[:, 0])
+        if 0 in dims:
+            raise NotUnderstood("it is over images")
+        channels = channels_of(labels)
+        leaders = channels.amax(dims, keepdim=True)
+        stacked = node.args and node.args[0].target is torch.stack  # two tensors, element by element
+        self.join_if_several_stay(channels, leaders.expand(channels.shape), stacked)
+        left = leaders.view(shape) << HALF
+        dim = self.box(left)
+        return self.fresh(shape, dim, self.along(left, dim))
+
+    def gated(self, node: fx.Node) -> torch.Tensor:
+        """Two halves, one of which scales the other."""
+        module = self.network.get_submodule(node.target) if node.op == "call_module" else None
+        dim = module.dim if module else node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else -1)
+        labels = self.one(node)
+        if dim % labels.dim() == 0:
+            raise NotUnderstood("it is over images")
+        return self.join(*labels.chunk(2, dim))
 
     def movement(self, node: fx.Node):
         moved = node.args[0] if node.args else None
@@ -433,7 +537,7 @@ class Labelling:
         sources, kernel = self.along(labels, 1), int(np.prod(module.kernel_size))
         made, places = self.fresh(shape, 1), int(np.prod(shape[2:]))
         channels = self.along(made, 1)
-        if module.groups == 1:
+        if module.groups == 1 and node.target not in self.bundles:
             self.add_link(node, sources << HALF, channels, kernel, places)
             return made
         groups = torch.arange(module.groups)
@@ -446,9 +550,10 @@ class Labelling:
         return made
 
     def linear(self, node: fx.Node) -> torch.Tensor:
-        labels, module, shape = self.one(node), self.module(node), self.shape(node)
+        self.module(node)  # raises where its numbers are not its own
+        labels, shape = self.one(node), self.shape(node)
         dim = labels.dim() - 1
-        self.along(labels, dim)  # raises where units are mixed
+        self.along(labels, dim)
         made = self.fresh(shape, dim)
         self.add_link(node, self.columns(labels, dim), self.along(made, dim), 1, int(np.prod(shape[:-1])))
         return made
@@ -471,6 +576,8 @@ class Labelling:
     def norm(self, node: fx.Node) -> torch.Tensor:
         labels, module = self.one(node), self.module(node)
         self.along(labels, 1)
+        if labels.dim() == 2 and not isinstance(module, ops.BATCH_NORMS):
+            raise NotUnderstood("it reads no batch of images")
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
         self.add_through(node.target, "norm", self.columns(labels, 1), weights=0, parameters=affine)
         return labels
@@ -489,15 +596,13 @@ class Labelling:
         channels = self.along(labels, 1)
         if module.num_groups == 1:
             raise NotUnderstood("all channels are normalised together")
+        if self.places(places_of(self.columns(labels, 1))).any():
+            raise NotUnderstood("parts of channels are normalised together")
         size = len(channels) // module.num_groups
         self.channels.join(channels, channels.view(-1, size)[:, :1].expand(-1, size).flatten())
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
         self.add_through(node.target, "groups", channels << HALF, weights=0, parameters=affine)
         return labels
-
-
-def network_order(network: fx.GraphModule):
-    return list(network.graph.nodes)
 
 
 def describe(node: fx.Node) -> str:

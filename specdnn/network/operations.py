@@ -105,9 +105,9 @@ ELEMENTWISE = {
 # Two tensors (or a tensor and a number), element by element, broadcast: units that meet are one unit.
 BINARY = {
     *_functions(
-        ("add", "sub", "mul", "div", "true_divide", "maximum", "minimum", "pow", "subtract", "multiply"), torch
+        ("add", "sub", "mul", "div", "true_divide", "maximum", "minimum", "pow", "subtract", "multiply", "rsub"), torch
     ),
-    *(getattr(operator, name) for name in ("add", "iadd", "sub", "isub", "mul", "imul", "truediv", "itruediv", "pow")),
+    *(getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")),
     *(
         [
             "add",
@@ -128,6 +128,15 @@ BINARY = {
             "__mul__",
         ]
     ),
+}
+# What changes its left side in place -> the method that does so to a tensor, and what it means for numbers.
+IN_PLACE_SIGNS = {
+    operator.iadd: ("add_", operator.add),
+    operator.isub: ("sub_", operator.sub),
+    operator.imul: ("mul_", operator.mul),
+    operator.itruediv: ("div_", operator.truediv),
+    operator.ifloordiv: ("floor_divide_", operator.floordiv),
+    operator.ipow: ("pow_", operator.pow),
 }
 # Every channel (dimension 1) by itself, its places changed.
 PER_CHANNEL = {*_functions((*_pool_names, "interpolate"), functional, torch)}
@@ -167,6 +176,8 @@ MOVEMENTS = {
             "pixel_unshuffle",
             "broadcast_to",
             "ravel",
+            "repeat_interleave",
+            "zeros_like",
         ],
         torch,
     ),
@@ -199,10 +210,25 @@ MOVEMENTS = {
             "reshape_as",
             "repeat",
             "ravel",
+            "repeat_interleave",
+            "new_zeros",
             "contiguous",
         ]
     ),
 }
+# What may give the very tensor that it is given, or a view of it; all movements but COPIES do as well.
+SAME = {
+    *_functions([name for name in _ACTIVATIONS if "dropout" in name], functional, torch),
+    *("detach", *_CASTS),
+}
+SAME_MODULES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+COPIES = {
+    *_functions(("cat", "concat", "stack", "hstack", "roll", "flip", "repeat_interleave", "zeros_like"), torch),
+    *("roll", "flip", "repeat", "repeat_interleave", "new_zeros"),
+    *_functions(("pad",), functional),
+}
+# Zeros in the shape of what is given, or in that of its arguments.
+ZEROS = {torch.zeros_like, "new_zeros"}
 # What asks for a tensor's size.
 QUESTIONS = {getattr, "size", "dim", "numel", "ndimension", "stride", "is_contiguous", "element_size", len}
 # A monotone function of all outputs that classifiers may end in; networks here give what goes into it.
@@ -241,6 +267,9 @@ NORMS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
+# The first half along a dimension, times the sigmoid of the second.
+GATES = {functional.glu}
+GATE_MODULES = (nn.GLU,)
 GROUP_NORMS = (nn.GroupNorm,)
 PER_CHANNEL_WEIGHTS = (nn.PReLU,)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

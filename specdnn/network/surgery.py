@@ -204,23 +204,27 @@ def masked(parent: CompactNetwork, kept: KeptUnits, network: nn.Module | None = 
 # ------------------------------------------------------------------------------------------ after loading
 
 
+def _without_layer(own: Wiring, layers: Layers) -> tuple[str, ...]:
+    """Convolutions that name a layer which the parent does not have: there they are grouped, and make no units."""
+    plain = {name for name, module in own.network.named_modules() if getattr(module, "groups", 0) == 1}
+    return tuple(name for name in own.layers.names if name in plain and name not in layers.names)
+
+
 def reopened(network: nn.Module, image: torch.Tensor, layers: Layers, kept: KeptUnits) -> CompactNetwork:
     """A compact network that was saved, traced again, in the numbers of the parent, whose layers `layers` are.
 
     Raises ValueError if its layers are not those of the parent with these units.
     """
     own = trace(network, image)
+    if bundles := _without_layer(own, layers):
+        own = trace(network, image, bundles)
     found, expected = dict(zip(own.layers.names, own.layers.widths, strict=True)), kept.widths
     if own.layers.names != layers.names or own.layers.widths != expected:
-        raise ValueError(
-            f"its layers {found} contradict its kept units {dict(zip(layers.names, expected, strict=True))}"
-        )
+        kept_units = dict(zip(layers.names, expected, strict=True))
+        raise ValueError(f"its layers {found} contradict its kept units {kept_units}")
     place = np.concatenate([first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)])
     total, channels = int(layers.offsets[-1]), own.nodes.channels
-    channel, fixed = (
-        channels + np.arange(total),
-        np.zeros(total, dtype=bool),
-    )  # what is gone lies in channels of its own
+    fixed, channel = np.zeros(total, dtype=bool), channels + np.arange(total)  # what is gone has channels of its own
     channel[place], fixed[place] = own.nodes.channel, own.nodes.fixed
     features = place[own.nodes.features]
     nodes = dataclasses.replace(own.nodes, channel=channel, fixed=fixed, features=features, channels=channels + total)

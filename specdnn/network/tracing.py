@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import operator
 
@@ -19,8 +20,25 @@ WHAT_TO_DO = (
 )
 
 
+class Proxy(fx.Proxy):
+    """A stand-in that keeps `x += y` apart from `x = x + y`: others may read the same x."""
+
+    def changed(self, sign, other) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", sign, (self, other), {})
+
+    __iadd__ = functools.partialmethod(changed, operator.iadd)
+    __isub__ = functools.partialmethod(changed, operator.isub)
+    __imul__ = functools.partialmethod(changed, operator.imul)
+    __itruediv__ = functools.partialmethod(changed, operator.itruediv)
+    __ifloordiv__ = functools.partialmethod(changed, operator.ifloordiv)
+    __ipow__ = functools.partialmethod(changed, operator.ipow)
+
+
 class Tracer(fx.Tracer):
     """Looks into everything but torch's own modules and ours."""
+
+    def proxy(self, node: fx.Node) -> Proxy:
+        return Proxy(node, self)
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         return isinstance(module, (Select, Mode)) or super().is_leaf_module(module, name)
@@ -43,9 +61,21 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     graph, training = (_graph(network.train(mode)) for mode in (False, True))
     notes += _follow_the_mode(network, graph, training)
     _in_any_memory_layout(graph)
-    without_dead_code(graph)
     notes += _without_final(network, graph)
-    return fx.GraphModule(network.eval(), graph, type(network).__name__), tuple(notes)
+    _stack_beside_the_images(graph)
+    without_dead_code(graph, network)
+    found = fx.GraphModule(network.eval(), graph, type(network).__name__)
+    return found, tuple(notes + _left_out(network, found))
+
+
+def _left_out(network: nn.Module, found: nn.Module) -> list[str]:
+    """What is told of parameters that nothing uses which reaches the outputs."""
+    used = {name for name, _ in found.named_parameters(remove_duplicate=False)}
+    unused = [name for name, _ in network.named_parameters() if name not in used]
+    if not unused:
+        return []
+    names = ", ".join(unused[:3]) + (f" and {len(unused) - 3} more" if len(unused) > 3 else "")
+    return [f"left out, since the outputs do not depend on it: {names}"]
 
 
 def copied(network: nn.Module) -> tuple[nn.Module, list[str]]:
@@ -68,8 +98,8 @@ def _graph(network: nn.Module) -> fx.Graph:
     needed = [p.name for p in inputs if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(needed) != 1:
         raise SpecDNNError(
-            f"{type(network).__name__}.forward takes {len(needed)} tensors ({', '.join(needed)}); a classifier takes one, "
-            "a batch of images: wrap it in a module that does"
+            f"{type(network).__name__}.forward takes {len(needed)} tensors ({', '.join(needed)}); a classifier takes "
+            "one, a batch of images: wrap it in a module that does"
         )
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
@@ -113,9 +143,12 @@ def _follow_the_mode(network: nn.Module, graph: fx.Graph, training: fx.Graph) ->
         return ["the network does something else in training mode; what it does in evaluation mode is traced"]
     switches = [(a, b) for a, b in pairs if _switched(a, b)]
     if switches:
-        network.mode = Mode()
+        name = "mode"
+        while hasattr(network, name):
+            name += "_"
+        network.add_module(name, Mode())
         with graph.inserting_before(next(iter(graph.nodes)).next):
-            mode = graph.call_module("mode")
+            mode = graph.call_module(name)
         for node, other in switches:
             node.args = tuple(_chosen(a, b, mode) for a, b in zip(node.args, other.args, strict=True))
             node.kwargs = {name: _chosen(a, other.kwargs[name], mode) for name, a in node.kwargs.items()}
@@ -136,8 +169,37 @@ def _in_any_memory_layout(graph: fx.Graph) -> None:
     names = {"view": "reshape", "view_as": "reshape_as"}
     for node in graph.nodes:
         another_type = any(isinstance(value, torch.dtype) for value in (*node.args, *node.kwargs.values()))
-        if node.op == "call_method" and node.target in names and not another_type:
+        changed = any(map(in_place, node.users))  # what a view shares with others must stay shared
+        if node.op == "call_method" and node.target in names and not (another_type or changed):
             node.target = names[node.target]
+
+
+def _stack_beside_the_images(graph: fx.Graph) -> None:
+    """Stack along dimension 1 what is stacked along dimension 0 to be averaged over: the images stay the first."""
+    for node in graph.nodes:
+        if node.target is torch.stack and _over_the_first(node) and all(map(_averages_the_first, node.users)):
+            for changed in (node, *node.users):
+                changed.args, changed.kwargs = (changed.args[0], 1), {}
+
+
+def _over_the_first(node: fx.Node) -> bool:
+    """Whether a node with arguments (tensors, dimension) is about dimension 0; a stack is if nothing is said."""
+    said = [*node.args[1:], *node.kwargs.values()] or [0 if node.target is torch.stack else None]
+    return said in ([0], [[0]], [(0,)])
+
+
+def _averages_the_first(node: fx.Node) -> bool:
+    return node.op != "output" and node.target in operations.REDUCTIONS and len(node.args) > 0 and _over_the_first(node)
+
+
+def settle_signs(network: fx.GraphModule, tensors: set[str]) -> None:
+    """Write `x += y` as `x.add_(y)` where x is one of `tensors`, and as `x + y` where it is a number."""
+    for node in network.graph.nodes:
+        if node.op == "call_function" and node.target in operations.IN_PLACE_SIGNS:
+            method, function = operations.IN_PLACE_SIGNS[node.target]
+            tensor = node.args[0].name in tensors
+            node.op, node.target = ("call_method", method) if tensor else ("call_function", function)
+    network.recompile()
 
 
 # ------------------------------------------------------------------------------------------ what is left out
@@ -146,20 +208,22 @@ def _in_any_memory_layout(graph: fx.Graph) -> None:
 def in_place(node: fx.Node) -> bool:
     """Whether a node may change a tensor that others read."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    iadd = node.op == "call_function" and node.target in (
-        operator.iadd,
-        operator.isub,
-        operator.imul,
-        operator.itruediv,
-    )
-    return name.endswith("_") or name == "setitem" or iadd or bool(node.kwargs.get("inplace"))
+    sign = node.op == "call_function" and node.target in operations.IN_PLACE_SIGNS
+    module = node.graph.owning_module.get_submodule(node.target) if node.op == "call_module" else None
+    return sign or name.endswith("_") or bool(node.kwargs.get("inplace")) or bool(getattr(module, "inplace", False))
 
 
-def without_dead_code(graph: fx.Graph) -> None:
-    """Assertions, and what nobody reads unless it may change something in place."""
+def without_dead_code(graph: fx.Graph, network: nn.Module | None = None) -> None:
+    """Leave out assertions, and what nobody reads unless it may change something in place.
+
+    `network` is the one that holds the graph's modules, if modules are to go as well.
+    """
     for node in reversed(list(graph.nodes)):
         assertion = node.op == "call_function" and node.target in (torch._assert,)
-        lazy = node.op in ("get_attr", "call_function", "call_method") and not in_place(node)
+        if node.op == "call_module":
+            lazy = network is not None and not getattr(network.get_submodule(node.target), "inplace", False)
+        else:
+            lazy = node.op in ("get_attr", "call_function", "call_method") and not in_place(node)
         if not node.users and (assertion or lazy):
             graph.erase_node(node)
 

@@ -180,18 +180,20 @@ class Alive:
 # ------------------------------------------------------------------------------------------ trace
 
 
-def trace(network: nn.Module, image: torch.Tensor) -> Wiring:
+def trace(network: nn.Module, image: torch.Tensor, bundles=()) -> Wiring:
     """The wiring of a network, seen on an example image (channels, height, width) or of any other shape.
 
-    The network itself stays as it is: a copy is traced. Raises SpecDNNError, one sentence, where torch.fx cannot trace
-    it, where it takes or gives more than one tensor, or where it fails on two such images.
+    The network itself stays as it is: a copy is traced. `bundles` are the names of convolutions of a
+    single group that are grouped ones nevertheless: all that a cut left of several groups. Raises SpecDNNError, one
+    sentence, where torch.fx cannot trace it, where it takes or gives more than one tensor, or where it fails on two
+    such images.
     """
     module, notes = traced(network)
     parameter = next(module.parameters(), image)
     images = image.to(parameter)[None].expand(IMAGES, *image.shape).contiguous()
     try:
         with torch.no_grad():
-            walk = Labelling(module, images)
+            walk = Labelling(module, images, bundles)
     except Exception as error:  # whatever the user's forward raises
         raise SpecDNNError(
             f"{type(network).__name__} fails on images of shape {tuple(image.shape)}: {first_line(error)}; "
@@ -279,10 +281,11 @@ class Units:
             roots = walk.channels(channels).numpy()[::-1]
             maker[roots], row[roots] = number, np.arange(len(roots))[::-1]
         fixed, inputs = _marked(walk, (channels for _, channels in walk.pinned)), _marked(walk, [walk.input])
-        features = _features(walk, fixed | _marked(walk, [channels_of(walk.output)]))
+        unmade = maker == len(walk.made)  # zeros that padding adds, and constants
+        features = _features(walk, unmade | fixed | _marked(walk, [channels_of(walk.output)]))
         flattened = np.zeros(count, dtype=bool)
         flattened[channels_of(features)] = True
-        whole = np.flatnonzero((maker < len(walk.made)) & ~flattened)
+        whole = np.flatnonzero(~unmade & ~flattened)
         return cls(np.sort(np.concatenate([features, whole << HALF])), fixed | (inputs & ~flattened), maker, row)
 
 
@@ -304,8 +307,8 @@ def _features(walk: Labelling, whole: np.ndarray) -> np.ndarray:
 
 
 def arranged(walk: Labelling, units: Units) -> tuple[Layers, Nodes]:
-    """Units that the same modules make and read form a layer, in order of execution; so no module is ever left empty
-    while every layer keeps a unit.
+    """Units that lie in the same tensors and that the same links read form a layer, in order of execution; so nothing
+    is ever left empty while every layer keeps a unit.
     """
     channel = channels_of(units.labels)
     order = _layer_order(walk, units, channel)
@@ -325,25 +328,36 @@ def _layer_order(walk: Labelling, units: Units, channel: np.ndarray) -> tuple[np
     wanted = np.isin(channel, outputs)
     alike = _alike(walk, units, channel, wanted)
     row = units.row[channel].copy()
-    place = {root: k for k, root in enumerate(outputs.tolist())}
-    row[wanted] = [place[root] for root in channel[wanted].tolist()]
-    first = np.full(alike.max() + 1, row.max(initial=0) + 1)
-    np.minimum.at(first, alike, row)
-    order = np.lexsort((places_of(units.labels), row, alike, first[alike], units.maker[channel], wanted))
+    number = {root: k for k, root in enumerate(outputs.tolist())}
+    row[wanted] = [number[root] for root in channel[wanted].tolist()]
+    place, rank = places_of(units.labels), np.empty(len(row), dtype=np.int64)
+    rank[np.lexsort((place, row, units.maker[channel]))] = np.arange(len(row))
+    first = np.full(alike.max() + 1, len(row))
+    np.minimum.at(first, alike, rank)
+    order = np.lexsort((rank, first[alike], wanted))
     changes = np.concatenate([[0], np.flatnonzero(np.diff(alike[order])) + 1])
     return order, np.searchsorted(changes, np.arange(len(order)), side="right") - 1
 
 
 def _alike(walk: Labelling, units: Units, channel: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(units,) equal numbers for units of the same makers and readers."""
+    """(units,) equal numbers for units of the same tensors and readers."""
     found = wanted * 2 + units.fixed[channel]
-    for _, channels in walk.made:
-        found = _refined(found, np.isin(channel, walk.channels(channels).numpy()))
+    for member in _tensors(walk):
+        found = _refined(found, member[channel])
     flattened = np.isin(units.labels, units.labels[places_of(units.labels) > 0])
     for one in walk.links:
         read = resolved(walk, one["sources"]).numpy()
         found = _refined(found, np.where(flattened, np.isin(units.labels, read), np.isin(channel, channels_of(read))))
     return found
+
+
+def _tensors(walk: Labelling) -> list[np.ndarray]:
+    """Per tensor of the network, (channels,) whether each lies in it; those alike just once."""
+    values = [value for name, value in walk.values.items() if name in walk.labelled]
+    tensors = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    distinct = {id(one): one for one in tensors if torch.is_tensor(one)}.values()
+    members = (_marked(walk, [channels_of(one)]) for one in distinct)
+    return list({member.tobytes(): member for member in members}.values())
 
 
 def _refined(groups: np.ndarray, member: np.ndarray) -> np.ndarray:
