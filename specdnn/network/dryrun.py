@@ -27,7 +27,7 @@ def outputs_of(network: fx.GraphModule, state: dict[str, torch.Tensor], image_sh
     """
     floats = next((t.dtype for t in state.values() if t.is_floating_point()), torch.float32)
     image = torch.empty((1, *image_shape), dtype=floats, device="meta")
-    most = min(LARGEST, max(SMALLEST, PER_PIXEL * image.numel()))
+    most = min(LARGEST, max(SMALLEST, PER_PIXEL * image.numel())) + sum(tensor.numel() for tensor in state.values())
     try:
         with torch.no_grad(), Bounded(most):
             found = DryRun(network, state, most).run(image)

@@ -1,7 +1,8 @@
 """A traced network <-> a text (JSON) that says how it is built, without its numbers.
 
     {"modules": {"conv1": ["Conv2d", {"in_channels": 1, ...}], ...}, "tensors": {"scale": "parameter"},
-     "tied": {}, "nodes": [{"op": "placeholder", ...}, {"op": "call_module", "target": "conv1", "args": [{"node": 0}], ...}]}
+     "nodes": [{"op": "placeholder", ...}, {"op": "call_module", "target": "conv1", "args": [{"node": 0}], ...}, ...],
+     "tied": {}}
 
 Nodes are named by their place, so no name from a file ever becomes code; every target is looked up in the tables of
 `whitelist`. What JSON lacks is a dictionary of one key: {"tuple": [...]}, {"slice": [...]}, {"float": "-inf"}, ...
@@ -222,7 +223,8 @@ def _built(name: str, given, state: dict) -> nn.Module:
 
 
 def _elements(index, name: str) -> torch.Tensor:
-    if not torch.is_tensor(index) or index.dtype != torch.int64 or index.dim() != 1 or not len(index) or index.min() < 0:
+    list_of_places = torch.is_tensor(index) and index.dtype == torch.int64 and index.dim() == 1 and len(index) > 0
+    if not list_of_places or index.min() < 0:
         raise ValueError(f"the elements of {name} are no list of places")
     return index
 

@@ -7,7 +7,6 @@ It loads with `torch.load(weights_only=True)`: `acc`, `state_dict`, `mask` (the 
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,10 @@ import torch
 from torch import fx
 
 from specdnn import files, foreign
-from specdnn.network import dryrun, graphtext, oldfiles, reading
+from specdnn.network import beside, dryrun, graphtext, oldfiles, reading
 from specdnn.network.surgery import CompactNetwork, reopened
-from specdnn.structures import KeptUnits, Layer, Layers, SpecDNNError
+from specdnn.structures import KeptUnits, SpecDNNError
 
-FORMAT = 2  # that of the files which need the network's class has no number
-MOST_PIXELS = 1 << 24
-MOST_UNITS = 1 << 22
 LOST = (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 
 
@@ -32,8 +28,8 @@ class Checkpoint:
 
     `arch` names the parent; a control may be another network of the folder. `normalisation`: mean and standard
     deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `parent_sizes`: (weights,
-    parameters, MACs) of the parent; empty for a network that is one. `owed_epochs` are added to the long retraining of a
-    network that was not trained so far. `notes` say in which respects the traced network is not what was given;
+    parameters, MACs) of the parent; empty for a network that is one. `owed_epochs` are added to the long retraining of
+    a network that was not trained so far. `notes` say in which respects the traced network is not what was given;
     `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
     """
 
@@ -64,7 +60,7 @@ def save(path: Path, saved: Checkpoint) -> None:
     """
     try:
         content = _content(saved)
-        _facts(content)
+        beside.facts_of(content)
         _network(content)
     except LOST as error:
         raise SpecDNNError(f"{saved.arch} cannot be saved: {reading.why(error)}") from None
@@ -75,16 +71,18 @@ def save(path: Path, saved: Checkpoint) -> None:
 
 def _content(saved: Checkpoint) -> dict:
     network, wiring, kept = saved.compact.network, saved.compact.wiring, saved.compact.kept
+    if not saved.parent_sizes and kept != wiring.everything:
+        raise ValueError("the sizes of its parent are not given")
     # cloned, because how a tensor lies in memory would be saved with it
     state = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in sorted(network.state_dict().items())
     }
     return {
-        "format": FORMAT,
+        "format": beside.FORMAT,
         "acc": saved.accuracy,
         "state_dict": state,
-        "mask": pruned_inputs(kept, wiring.layers.widths),
+        "mask": beside.pruned_inputs(kept, wiring.layers.widths),
         "graph": graphtext.to_text(network),
         "layers": [
             {"name": one.name, "units": one.units, "prunable": one.prunable, "channels": list(one.channels)}
@@ -104,12 +102,6 @@ def _content(saved: Checkpoint) -> dict:
     }
 
 
-def pruned_inputs(kept: KeptUnits, full_widths) -> list[list[int]]:
-    """The published `mask`: per layer that is read, the indices of its pruned units."""
-    rows = zip(kept.units[:-1], full_widths[:-1], strict=True)
-    return [sorted(set(range(width)) - set(units)) for units, width in rows]
-
-
 def _shared(value, known: dict):
     """The same with equal texts as one object, which pickle would tell apart."""
     if isinstance(value, str):
@@ -127,8 +119,8 @@ def _shared(value, known: dict):
 def load(path: Path, architectures: Mapping, arch: str | None = None, image=None) -> Checkpoint:
     """Read a checkpoint: of ours, of ours as they once were, of the published format or of others.
 
-    `architectures`: name -> what gives an nn.Module of full size, for files without a graph; they are traced on `image`,
-    an image (channels, height, width) of the data set or its shape. `arch` is the network the user named, if any.
+    `architectures`: name -> what gives an nn.Module of full size, for files without a graph; it is traced on `image`,
+    an image (channels, height, width) of the data set, or its shape. `arch` is the network the user named, if any.
     Raises SpecDNNError if the file is missing, no checkpoint, or of another network.
     """
     content = reading.content_of(path)
@@ -156,7 +148,7 @@ def load_network(path: Path) -> fx.GraphModule:
     try:
         if not isinstance(content, dict) or "graph" not in content:
             raise ValueError("it holds weights without a graph: load it with its architecture")
-        facts, network = _facts(content), _network(content)
+        facts, network = beside.facts_of(content), _network(content)
         network.classes, network.image_shape = facts["kept"].classes, facts["image_shape"]
         network.normalisation = facts["normalisation"]
         _try(network)
@@ -166,7 +158,7 @@ def load_network(path: Path) -> fx.GraphModule:
 
 
 def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
-    facts, network = _facts(content), _network(content)
+    facts, network = beside.facts_of(content), _network(content)
     shape, layers, kept = (facts.pop(name) for name in ("image_shape", "layers", "kept"))
     if image is not None and tuple(image.shape) != shape:
         raise ValueError(f"its network is made for images of {_sizes(shape)}, not of {_sizes(image.shape)}")
@@ -205,7 +197,7 @@ def _network(content: dict) -> fx.GraphModule:
         raise ValueError(f"{wrong} holds {state[wrong].dtype} numbers instead of {expected[wrong].dtype}")
     if not all(tensor.isfinite().all() for tensor in state.values()):
         raise ValueError("it holds weights that are not finite: its training diverged")
-    outputs = dryrun.outputs_of(network, state, _image_shape(content["image_shape"]))
+    outputs = dryrun.outputs_of(network, state, beside.image_shape(content["image_shape"]))
     if outputs != len(content["classes"]):
         raise ValueError(f"its network gives {outputs} logits for {len(content['classes'])} classes")
     network.load_state_dict(state, assign=True)
@@ -233,85 +225,8 @@ def _tie(network: fx.GraphModule, tied: dict, state: dict) -> None:
     """Give parameters of several names to all who use them."""
     own = dict(network.named_parameters())
     for name, first in tied.items():
-        if name not in own or not isinstance(first, str) or first not in own or not torch.equal(state[name], state[first]):
+        known = name in own and isinstance(first, str) and first in own
+        if not known or not torch.equal(state[name], state[first]):
             raise ValueError(f"{name!r:.100} and {first!r:.100} are not the same parameter")
         holder, _, last = name.rpartition(".")
         setattr(network.get_submodule(holder), last, own[first])
-
-
-# ------------------------------------------------------------------------------------------ what lies beside it
-
-
-def _facts(content: dict) -> dict:
-    """Everything but the network, checked; raises ValueError or KeyError."""
-    if content["format"] != FORMAT:
-        raise ValueError(f"it is of format {content['format']!r:.20}, and this program knows format {FORMAT}")
-    layers = _layers(content["layers"])
-    kept, shape = _kept(content["kept"], layers), _image_shape(content["image_shape"])
-    if content["classes"] != list(kept.classes) or content["mask"] != pruned_inputs(kept, layers.widths):
-        raise ValueError("its classes or its mask contradict its kept units")
-    sizes, notes = content["parent_sizes"], content["notes"]
-    if not _are_counts(sizes, 1 << 62) or len(sizes) != 3:
-        raise ValueError("its parent_sizes are not weights, parameters and MACs")
-    if not isinstance(notes, list) or not all(isinstance(note, str) and note.isprintable() for note in notes):
-        raise ValueError("its notes are no sentences")
-    return {
-        "layers": layers,
-        "kept": kept,
-        "image_shape": shape,
-        "normalisation": _normalisation(content["normalisation"], shape),
-        "accuracy": oldfiles.accuracy(content["acc"]),
-        "parent_sizes": tuple(sizes),
-        "notes": tuple(notes),
-        **oldfiles.origin(content),
-    }
-
-
-def _are_counts(value, below: int, least: int = 0) -> bool:
-    return isinstance(value, list) and all(type(one) is int and least <= one < below for one in value)
-
-
-def _image_shape(value) -> tuple[int, ...]:
-    if not _are_counts(value, MOST_PIXELS, 1) or not 1 <= len(value) <= 4 or math.prod(value) > MOST_PIXELS:
-        raise ValueError(f"its image_shape is not that of an image of at most {MOST_PIXELS:,} numbers")
-    return tuple(value)
-
-
-def _layers(value) -> Layers:
-    if not isinstance(value, list) or len(value) < 2 or not all(isinstance(one, dict) for one in value):
-        raise ValueError("its layers are no list of layers")
-    found = []
-    for one in value:
-        name, units, prunable, channels = (one[key] for key in ("name", "units", "prunable", "channels"))
-        words = isinstance(name, str) and name.isprintable() and isinstance(prunable, bool)
-        if not words or not _are_counts([units], MOST_UNITS, 1) or not _are_counts(channels, units):
-            raise ValueError("its layers need a name, a number of units, and whether they may go")
-        if channels and len(channels) != units:
-            raise ValueError(f"its layer {foreign.printable(name)} has {units} units in {len(channels)} channels")
-        found.append(Layer(name, units, 1, prunable, tuple(channels)))
-    if sum(layer.units for layer in found) > MOST_UNITS:
-        raise ValueError(f"its layers have more than {MOST_UNITS:,} units")
-    return Layers(tuple(found))
-
-
-def _kept(value, layers: Layers) -> KeptUnits:
-    if not isinstance(value, list) or len(value) != len(layers.layers):
-        raise ValueError("its kept units are not those of its layers")
-    for layer, units in zip(layers.layers, value, strict=True):
-        if not _are_counts(units, layer.units):
-            raise ValueError(f"its kept units of {foreign.printable(layer.name)} are none of its {layer.units}")
-        if not layer.prunable and layer is not layers.layers[-1] and len(units) != layer.units:
-            raise ValueError(f"it lacks units of {foreign.printable(layer.name)}, which must stay")
-    return KeptUnits(tuple(tuple(units) for units in value))
-
-
-def _normalisation(value, shape: tuple[int, ...]) -> tuple:
-    """(mean, deviation), each a number or one per channel; empty where none is known."""
-    if value == []:
-        return ()
-    rows = [one if isinstance(one, list) else [one] for one in value] if isinstance(value, list) else []
-    numbers = all(type(n) in (int, float) for row in rows for n in row)
-    per_channel = numbers and len(rows) == 2 and len(rows[0]) == len(rows[1]) in (1, shape[0])
-    if not per_channel or not all(0 <= n <= 1 for n in rows[0]) or not all(0 < n < math.inf for n in rows[1]):
-        raise ValueError("its normalisation is not means from 0 to 1 and standard deviations above 0")
-    return tuple(tuple(one) if isinstance(one, list) else one for one in value)

@@ -6,7 +6,6 @@ the fields of a Checkpoint. ValueError or KeyError where it has no clear meaning
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -14,6 +13,7 @@ from torch import nn
 
 from specdnn import foreign
 from specdnn.files import PUBLISHED_ALGO
+from specdnn.network import beside
 from specdnn.network.modules import Select
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.structures import KeptUnits
@@ -46,10 +46,10 @@ def ours(content: dict, architectures: Mapping, image: torch.Tensor | None) -> d
     return {
         "compact": compact,
         "normalisation": normalisation,
-        "accuracy": accuracy(content["acc"]),
+        "accuracy": beside.accuracy(content["acc"]),
         "parent_sizes": parent.wiring.sizes(parent.kept),
         "notes": parent.wiring.notes,
-        **origin({"owed_epochs": 0, **content}),
+        **beside.origin({"seed": 0, "owed_epochs": 0, **content}),
     }
 
 
@@ -60,29 +60,10 @@ def _network_type(content: dict, architectures: Mapping):
 
 
 def _agree(gather: list | None, indices: dict) -> bool:
-    """Whether the elements that a file gathers are those that the cut network selects: all of them, where it need not."""
+    """Whether the elements that a file gathers are those that the cut network selects: all, where it selects none."""
     if gather is None or not indices:
         return gather in (None, list(range(len(gather or ()))))
     return [gather] == [index.tolist() for index in indices.values()]
-
-
-def accuracy(value) -> float | None:
-    if value is None:
-        return None
-    if not math.isfinite(float(value)):
-        raise ValueError("its acc is no number")
-    return float(value)
-
-
-def origin(content: dict) -> dict:
-    """arch, dataset, algo, seed and owed_epochs of a file."""
-    text = {name: content[name] for name in ("arch", "dataset", "algo")}
-    count = {name: content[name] for name in ("seed", "owed_epochs")}
-    if not all(isinstance(w, str) and w.isprintable() and "/" not in w for w in text.values()):  # they name files
-        raise ValueError(f"its arch, dataset and algo must be words without /, not {list(text.values())!r:.300}")
-    if not all(type(number) is int and number >= 0 for number in count.values()):
-        raise ValueError("its seed and owed_epochs must be whole numbers")
-    return text | count
 
 
 def fill(network: nn.Module, state: dict, names: list[str]) -> None:
@@ -110,16 +91,16 @@ def of_others(content, architectures: Mapping, names: list[str], image: torch.Te
     state, told = foreign.understood_state(content, [set(own) for own in expected.values()])
     arch = min(names, key=lambda name: _misfits(state, expected[name]))
     fill(networks[arch], state, names)
-    beside = {} if foreign.is_state(content) else content
+    told_beside = {} if foreign.is_state(content) else content
     parent = parent_of(networks[arch], image)
-    kept = _kept_by(beside.get("mask"), parent.kept)
-    share, told_accuracy = foreign.accuracy_of(beside)
-    dataset, seed = (beside.get(name) for name in ("dataset", "seed"))
+    kept = _kept_by(told_beside.get("mask"), parent.kept)
+    share, told_accuracy = foreign.accuracy_of(told_beside)
+    dataset, seed = (told_beside.get(name) for name in ("dataset", "seed"))
     return {
         "arch": arch,
         "dataset": dataset if isinstance(dataset, str) and dataset.isprintable() else "",
         "compact": parent if kept == parent.kept else cut(parent, kept),
-        "normalisation": foreign.normalisation_of(beside),
+        "normalisation": foreign.normalisation_of(told_beside),
         "accuracy": share,
         "algo": "" if kept == parent.kept else PUBLISHED_ALGO,
         "seed": seed if isinstance(seed, int) and seed >= 0 else 0,

@@ -1,4 +1,4 @@
-"""A file -> the tensors and plain values in it. Nothing that is pickled is ever run, and nothing grows beyond the file."""
+"""A file -> the tensors and plain values in it. Nothing that is pickled is run, and nothing grows beyond the file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_unpacked(path: Path, size: int) -> None:
-    """torch stores the parts of its archives as they are; those of a small archive can be endless if they are packed."""
+    """torch stores the parts of its archives as they are; packed ones can be endless."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(part.file_size for part in archive.infolist())
