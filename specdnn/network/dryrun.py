@@ -20,13 +20,12 @@ TAKEN_APART = ("split", "chunk", "unbind", "tensor_split")
 
 
 def outputs_of(network: fx.GraphModule, state: dict[str, torch.Tensor], image_shape: tuple[int, ...]) -> int:
-    """How many logits a network on the meta device gives for an image.
+    """How many logits a network on the meta device, in single precision, gives for an image.
 
     Raises ValueError, one sentence, if it fails, gives no row of logits, or computes anything larger than a network
     for images does.
     """
-    floats = next((t.dtype for t in state.values() if t.is_floating_point()), torch.float32)
-    image = torch.empty((1, *image_shape), dtype=floats, device="meta")
+    image = torch.empty((1, *image_shape), device="meta")
     most = min(LARGEST, max(SMALLEST, PER_PIXEL * image.numel())) + sum(tensor.numel() for tensor in state.values())
     try:
         with torch.no_grad(), Bounded(most):

@@ -234,7 +234,7 @@ def _attribute(name: str, kind, state: dict):
     tensor = state.get(name)
     if not torch.is_tensor(tensor) or kind not in ("parameter", "buffer"):
         raise ValueError(f"its {name} is missing")
-    empty = torch.empty_like(tensor, device="meta")
+    empty = torch.empty(tensor.shape, dtype=torch.float32 if tensor.is_floating_point() else tensor.dtype, device="meta")
     return nn.Parameter(empty) if kind == "parameter" else empty
 
 

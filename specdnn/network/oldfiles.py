@@ -61,8 +61,8 @@ def _network_type(content: dict, architectures: Mapping):
 
 def _agree(gather: list | None, indices: dict) -> bool:
     """Whether the elements that a file gathers are those that the cut network selects: all, where it selects none."""
-    if gather is None or not indices:
-        return gather in (None, list(range(len(gather or ()))))
+    if not indices:
+        return gather is None or gather == list(range(len(gather)))
     return [gather] == [index.tolist() for index in indices.values()]
 
 
