@@ -39,7 +39,7 @@ ARCHITECTURES = {kind.__name__: kind for kind in (LeNet_300_100, LeNet_5, Linear
 
 
 class Everything(nn.Module):
-    """A bit of everything that needs care: a literal size, slices, a padded shortcut, parameters of its own, attention."""
+    """A bit of everything that needs care: slices, a padded shortcut, parameters of its own, attention, sizes."""
 
     def __init__(self):
         super().__init__()

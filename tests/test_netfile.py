@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plain_networks import ARCHITECTURES, Everything, LeNet_5, LeNet_300_100, Linear, Tied
 from torch import nn
-from torch.nn import functional
 
 from specdnn import files
 from specdnn.network import graphtext, netfile, operations, whitelist
@@ -214,7 +213,9 @@ def test_loading_leaves_the_generator_of_random_numbers_alone(path):
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v3_small", "resnet18"])
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_1", "shufflenet_v2_x0_5", "mnasnet0_5", "mobilenet_v3_small", "resnet18"]
+)
 def test_networks_of_torchvision(name, path):
     import torchvision
 
@@ -282,7 +283,7 @@ def test_the_tables_hold_what_the_wiring_has_rules_for():
     for name, function in whitelist.functions().items():
         assert whitelist.functions()[whitelist.names()[function]] is function, name
     words = {*whitelist.functions(), *whitelist.METHODS, *whitelist.MODULES}
-    assert not [word for word in words if "__" in word or {"save", "load", "apply_", "map_", "numpy", "tolist"} & {word}]
+    assert not [word for word in words if "__" in word or word in ("save", "load", "apply_", "map_", "numpy")]
 
 
 def test_every_module_tells_all_that_its_constructor_was_given():
@@ -371,7 +372,9 @@ HOSTILE = {
     "op of another kind": before_output(node(["x"], "ls", IMAGE)),
     "target of another kind": before_output(node("call_function", ["torch.relu"], IMAGE)),
     "argument that is code": before_output(node("call_function", "torch.relu", IMAGE, **{"x=1);print(1": 1})),
-    "argument that is a word of the language": before_output(node("call_function", "torch.relu", IMAGE, **{"lambda": 1})),
+    "argument that is a word of the language": before_output(
+        node("call_function", "torch.relu", IMAGE, **{"lambda": 1})
+    ),
     "unknown value": before_output(node("call_function", "torch.relu", {"global": "os"})),
     "unknown type of numbers": before_output(node("call_method", "to", IMAGE, {"dtype": "os"})),
     "a node that comes later": before_output(node("call_function", "torch.relu", {"node": 5})),
@@ -395,7 +398,9 @@ HOSTILE = {
     ),
     "many times": before_output(*[node("call_function", "torch.cat", [LAST, LAST], 1)] * 40),
     "power": before_output(node("call_function", "operator.pow", 10**10, 10**10)),
-    "powers of powers": before_output(*[node("call_function", "operator.pow", LAST, 64)] * 9),
+    "powers of powers": before_output(
+        node("call_method", "size", IMAGE, 2), *[node("call_function", "operator.pow", LAST, 64)] * 9
+    ),
     "a tuple a million times": before_output(node("call_function", "operator.mul", {"tuple": [1]}, 10**10)),
     "text a million times": before_output(node("call_function", "operator.mul", "x", 10**10)),
     "a text of spaces": before_output(node("call_function", "operator.mod", "%9999999999d", 3)),
@@ -542,7 +547,7 @@ def test_tensors_that_are_no_weights(told, good, path, limited):
 def test_a_select_that_takes_what_is_not_there(index, path, limited):
     content = content_of(checkpoint_of(LeNet_300_100), path)
     (name,) = (name for name in content["state_dict"] if name.endswith("index"))
-    content["state_dict"][name] = torch.tensor(index, dtype=None if index and isinstance(index[0], float) else torch.int64)
+    content["state_dict"][name] = torch.tensor(index, dtype=None if index else torch.int64)
     both_refuse(content, path)
 
 
@@ -684,13 +689,13 @@ for path in sys.argv[1:]:
         try:
             load(Path(path))
         except SpecDNNError as error:
-            assert "memory" not in str(error) and "alloc" not in str(error), error
+            assert "memory" not in str(error) and "alloc" not in str(error) and "surplus" not in str(error), error
         else:
             raise AssertionError(path)
 """
 
 
-def test_bombs_take_no_memory(good, tmp_path):
+def test_bombs_are_not_even_tried(good, tmp_path):
     names = ["expand once more", "repeat", "pad", "interpolate", "attention", "many times", "kernel", "wide attention"]
     paths = [tmp_path / f"{name}.pth.tar" for name in names]
     for name, path in zip(names, paths, strict=True):

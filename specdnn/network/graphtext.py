@@ -14,6 +14,7 @@ import inspect
 import json
 import keyword
 import re
+import warnings
 from typing import Any
 
 import torch
@@ -183,7 +184,7 @@ def _parsed(text) -> dict:
 
 def _of(value, kind: type, what: str):
     if type(value) is not kind:
-        raise ValueError(f"the {what} of its graph is not a {kind.__name__}")
+        raise ValueError(f"its graph has no {kind.__name__} of {what}")
     return value
 
 
@@ -216,7 +217,8 @@ def _built(name: str, given, state: dict) -> nn.Module:
     if found is Select:
         own["index"] = _elements(state.get(f"{name}.index"), name)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on tensors without elements, which are refused later
             return found(**own)
     except Exception as error:  # whatever a constructor raises on what it does not expect
         raise ValueError(f"its module {name} cannot be a {kind} of these arguments: {error}") from None
@@ -234,7 +236,9 @@ def _attribute(name: str, kind, state: dict):
     tensor = state.get(name)
     if not torch.is_tensor(tensor) or kind not in ("parameter", "buffer"):
         raise ValueError(f"its {name} is missing")
-    empty = torch.empty(tensor.shape, dtype=torch.float32 if tensor.is_floating_point() else tensor.dtype, device="meta")
+    empty = torch.empty(
+        tensor.shape, dtype=torch.float32 if tensor.is_floating_point() else tensor.dtype, device="meta"
+    )
     return nn.Parameter(empty) if kind == "parameter" else empty
 
 
