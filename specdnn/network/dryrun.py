@@ -111,7 +111,7 @@ def _check_plain(target, args) -> None:
     numbers = all(isinstance(a, (int, float)) for a in args)
     if target not in whitelist.ARITHMETIC or not numbers:
         raise ValueError(f"{getattr(target, '__name__', target)} is given no tensor")
-    if target is operator.pow and abs(args[1]) > DEEPEST:
+    if target in (operator.pow, operator.ipow) and abs(args[1]) > DEEPEST:
         raise ValueError("a power of plain numbers is beyond any size")
 
 

@@ -36,7 +36,7 @@ def ours(content: dict, architectures: Mapping, image: torch.Tensor | None) -> d
     kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
     compact = parent if kept == parent.kept else cut(parent, kept)
     indices = {f"{n}.index": m.index for n, m in compact.network.named_modules() if isinstance(m, Select)}
-    if content["widths"] != list(kept.widths) or not _agree(content["gather"], indices):
+    if content["widths"] != list(kept.widths) or ("gather" in content and not _agree(content["gather"], indices)):
         raise ValueError("its widths or gather contradict its kept units")
     own = set(compact.network.state_dict()) - set(indices)
     state, _ = foreign.understood_state({"state_dict": content["state_dict"]}, [own])

@@ -23,7 +23,7 @@ ATTRIBUTES = ("shape", "ndim", "dtype", "device")  # what may be asked of a tens
 ARITHMETIC = {
     *(operator.add, operator.iadd, operator.sub, operator.isub, operator.mul, operator.imul, operator.truediv),
     *(operator.itruediv, operator.floordiv, operator.mod, operator.pow, operator.neg, operator.abs),
-    *(operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
+    *(operator.ifloordiv, operator.ipow, operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
 }
 _BEYOND = {  # what networks here compute without a rule for units
     *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.where, torch.logsumexp, torch.cumsum),
@@ -35,7 +35,7 @@ _BEYOND = {  # what networks here compute without a rule for units
 _TABLES = (ops.ELEMENTWISE, ops.BINARY, ops.PER_CHANNEL, ops.REDUCTIONS, ops.MOVEMENTS, ops.QUESTIONS, ops.FINAL)
 _ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
 METHODS = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
-METHODS |= {"matmul", "bmm", "masked_fill", "softmax", "cumsum", "floor_divide", "logsumexp"}
+METHODS |= {"matmul", "bmm", "masked_fill", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
 METHODS = frozenset(name for name in METHODS if not name.startswith("__"))
 MODULES = {
     kind.__name__: kind
