@@ -68,7 +68,7 @@ def understood_state(content, known: Collection[set] = ()) -> tuple[dict[str, to
     `known`: the names in a network, of several networks; where one is met, no prefix is taken off.
     """
     state, found = _state_in(content)
-    state = {str(name): _tensor(name, value) for name, value in state.items()}
+    state = {str(name): dense(name, value) for name, value in state.items()}
     sentences = [found]
     for step in (_unpruned, lambda s: _unprefixed(s, known), _single_precision):
         state, told = step(state)
@@ -97,7 +97,7 @@ def _state_in(content) -> tuple[Mapping, str]:
     return content, f"the weights are those under {'.'.join(keys)}" if keys else "it is a state_dict, nothing beside it"
 
 
-def _tensor(name, value) -> torch.Tensor:
+def dense(name, value) -> torch.Tensor:
     """A dense tensor of real numbers."""
     if isinstance(value, Array):
         value = torch.as_tensor(np.array(value.numbers, value.numbers.dtype.newbyteorder("="), order="C"))

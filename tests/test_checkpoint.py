@@ -1,7 +1,6 @@
 """Names, whole files or none, metrics files, checkpoints of ours and of the published format."""
 
 import argparse
-import json
 import os
 import shutil
 from pathlib import Path
@@ -16,7 +15,6 @@ from torch.nn.utils import prune
 
 from specdnn import checkpoint, files, foreign
 from specdnn.checkpoint import Checkpoint
-from specdnn.files import SavedModels
 from specdnn.structures import KeptUnits, SpecDNNError
 from specdnn.surgery import CompactNetwork, cut
 
@@ -35,104 +33,6 @@ def compact_of(network_type) -> CompactNetwork:
 def checkpoint_of(network_type, compact=None) -> Checkpoint:
     compact = compact or compact_of(network_type)
     return Checkpoint(network_type.__name__, "digits", compact, (0.3050, 0.3247), 0.9375, "OSLOM", 7)
-
-
-# ------------------------------------------------------------------------------------------ names
-
-ROOT = Path("saved_models")
-FIRST = SavedModels(ROOT, "LeNet_5")
-
-
-def test_the_published_names():
-    assert FIRST.parent() == ROOT / "LeNet_5.best_origin.pth.tar"
-    assert FIRST.pruned((0,), "OSLOM") == ROOT / "LeNet_5.specialize.0.OSLOM.pth.tar"
-    assert FIRST.retrained((0,), "OSLOM") == ROOT / "LeNet_5.specialize.0.best_retrained.pth.tar"
-    assert FIRST.pruned(None, "OSLOM") == ROOT / "LeNet_5.prune.OSLOM.pth.tar"
-    assert FIRST.retrained(None, "OSLOM") == ROOT / "LeNet_5.best_retrained.pth.tar"
-
-
-def test_several_classes_are_joined():
-    assert FIRST.pruned((0, 3, 7), "OSLOM") == ROOT / "LeNet_5.specialize.0-3-7.OSLOM.pth.tar"
-    assert FIRST.retrained((0, 3, 7), "OSLOM") == ROOT / "LeNet_5.specialize.0-3-7.best_retrained.pth.tar"
-
-
-def test_other_seeds_data_sets_and_algorithms():
-    other = SavedModels(ROOT, "LeNet_300_100", "KMNIST", 2)
-    assert other.parent() == ROOT / "KMNIST" / "seed2" / "LeNet_300_100.best_origin.pth.tar"
-    assert (
-        other.retrained((4,), "magnitude")
-        == ROOT / "KMNIST" / "seed2" / "LeNet_300_100.specialize.4.magnitude.best_retrained.pth.tar"
-    )
-    assert other.retrained(None, "magnitude").name == "LeNet_300_100.magnitude.best_retrained.pth.tar"
-    assert SavedModels(ROOT, "LeNet_5", "", 3).folder == ROOT / "seed3"
-    assert SavedModels(ROOT, "LeNet_5", "digits").folder == ROOT / "digits"
-
-
-def test_what_lies_beside_a_checkpoint():
-    path = FIRST.pruned((0,), "OSLOM")
-    assert files.metrics_path(path) == ROOT / "LeNet_5.specialize.0.OSLOM.json"
-    assert files.rounds(path) / "2.edges" == ROOT / "LeNet_5.specialize.0.OSLOM.rounds" / "2.edges"
-    assert FIRST.table("csv") == ROOT / "LeNet_5.csv"
-
-
-# ------------------------------------------------------------------------------------------ writing
-
-
-def test_a_file_is_written_whole_with_its_folders(tmp_path):
-    path = tmp_path / "a" / "b" / "c.json"
-    files.write(path, "né")
-    assert path.read_bytes() == "né".encode()
-    assert os.listdir(path.parent) == ["c.json"]
-    assert path.stat().st_mode & 0o777 == 0o644
-    files.write(path, b"other")
-    assert path.read_bytes() == b"other" and os.listdir(path.parent) == ["c.json"]
-
-
-@pytest.mark.parametrize("function", ["replace", "chmod", "fdopen"])
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
-def test_an_interruption_leaves_no_half_written_file(tmp_path, monkeypatch, function, error):
-    path = tmp_path / "c.json"
-    path.write_text("before")
-
-    def interrupted(*args, **kwargs):
-        raise error
-
-    monkeypatch.setattr(files.os, function, interrupted)
-    with pytest.raises(SpecDNNError if isinstance(error, OSError) else error):
-        files.write(path, "after")
-    assert os.listdir(tmp_path) == ["c.json"] and path.read_text() == "before"
-
-
-def test_a_folder_that_cannot_be_written_is_told_before_and_after(tmp_path):
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "below" / "deep"):
-        with pytest.raises(SpecDNNError, match="--save-dir") as error:
-            files.check_writable(folder)
-        assert str(tmp_path / "file") in str(error.value)
-        with pytest.raises(SpecDNNError, match="--save-dir"):
-            files.write(folder / "x.json", "")
-    files.check_writable(tmp_path)
-    files.check_writable(tmp_path / "new" / "deep")
-    assert os.listdir(tmp_path) == ["file"]
-
-
-def test_a_metrics_file_is_valid_json_with_one_key_a_line(tmp_path):
-    path = tmp_path / "x.pth.tar"
-    files.write_metrics(
-        path,
-        {"f1": 0.5, "auroc": float("nan"), "kept": {"input": (1, 2)}, "rates": [1.0, float("inf")], "path": Path("a")},
-    )
-    text = (tmp_path / "x.json").read_text()
-    assert json.loads(text) == {"f1": 0.5, "auroc": None, "kept": {"input": [1, 2]}, "rates": [1.0, None], "path": "a"}
-    assert "NaN" not in text and len(text.splitlines()) == 7
-    assert files.read_metrics(tmp_path / "x.json") == json.loads(text)
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
-def test_a_damaged_metrics_file_counts_as_none(tmp_path, text):
-    (tmp_path / "x.json").write_text(text)
-    assert files.read_metrics(tmp_path / "x.json") is None
-    assert files.read_metrics(tmp_path / "missing.json") is None
 
 
 # ------------------------------------------------------------------------------------------ our checkpoints
@@ -182,12 +82,6 @@ def test_a_control_is_another_network_under_the_name_of_the_parent(folder, tmp_p
     few = {name: kind for name, kind in folder.architectures.items() if name != "Linear"}
     with pytest.raises(SpecDNNError, match="Linear"):
         checkpoint.load(tmp_path / "x.pth.tar", few)
-
-
-def test_a_published_run_is_named_after_its_metrics_file_and_its_seed():
-    path = SavedModels(Path("saved"), "net").pruned((3,), "random")
-    named = [SavedModels(Path("saved"), "net", seed=seed).published_name(path) for seed in (1, 2)]
-    assert named == ["net.specialize.3.random.json", "seed2.net.specialize.3.random.json"]
 
 
 def test_a_checkpoint_is_a_dictionary_of_tensors_and_plain_values(network_type, tmp_path):
@@ -787,93 +681,3 @@ def test_a_checkpoint_that_contradicts_itself_is_refused(folder, tmp_path, field
     torch.save({**content, field: value}, path)
     with pytest.raises(SpecDNNError):
         checkpoint.load(path, folder.architectures)
-
-
-# ------------------------------------------------------------------------------------------ another normalisation
-
-SHIFTED = (0.5, 0.25)
-STRETCHED = (0.3050, 0.1)  # the mean of `digits`: a pixel that is cut means the same
-QUICK = "--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0"
-
-
-@pytest.fixture
-def renormalised(parents, digits, tmp_path):
-    """The parent as others save it, its first layer changed to read images of this mean and deviation; -> path."""
-
-    def write(new_mean, new_deviation):
-        state = torch.load(parents["LeNet_300_100"], weights_only=True)["state_dict"]
-        (mean, deviation), weight = digits.normalisation, state["ip1.weight"].double()
-        state["ip1.bias"] = (state["ip1.bias"] + weight.sum(1) * (new_mean - mean) / deviation).float()
-        state["ip1.weight"] = (weight * new_deviation / deviation).float()
-        content = {"model": {f"module.{name}": value for name, value in state.items()}}
-        torch.save({**content, "mean": new_mean, "std": new_deviation, "best_prec1": 91.5}, tmp_path / "other.pth")
-        return tmp_path / "other.pth"
-
-    return write
-
-
-def told_by(done) -> dict:
-    assert done.code == 0, done.err
-    return json.loads(done.out[done.out.index("{\n") : done.out.rindex("}") + 1])
-
-
-def same_measures(one: dict, other: dict) -> bool:
-    return all(one[name] == other[name] for name in ("accuracy", "tp", "fp", "fn", "tn"))
-
-
-def test_a_checkpoint_is_evaluated_with_its_own_normalisation(main, parents, renormalised):
-    path = renormalised(*SHIFTED)
-    done = main("--evaluate --dataset digits --pretrained", path)
-    found = told_by(done)
-    assert same_measures(found, told_by(main("--evaluate --pretrained", parents["LeNet_300_100"])))
-    assert found["validation_score"] == pytest.approx(0.915)
-    told = [line for line in done.err.splitlines() if str(path) in line]
-    assert len(told) == 1 and "under model; module. is taken off" in told[0] and "accuracy of 91.5 %" in told[0]
-    assert done.err.count("images are normalised with mean 0.5 and deviation 0.25") == 1
-    assert done.out.startswith("{\n")  # JSON, whatever there is to say
-
-
-def test_without_an_accuracy_there_is_no_validation_score(main, folder, tmp_path):
-    torch.save(published(folder.architectures["Linear"]), tmp_path / "x.pth")
-    assert told_by(main("--evaluate --dataset digits --pretrained", tmp_path / "x.pth"))["validation_score"] is None
-
-
-@pytest.fixture
-def both_ways(main, parents, renormalised, every_third, tmp_path):
-    """The same network of both normalisations pruned and retrained: (own, other), each with its folder."""
-    places = tmp_path / "own", tmp_path / "other"
-    for place, origin in zip(places, (parents["LeNet_300_100"], renormalised(*STRETCHED)), strict=True):
-        words = ("--dataset digits --oslom-bin", every_third, "--save-dir", place)
-        assert main(QUICK, *words, "--pretrained", origin).code == 0
-        pruned = place / "digits" / "LeNet_300_100.specialize.3.OSLOM.pth.tar"
-        assert main("--retrain --retrain-epochs 0", *words, "--pretrained", pruned).code == 0
-    return places
-
-
-def test_the_normalisation_goes_through_every_stage(main, both_ways, folder):
-    for name in ("OSLOM.pth.tar", "best_retrained.pth.tar"):
-        own, other = (place / "digits" / f"LeNet_300_100.specialize.3.{name}" for place in both_ways)
-        measured = [files.read_metrics(files.metrics_path(path)) for path in (own, other)]
-        assert measured[0]["kept"] == measured[1]["kept"] and same_measures(*measured)
-        assert 0.5 < measured[0]["auroc"] == pytest.approx(measured[1]["auroc"], abs=1e-4)
-        for path, normalisation in ((own, folder.dataset.NORMALISATION["digits"]), (other, STRETCHED)):
-            assert checkpoint.load(path, folder.architectures).normalisation == normalisation
-            assert same_measures(told_by(main("--evaluate --pretrained", path)), measured[0])
-
-
-def test_exhibits_show_the_network_the_images_it_was_trained_on(main, both_ways):
-    """Its strengths behind the first layer do not depend on how the images are normalised."""
-    shown = []
-    for place in both_ways:
-        assert main("--report --arch LeNet_300_100 --dataset digits --save-dir", place).code == 0
-        shown.append(json.loads((place / "digits" / "LeNet_300_100.exhibits.json").read_text())["classes"][0])
-    assert shown[0]["mean_image"] == shown[1]["mean_image"] and shown[0]["kept"] == shown[1]["kept"]
-    for one, other in zip(shown[0]["strengths"][1:], shown[1]["strengths"][1:], strict=True):
-        np.testing.assert_allclose(np.array(one), np.array(other), rtol=2e-2)
-
-
-def test_the_same_command_twice_is_already_finished_with_any_normalisation(main, renormalised, every_third, tmp_path):
-    words = (QUICK, "--dataset digits --pretrained", renormalised(*SHIFTED))
-    words = (*words, "--oslom-bin", every_third, "--save-dir", tmp_path / "saved")
-    assert "already finished" not in main(*words).out
-    assert "already finished" in main(*words).out

@@ -1,5 +1,6 @@
-"""Names that are never written over, what is set aside, and the lock that two processes share."""
+"""Names, whole files or none, what is never written over, what is set aside, and the lock that two processes share."""
 
+import json
 import multiprocessing
 import os
 import time
@@ -25,6 +26,110 @@ def result(place: Path, content: str, name: str = NAME) -> Path:
 
 def contents(place: Path) -> dict[str, str]:
     return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
+
+
+# ------------------------------------------------------------------------------------------ names
+
+ROOT = Path("saved_models")
+FIRST = SavedModels(ROOT, "LeNet_5")
+
+
+def test_the_published_names():
+    assert FIRST.parent() == ROOT / "LeNet_5.best_origin.pth.tar"
+    assert FIRST.pruned((0,), "OSLOM") == ROOT / "LeNet_5.specialize.0.OSLOM.pth.tar"
+    assert FIRST.retrained((0,), "OSLOM") == ROOT / "LeNet_5.specialize.0.best_retrained.pth.tar"
+    assert FIRST.pruned(None, "OSLOM") == ROOT / "LeNet_5.prune.OSLOM.pth.tar"
+    assert FIRST.retrained(None, "OSLOM") == ROOT / "LeNet_5.best_retrained.pth.tar"
+
+
+def test_several_classes_are_joined():
+    assert FIRST.pruned((0, 3, 7), "OSLOM") == ROOT / "LeNet_5.specialize.0-3-7.OSLOM.pth.tar"
+    assert FIRST.retrained((0, 3, 7), "OSLOM") == ROOT / "LeNet_5.specialize.0-3-7.best_retrained.pth.tar"
+
+
+def test_other_seeds_data_sets_and_algorithms():
+    other = SavedModels(ROOT, "LeNet_300_100", "KMNIST", 2)
+    assert other.parent() == ROOT / "KMNIST" / "seed2" / "LeNet_300_100.best_origin.pth.tar"
+    assert (
+        other.retrained((4,), "magnitude")
+        == ROOT / "KMNIST" / "seed2" / "LeNet_300_100.specialize.4.magnitude.best_retrained.pth.tar"
+    )
+    assert other.retrained(None, "magnitude").name == "LeNet_300_100.magnitude.best_retrained.pth.tar"
+    assert SavedModels(ROOT, "LeNet_5", "", 3).folder == ROOT / "seed3"
+    assert SavedModels(ROOT, "LeNet_5", "digits").folder == ROOT / "digits"
+
+
+def test_what_lies_beside_a_checkpoint():
+    path = FIRST.pruned((0,), "OSLOM")
+    assert files.metrics_path(path) == ROOT / "LeNet_5.specialize.0.OSLOM.json"
+    assert files.rounds(path) / "2.edges" == ROOT / "LeNet_5.specialize.0.OSLOM.rounds" / "2.edges"
+    assert FIRST.table("csv") == ROOT / "LeNet_5.csv"
+
+
+def test_published_metrics_files_lie_in_one_folder():
+    path = SavedModels(Path("saved"), "net").pruned((3,), "random")
+    named = [SavedModels(Path("saved"), "net", seed=seed).published(Path("runs"), path).name for seed in (1, 2)]
+    assert named == ["net.specialize.3.random.json", "seed2.net.specialize.3.random.json"]
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+def test_a_file_is_written_whole_with_its_folders(tmp_path):
+    path = tmp_path / "a" / "b" / "c.json"
+    files.write(path, "né")
+    assert path.read_bytes() == "né".encode()
+    assert os.listdir(path.parent) == ["c.json"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    files.write(path, b"other")
+    assert path.read_bytes() == b"other" and os.listdir(path.parent) == ["c.json"]
+
+
+@pytest.mark.parametrize("function", ["replace", "chmod", "fdopen"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
+def test_an_interruption_leaves_no_half_written_file(tmp_path, monkeypatch, function, error):
+    path = tmp_path / "c.json"
+    path.write_text("before")
+
+    def interrupted(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(files.os, function, interrupted)
+    with pytest.raises(SpecDNNError if isinstance(error, OSError) else error):
+        files.write(path, "after")
+    assert os.listdir(tmp_path) == ["c.json"] and path.read_text() == "before"
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_and_after(tmp_path):
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below" / "deep"):
+        with pytest.raises(SpecDNNError, match="--save-dir") as error:
+            files.check_writable(folder)
+        assert str(tmp_path / "file") in str(error.value)
+        with pytest.raises(SpecDNNError, match="--save-dir"):
+            files.write(folder / "x.json", "")
+    files.check_writable(tmp_path)
+    files.check_writable(tmp_path / "new" / "deep")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_metrics_file_is_valid_json_with_one_key_a_line(tmp_path):
+    path = tmp_path / "x.pth.tar"
+    files.write_metrics(
+        path,
+        {"f1": 0.5, "auroc": float("nan"), "kept": {"input": (1, 2)}, "rates": [1.0, float("inf")], "path": Path("a")},
+    )
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == {"f1": 0.5, "auroc": None, "kept": {"input": [1, 2]}, "rates": [1.0, None], "path": "a"}
+    assert "NaN" not in text and len(text.splitlines()) == 7
+    assert files.read_metrics(tmp_path / "x.json") == json.loads(text)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
+def test_a_damaged_metrics_file_counts_as_none(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    assert files.read_metrics(tmp_path / "x.json") is None
+    assert files.read_metrics(tmp_path / "missing.json") is None
 
 
 # ------------------------------------------------------------------------------------------ never over the input

@@ -70,9 +70,10 @@ def _made(parent: CompactNetwork, kept: KeptUnits, make) -> CompactNetwork:
     graph, selects, labels = compacted(parent.wiring, alive, outputs)
     root = {name: select.to(_device(parent.network)) for name, select in selects.items()}
     cuts = {one.name: one for one in (*parent.wiring.links, *parent.wiring.through)}
+    copies: dict = {}  # one memory of copies for all, so that what is shared stays shared
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr") and node.target not in root:
-            root[node.target] = make(_found(parent.network, node.target), cuts.get(node.target), alive)
+            root[node.target] = make(_found(parent.network, node.target), cuts.get(node.target), alive, copies)
     network = fx.GraphModule(root, graph, type(parent.network).__name__).train(parent.network.training)
     return CompactNetwork(restricted(parent.wiring, network, alive, labels), kept)
 
@@ -106,10 +107,10 @@ def restricted(wiring: Wiring, network: fx.GraphModule, alive: Alive, labels: di
 # ------------------------------------------------------------------------------------------ modules
 
 
-def sliced(module, one: Link | Through | None, alive: Alive):
+def sliced(module, one: Link | Through | None, alive: Alive, copies: dict):
     """A copy of a module or tensor of what stays."""
     if one is None:
-        return copy.deepcopy(module)
+        return copy.deepcopy(module, copies)
     labels = (one.targets, one.sources) if isinstance(one, Link) else (one.labels, one.sources)
     rows, columns = (torch.as_tensor(np.flatnonzero(alive(own))) for own in labels)
     if torch.is_tensor(module):
@@ -119,16 +120,16 @@ def sliced(module, one: Link | Through | None, alive: Alive):
     return smaller.train(module.training)
 
 
-def first(module, one: Link | Through | None, alive: Alive):
+def first(module, one: Link | Through | None, alive: Alive, copies: dict):
     """The same with first weights; a parameter of the network itself keeps its own."""
     if one is None and not torch.is_tensor(module):
-        again = copy.deepcopy(module)
+        again = copy.deepcopy(module, copies)
         for inner in again.modules():
             if hasattr(inner, "reset_parameters"):
                 inner.reset_parameters()
         return again
     if one is None or torch.is_tensor(module):
-        return sliced(module, one, alive)
+        return sliced(module, one, alive, copies)
     rows = alive.count(one.targets if isinstance(one, Link) else one.labels)
     again = type(module)(**_resized(module, one, rows, alive.count(one.sources)))
     tensor = next(iter(module.state_dict().values()))

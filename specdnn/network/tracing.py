@@ -101,6 +101,8 @@ def _graph(network: nn.Module) -> fx.Graph:
             f"{type(network).__name__}.forward takes {len(needed)} tensors ({', '.join(needed)}); a classifier takes "
             "one, a batch of images: wrap it in a module that does"
         )
+    if isinstance(network, fx.GraphModule) and _is_traced(network):
+        return copy.deepcopy(network.graph)
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
         graph = Tracer().trace(network, defaults)
@@ -119,6 +121,16 @@ def _erase(graph: fx.Graph, node: fx.Node) -> None:
     for user in list(node.users):
         _erase(graph, user)
     graph.erase_node(node)
+
+
+def _is_traced(network: fx.GraphModule) -> bool:
+    """Whether a trace would give the graph that it has: it reads images alone and calls nothing to be looked into.
+
+    A second trace would look into functions that are kept whole in the first one, such as torchvision's.
+    """
+    calls = [n.target for n in network.graph.nodes if n.op == "call_module"]
+    inputs = [n for n in network.graph.nodes if n.op == "placeholder"]
+    return len(inputs) == 1 and all(Tracer().is_leaf_module(network.get_submodule(name), name) for name in calls)
 
 
 def _place(error: Exception) -> str:

@@ -1,0 +1,78 @@
+"""What a file of a network may call: functions, methods and modules of torch by name. Tables only.
+
+Nothing here makes a tensor of a size of its own choice, reads a file, or knows other names than these.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from specdnn.network import operations as ops
+from specdnn.network.modules import Mode, Select
+
+PLACES = {"functional": functional, "torch": torch, "operator": operator}
+ATTRIBUTES = ("shape", "ndim", "dtype", "device")  # what may be asked of a tensor by getattr
+
+# On plain numbers; on tensors element by element.
+ARITHMETIC = {
+    *(operator.add, operator.iadd, operator.sub, operator.isub, operator.mul, operator.imul, operator.truediv),
+    *(operator.itruediv, operator.floordiv, operator.mod, operator.pow, operator.neg, operator.abs),
+    *(operator.ifloordiv, operator.ipow, operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
+}
+_BEYOND = {  # what networks here compute without a rule for units
+    *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.where, torch.logsumexp, torch.cumsum),
+    *(functional.layer_norm, functional.group_norm, functional.batch_norm, functional.instance_norm),
+    *(functional.local_response_norm, functional.normalize, functional.linear, functional.prelu, functional.glu),
+    *(functional.conv1d, functional.conv2d, functional.conv3d, functional.scaled_dot_product_attention),
+    *(functional.softmin, functional.unfold, operator.matmul),
+}
+_TABLES = (ops.ELEMENTWISE, ops.BINARY, ops.PER_CHANNEL, ops.REDUCTIONS, ops.MOVEMENTS, ops.QUESTIONS, ops.FINAL)
+_ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
+METHODS = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
+METHODS |= {"matmul", "bmm", "masked_fill", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
+METHODS = frozenset(name for name in METHODS if not name.startswith("__"))
+MODULES = {
+    kind.__name__: kind
+    for kind in (
+        *(*ops.ELEMENTWISE_MODULES, *ops.PER_CHANNEL_MODULES, *ops.MOVEMENT_MODULES, *ops.CONVOLUTIONS, *ops.LINEAR),
+        *(*ops.NORMS, *ops.GROUP_NORMS, *ops.PER_CHANNEL_WEIGHTS, *ops.FINAL_MODULES),
+        *(nn.LayerNorm, nn.MultiheadAttention, nn.LocalResponseNorm, nn.GLU, nn.Softmin, nn.Softmax2d, nn.RMSNorm),
+        *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+        *(Select, Mode),
+    )
+}
+
+
+@functools.cache
+def functions() -> dict[str, Callable]:
+    """Name -> function; torchvision's are found when first asked for."""
+    allowed = {f for table in _TABLES for f in table if callable(f)} | ARITHMETIC | _BEYOND
+    found = {"getattr": getattr, "functional.logsigmoid": functional.logsigmoid}
+    for place, module in PLACES.items():
+        found |= {f"{place}.{f.__name__}": f for f in allowed if getattr(module, f.__name__, None) is f}
+    return dict(sorted(found.items())) | _of_torchvision()
+
+
+def _of_torchvision() -> dict[str, Callable]:
+    """Functions that torchvision's networks keep whole when they are traced."""
+    from torchvision.models import swin_transformer
+    from torchvision.ops import stochastic_depth
+
+    return {
+        "torchvision.stochastic_depth": stochastic_depth,
+        "torchvision.shifted_window_attention": swin_transformer.shifted_window_attention,
+        "torchvision.relative_position_bias": swin_transformer._get_relative_position_bias,
+        "torchvision.patch_merging_pad": swin_transformer._patch_merging_pad,
+    }
+
+
+@functools.cache
+def names() -> dict[Callable, str]:
+    """Function -> name."""
+    return {function: name for name, function in reversed(functions().items())}

@@ -1,0 +1,75 @@
+"""Networks as people write them, without a word of pruning; the first three are those of MNIST/models."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class LeNet_300_100(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ip1, self.ip2, self.ip3 = nn.Linear(784, 300), nn.Linear(300, 100), nn.Linear(100, 10)
+
+    def forward(self, images):
+        return self.ip3(torch.relu(self.ip2(torch.relu(self.ip1(images.flatten(1))))))
+
+
+class LeNet_5(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 20, 5), nn.Conv2d(20, 50, 5)
+        self.ip1, self.ip2 = nn.Linear(800, 500), nn.Linear(500, 10)
+
+    def forward(self, images):
+        maps = torch.relu(functional.max_pool2d(self.conv1(images), 2))
+        maps = torch.relu(functional.max_pool2d(self.conv2(maps), 2))
+        return self.ip2(torch.relu(self.ip1(maps.flatten(1))))
+
+
+class Linear(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ip1 = nn.Linear(784, 10)
+
+    def forward(self, images):
+        return self.ip1(images.flatten(1))
+
+
+ARCHITECTURES = {kind.__name__: kind for kind in (LeNet_300_100, LeNet_5, Linear)}
+
+
+class Everything(nn.Module):
+    """A bit of everything that needs care: slices, a padded shortcut, parameters of its own, attention, sizes."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.norm = nn.Conv2d(1, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8)
+        self.scale = nn.Parameter(torch.rand(8, 1, 1))
+        self.register_buffer("shift", torch.rand(8, 1, 1))
+        self.conv2 = nn.Conv2d(8, 16, 3, padding="same", padding_mode="reflect")
+        self.conv3 = nn.Conv2d(16, 16, 3, padding=1, groups=16)
+        self.attention = nn.MultiheadAttention(16, 2, bias=False, batch_first=True)
+        self.layer_norm = nn.LayerNorm(16)
+        self.last = nn.Linear(16, 10)
+
+    def forward(self, images):
+        maps = functional.relu6(self.norm(self.conv1(images))) * self.scale + self.shift
+        more = functional.pad(maps[..., ::2, ::2], (0, 0, 0, 0, 4, 4), "constant", 0)
+        maps = functional.max_pool2d(functional.leaky_relu(self.conv2(maps), 0.1), 2) + more
+        maps = functional.dropout(torch.clamp(self.conv3(maps), -float("inf"), 6.0), 0.5, self.training)
+        size = maps.shape
+        tokens = maps.view(size[0], 16, size[2] * size[3]).permute(0, 2, 1)
+        tokens = self.layer_norm(tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0])
+        return self.last(tokens.to(torch.float32).mean(1))
+
+
+class Tied(nn.Module):
+    """Two modules that share their weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.again, self.last = nn.Linear(28, 28), nn.Linear(28, 28), nn.Linear(784, 10)
+        self.again.weight = self.first.weight
+
+    def forward(self, images):
+        return self.last(torch.tanh(self.again(torch.relu(self.first(images)))).flatten(1))
