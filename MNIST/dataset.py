@@ -37,6 +37,7 @@ MOST_IMAGES = 1_000_000  # a file that claims more is damaged, or would not fit 
 HELD_OUT = 2  # validation images of a class, on average, in a set too small for a twelfth
 # The splits do not depend on --seed: no parent of any seed may have trained on validation images.
 SPLIT_SEED = 0
+IMAGE_SHAPE = (1, 28, 28)
 DEFAULT = "MNIST"  # its checkpoints lie in the save folder itself
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import fx, nn
 
-from specdnn import checkpoint, files, options, rivals, stages, trimming
-from specdnn.checkpoint import Checkpoint
+from specdnn import files, options, rivals, stages, trimming
 from specdnn.images import dataset_of
 from specdnn.measures import metrics_of
 from specdnn.method import warmed_up
-from specdnn.network import evaluation
+from specdnn.network import evaluation, netfile
+from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring
 from specdnn.structures import KeptUnits, SpecDNNError
@@ -54,7 +54,7 @@ class Specialised:
     def save(self, path: str | Path) -> None:
         """Write the network to a file that `specdnn.load` reads without its class."""
         files.check_writable(Path(path).parent)
-        checkpoint.save(Path(path), self.checkpoint)
+        netfile.save(Path(path), self.checkpoint)
 
 
 def extract(
@@ -136,7 +136,7 @@ def _validated(work: Work, whole: CompactNetwork) -> dict:
 
 def load(path: str | Path) -> fx.GraphModule:
     """The network of a saved file: images -> logits (images, wanted classes). Nothing in the file is executed."""
-    return checkpoint.load_network(Path(path))
+    return netfile.load_network(Path(path))
 
 
 # ------------------------------------------------------------------------------------------ what is given

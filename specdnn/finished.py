@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from specdnn import checkpoint, files
-from specdnn.checkpoint import Checkpoint
+from specdnn import files
 from specdnn.files import SavedModels
 from specdnn.measures import metrics_of, summary
-from specdnn.network import evaluation
+from specdnn.network import evaluation, netfile
+from specdnn.network.netfile import Checkpoint
 from specdnn.network.wiring import Wiring
 from specdnn.structures import Dataset, paper_rule_of
 from specdnn.work import Clock, Work, told
@@ -115,7 +115,7 @@ def finish(job: Job, verb: str, path: Path, made: Checkpoint, input_hash: str, s
     if earlier := files.set_aside(path):
         job.work.log(f"{path.name}: the earlier one is kept as {earlier}")
     files.write_rounds(path, evidence)
-    checkpoint.save(path, made)
+    netfile.save(path, made)
     file = {"file_bytes": path.stat().st_size, "checkpoint_hash": files.file_hash(path)}
     files.write_metrics(path, {**measured, **(story or {}), **file})
     job.work.log(f"{told(job.work, made.classes)}{verb}: {summary(measured)} -> {path}")

@@ -14,8 +14,8 @@ import sklearn
 import torch
 
 import specdnn
-from specdnn.checkpoint import Checkpoint
 from specdnn.network import evaluation
+from specdnn.network.netfile import Checkpoint
 from specdnn.work import Work, validation_logits
 
 

@@ -4,6 +4,7 @@ controls that are cut from nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 
@@ -98,7 +99,9 @@ def linear(work: Work, whole: CompactNetwork, reference: Reference | None) -> Ex
     images = work.data.train.images
     torch.manual_seed(work.options.seed)
     parent = CompactNetwork.parent(work.linear().to(images.device), images[0])
-    return untrained(work, wanted_outputs(parent, classes_of(work, whole)), reference)
+    compact = wanted_outputs(parent, classes_of(work, whole))
+    wiring = dataclasses.replace(compact.wiring, parent_sizes=whole.wiring.parent_sizes)  # what it is measured against
+    return untrained(work, CompactNetwork(wiring, compact.kept), reference)
 
 
 def classes_of(work: Work, whole: CompactNetwork) -> tuple[int, ...]:

@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 
 from specdnn import files, rivals, trimming
-from specdnn.checkpoint import Checkpoint
 from specdnn.finished import Job, finish, made_by, measured_of, skip
 from specdnn.method import warmed_up
+from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import SpecDNNError
 from specdnn.work import Clock, Work, check_images, fit, lacking, progress, recipe, validation_score, wanted_outputs

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 
-from specdnn import checkpoint, community, exhibits, files, finished, measures, stages
-from specdnn.checkpoint import Checkpoint
+from specdnn import community, exhibits, files, finished, measures, stages
 from specdnn.files import Folder, SavedModels
 from specdnn.finished import Job
+from specdnn.network import netfile
+from specdnn.network.netfile import Checkpoint
 from specdnn.network.wiring import Wiring, trace
 from specdnn.options import VERBS, Options
 from specdnn.results import overview, publishing, runs
@@ -71,7 +72,7 @@ def verb_of(verb: str, job: Job, loaded: Checkpoint | None, say: Say) -> None:
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
-    load = lambda path: on_device(checkpoint.load(path, folder.architectures), job)  # noqa: E731
+    load = lambda path: on_device(netfile.load(path, folder.architectures, image=image_shape(folder)), job)  # noqa: E731
     failures = stages.sweep(job, load)
     report(folder, job.work.options, say, warn, needed=False)
     return failures
@@ -83,7 +84,7 @@ def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
 def load_pretrained(folder: Folder, args) -> Checkpoint | None:
     if args.pretrained is None:
         return None
-    loaded = checkpoint.load(args.pretrained, folder.architectures, args.arch)
+    loaded = netfile.load(args.pretrained, folder.architectures, args.arch, image_shape(folder))
     spelt = {name.lower(): name for name in folder.dataset.NORMALISATION}  # others write data sets in lower case
     loaded = dataclasses.replace(loaded, dataset=spelt.get(loaded.dataset.lower(), loaded.dataset))
     if loaded.dataset and loaded.dataset not in folder.dataset.NORMALISATION:
@@ -181,6 +182,11 @@ def open_job(folder: Folder, options: Options, saved: SavedModels, say: Say) -> 
     return Job(work, network_type, untrained(network_type, image), saved, digest, folder.architectures, published)
 
 
+def image_shape(folder: Folder) -> tuple[int, ...] | None:
+    """Shape of an image of the folder, which files of weights alone do not tell."""
+    return getattr(folder.dataset, "IMAGE_SHAPE", None)
+
+
 def untrained(network_type: Callable, image: torch.Tensor) -> Wiring:
     """The wiring of a network of the folder; no random number is used up."""
     with torch.random.fork_rng(devices=[]):
@@ -235,7 +241,7 @@ def written_exhibits(
 
 
 def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data: Dataset) -> dict:
-    loaded = checkpoint.load(files.checkpoint_path(row["file"]), folder.architectures)
+    loaded = netfile.load(files.checkpoint_path(row["file"]), folder.architectures, image=image_shape(folder))
     data = data.renormalised(loaded.normalisation or data.normalisation)
     return exhibits.exhibit(loaded.compact, data)
 

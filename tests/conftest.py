@@ -11,7 +11,8 @@ import hypothesis
 import pytest
 import torch
 
-from specdnn import checkpoint, cli, community
+from specdnn import cli, community
+from specdnn.network import netfile
 from specdnn.network.surgery import CompactNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,7 +117,7 @@ def pruned(call, parents, every_third, tmp_path_factory):
 @pytest.fixture
 def loaded(folder):
     """Checkpoint file -> Checkpoint."""
-    return lambda path: checkpoint.load(path, folder.architectures)
+    return lambda path: netfile.load(path, folder.architectures, image=folder.dataset.IMAGE_SHAPE)
 
 
 # ------------------------------------------------------------------------------------------ OSLOM programs

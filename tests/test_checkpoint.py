@@ -10,13 +10,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from specdnn.surgery import CompactNetwork, cut
 from torch import nn
 from torch.nn.utils import prune
 
-from specdnn import checkpoint, files, foreign
-from specdnn.checkpoint import Checkpoint
+from specdnn import files, foreign
+from specdnn.network import netfile
+from specdnn.network.netfile import Checkpoint
 from specdnn.structures import KeptUnits, SpecDNNError
-from specdnn.surgery import CompactNetwork, cut
 
 KEPT = {
     "LeNet_300_100": KeptUnits(((5, 100, 783), (0, 299), (50, 51), (3,))),
@@ -40,8 +41,8 @@ def checkpoint_of(network_type, compact=None) -> Checkpoint:
 
 def test_a_checkpoint_comes_back_bit_for_bit(network_type, folder, digits, tmp_path):
     saved = checkpoint_of(network_type)
-    checkpoint.save(tmp_path / "x.pth.tar", saved)
-    loaded = checkpoint.load(tmp_path / "x.pth.tar", folder.architectures)
+    netfile.save(tmp_path / "x.pth.tar", saved)
+    loaded = netfile.load(tmp_path / "x.pth.tar", folder.architectures)
     assert loaded.compact.kept == saved.compact.kept
     for name, tensor in saved.compact.network.state_dict().items():
         assert torch.equal(tensor, loaded.compact.network.state_dict()[name]), name
@@ -56,18 +57,18 @@ def test_a_checkpoint_comes_back_bit_for_bit(network_type, folder, digits, tmp_p
 
 def test_the_same_network_gives_the_same_bytes(network_type, folder, tmp_path):
     one, two, three = (tmp_path / name for name in ("a.pth.tar", "b.pth.tar", "c.pth.tar"))
-    checkpoint.save(one, checkpoint_of(network_type))
-    checkpoint.save(two, checkpoint_of(network_type))
-    checkpoint.save(three, checkpoint.load(one, folder.architectures))
+    netfile.save(one, checkpoint_of(network_type))
+    netfile.save(two, checkpoint_of(network_type))
+    netfile.save(three, netfile.load(one, folder.architectures))
     assert one.read_bytes() == two.read_bytes() == three.read_bytes()
 
 
 def test_the_layout_in_memory_that_training_prefers_leaves_no_trace(network_type, tmp_path):
     one, two = tmp_path / "a.pth.tar", tmp_path / "b.pth.tar"
     saved = checkpoint_of(network_type)
-    checkpoint.save(one, saved)
+    netfile.save(one, saved)
     saved.compact.network.to(memory_format=torch.channels_last)
-    checkpoint.save(two, saved)
+    netfile.save(two, saved)
     assert one.read_bytes() == two.read_bytes()
 
 
@@ -75,18 +76,18 @@ def test_a_control_is_another_network_under_the_name_of_the_parent(folder, tmp_p
     linear = CompactNetwork.parent(folder.architectures["Linear"]())
     compact = cut(linear, linear.kept.replace(1, (3,)))
     saved = Checkpoint("LeNet_5", "digits", compact, (0.1, 0.3), 0.5, "linear", owed_epochs=7)
-    checkpoint.save(tmp_path / "x.pth.tar", saved)
-    loaded = checkpoint.load(tmp_path / "x.pth.tar", folder.architectures)
+    netfile.save(tmp_path / "x.pth.tar", saved)
+    loaded = netfile.load(tmp_path / "x.pth.tar", folder.architectures)
     assert type(loaded.compact.network) is folder.architectures["Linear"] and loaded.arch == "LeNet_5"
     assert loaded.owed_epochs == 7 and loaded.classes == (3,)
     few = {name: kind for name, kind in folder.architectures.items() if name != "Linear"}
     with pytest.raises(SpecDNNError, match="Linear"):
-        checkpoint.load(tmp_path / "x.pth.tar", few)
+        netfile.load(tmp_path / "x.pth.tar", few)
 
 
 def test_a_checkpoint_is_a_dictionary_of_tensors_and_plain_values(network_type, tmp_path):
     saved = checkpoint_of(network_type)
-    checkpoint.save(tmp_path / "x.pth.tar", saved)
+    netfile.save(tmp_path / "x.pth.tar", saved)
     content = torch.load(tmp_path / "x.pth.tar", weights_only=True)
     assert {"acc", "state_dict", "mask", "arch", "widths", "kept", "classes", "normalisation"} <= set(content)
     assert content["acc"] == 0.9375 and content["arch"] == network_type.__name__
@@ -100,19 +101,19 @@ def test_a_checkpoint_is_a_dictionary_of_tensors_and_plain_values(network_type, 
 
 
 def test_a_double_network_comes_back_no_narrower_than_it_was_built(network_type, folder, tmp_path):
-    checkpoint.save(tmp_path / "x.pth.tar", checkpoint_of(network_type, CompactNetwork.parent(network_type())))
-    loaded = checkpoint.load(tmp_path / "x.pth.tar", folder.architectures)
+    netfile.save(tmp_path / "x.pth.tar", checkpoint_of(network_type, CompactNetwork.parent(network_type())))
+    loaded = netfile.load(tmp_path / "x.pth.tar", folder.architectures)
     assert loaded.compact.kept == KeptUnits.everything(network_type().chain)
     assert "gather" not in loaded.compact.network.state_dict()
 
 
 def test_an_interrupted_save_leaves_the_old_checkpoint(network_type, folder, tmp_path, monkeypatch):
     path = tmp_path / "x.pth.tar"
-    checkpoint.save(path, checkpoint_of(network_type))
+    netfile.save(path, checkpoint_of(network_type))
     before = path.read_bytes()
     monkeypatch.setattr(files.os, "replace", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.save(path, checkpoint_of(network_type, CompactNetwork.parent(network_type())))
+        netfile.save(path, checkpoint_of(network_type, CompactNetwork.parent(network_type())))
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["x.pth.tar"]
 
 
@@ -133,7 +134,7 @@ def gone(network_type):
 
 def loaded_from(content, folder, tmp_path, arch=None):
     torch.save(content, tmp_path / "published.pth.tar")
-    return checkpoint.load(tmp_path / "published.pth.tar", folder.architectures, arch)
+    return netfile.load(tmp_path / "published.pth.tar", folder.architectures, arch)
 
 
 def test_a_published_checkpoint_without_anything_else_is_a_parent(network_type, folder, tmp_path):
@@ -186,9 +187,9 @@ def test_the_network_named_by_the_user_must_be_the_one_in_the_file(network_type,
         loaded_from(published(network_type), folder, tmp_path, other)
     with pytest.raises(SpecDNNError, match="--arch"):
         loaded_from(published(network_type, arch=network_type.__name__), folder, tmp_path, other)
-    checkpoint.save(tmp_path / "ours.pth.tar", checkpoint_of(network_type))
+    netfile.save(tmp_path / "ours.pth.tar", checkpoint_of(network_type))
     with pytest.raises(SpecDNNError, match="--arch"):
-        checkpoint.load(tmp_path / "ours.pth.tar", folder.architectures, other)
+        netfile.load(tmp_path / "ours.pth.tar", folder.architectures, other)
 
 
 # ------------------------------------------------------------------------------------------ checkpoints of others
@@ -196,7 +197,7 @@ def test_the_network_named_by_the_user_must_be_the_one_in_the_file(network_type,
 
 def refusal(path, folder, arch=None, architectures=None) -> str:
     with pytest.raises(SpecDNNError) as error:
-        checkpoint.load(path, architectures or folder.architectures, arch)
+        netfile.load(path, architectures or folder.architectures, arch)
     assert "\n" not in str(error.value) and str(path) in str(error.value)
     return str(error.value)
 
@@ -311,15 +312,15 @@ def test_the_accuracy_of_others(folder, tmp_path, beside, accuracy):
 
 def test_a_network_without_an_accuracy_is_saved_without_one(folder, tmp_path):
     loaded = loaded_from(published(folder.architectures["Linear"], normalisation=[0.5, 0.25]), folder, tmp_path)
-    checkpoint.save(tmp_path / "x.pth.tar", loaded)
-    assert checkpoint.load(tmp_path / "x.pth.tar", folder.architectures).accuracy is None
+    netfile.save(tmp_path / "x.pth.tar", loaded)
+    assert netfile.load(tmp_path / "x.pth.tar", folder.architectures).accuracy is None
 
 
 def test_weights_that_were_saved_on_a_gpu(network_type, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.serialization.location_tag", lambda storage: "cuda:0")
     torch.save(published(network_type), tmp_path / "gpu.pth.tar")
     assert b"cuda:0" in (tmp_path / "gpu.pth.tar").read_bytes()
-    assert_holds(checkpoint.load(tmp_path / "gpu.pth.tar", folder.architectures), network_type)
+    assert_holds(netfile.load(tmp_path / "gpu.pth.tar", folder.architectures), network_type)
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
@@ -356,7 +357,7 @@ def test_a_dictionary_that_holds_itself_is_refused(folder, tmp_path):
 
 def test_the_old_format_of_torch(network_type, folder, tmp_path):
     torch.save(published(network_type), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    assert_holds(checkpoint.load(tmp_path / "old.pth", folder.architectures), network_type)
+    assert_holds(netfile.load(tmp_path / "old.pth", folder.architectures), network_type)
 
 
 @pytest.fixture
@@ -378,7 +379,7 @@ def test_the_counters_of_batch_normalisation_may_be_missing(folder, tmp_path, wi
     network.norm.num_batches_tracked += 5
     state = {name: value for name, value in network.state_dict().items() if counted or "tracked" not in name}
     torch.save({"state_dict": state}, tmp_path / "x.pth.tar")
-    loaded = checkpoint.load(tmp_path / "x.pth.tar", with_norm).compact.network
+    loaded = netfile.load(tmp_path / "x.pth.tar", with_norm).compact.network
     assert torch.equal(loaded.norm.running_mean, network.norm.running_mean)
     assert loaded.norm.num_batches_tracked == 5 * counted
 
@@ -564,7 +565,7 @@ def test_a_damaged_file_of_others_is_refused_or_still_a_network(old, data, folde
         pickled[place] = data.draw(st.integers(0, 255))
     path.write_bytes(pickled)
     try:
-        assert checkpoint.load(path, folder.architectures).compact.network.chain
+        assert netfile.load(path, folder.architectures).compact.network.chain
     except SpecDNNError as error:
         assert str(error).isprintable()
     shutil.rmtree(path.parent)
@@ -582,7 +583,7 @@ def test_a_pickled_object_is_refused_and_not_run(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": {}, "mask": Evil()}, "evil.pth.tar")
     with pytest.raises(SpecDNNError, match="cannot be read as a checkpoint"):
-        checkpoint.load(Path("evil.pth.tar"), folder.architectures)
+        netfile.load(Path("evil.pth.tar"), folder.architectures)
     assert os.listdir() == ["evil.pth.tar"]
 
 
@@ -598,7 +599,7 @@ def test_other_content_is_refused(folder, tmp_path, content):
 def test_a_missing_file_and_a_folder(folder, tmp_path):
     for path in (tmp_path / "missing.pth.tar", tmp_path):
         with pytest.raises(SpecDNNError, match="--pretrained"):
-            checkpoint.load(path, folder.architectures)
+            netfile.load(path, folder.architectures)
 
 
 def test_a_folder_is_told_with_the_checkpoints_in_it(folder, tmp_path):
@@ -614,7 +615,7 @@ def test_a_file_that_cannot_be_opened(folder, tmp_path, monkeypatch, error):
         raise error
 
     path = tmp_path / "x.pth.tar"
-    checkpoint.save(path, checkpoint_of(folder.architectures["LeNet_5"]))
+    netfile.save(path, checkpoint_of(folder.architectures["LeNet_5"]))
     monkeypatch.setattr("torch.serialization._open_file", fail)
     assert refusal(path, folder) == f"{path} cannot be read as a checkpoint: {error.strerror}"
 
@@ -631,7 +632,7 @@ def test_what_is_no_file_or_has_no_possible_name(folder, tmp_path):
 def test_a_truncated_or_damaged_file_is_refused_or_still_a_network(data, folder, tmp_path_factory):
     network_type = folder.architectures["LeNet_300_100"]
     path = tmp_path_factory.mktemp("damaged") / "x.pth.tar"
-    checkpoint.save(path, checkpoint_of(network_type))
+    netfile.save(path, checkpoint_of(network_type))
     whole = bytearray(path.read_bytes())
     if data.draw(st.booleans()):
         whole = whole[: data.draw(st.integers(0, len(whole) - 1))]
@@ -640,7 +641,7 @@ def test_a_truncated_or_damaged_file_is_refused_or_still_a_network(data, folder,
             whole[place] ^= data.draw(st.integers(1, 255))
     path.write_bytes(whole)
     try:
-        assert checkpoint.load(path, folder.architectures).compact.network.chain
+        assert netfile.load(path, folder.architectures).compact.network.chain
     except SpecDNNError as error:
         assert "\n" not in str(error)
     shutil.rmtree(path.parent)
@@ -676,8 +677,8 @@ def test_a_truncated_or_damaged_file_is_refused_or_still_a_network(data, folder,
 )
 def test_a_checkpoint_that_contradicts_itself_is_refused(folder, tmp_path, field, value):
     path = tmp_path / "x.pth.tar"
-    checkpoint.save(path, checkpoint_of(folder.architectures["LeNet_300_100"]))
+    netfile.save(path, checkpoint_of(folder.architectures["LeNet_300_100"]))
     content = torch.load(path, weights_only=True)
     torch.save({**content, field: value}, path)
     with pytest.raises(SpecDNNError):
-        checkpoint.load(path, folder.architectures)
+        netfile.load(path, folder.architectures)

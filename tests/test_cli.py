@@ -12,10 +12,10 @@ import pytest
 import torch
 from metrics_files import written
 
-from specdnn import checkpoint, cli, community, files, stages, verbs
+from specdnn import cli, community, files, stages, verbs
 from specdnn.community.class_graph import class_graph
 from specdnn.files import SavedModels
-from specdnn.network import evaluation, scores, watching
+from specdnn.network import evaluation, netfile, scores, watching
 from specdnn.network.surgery import cut
 from specdnn.results import report, runs
 
@@ -511,7 +511,7 @@ def test_the_published_format_is_evaluated_pruned_and_retrained(
     path = tmp_path / "out" / "digits" / f"{arch}.specialize.3.OSLOM.pth.tar"
     kept = list(metrics(path)["kept"].values())
     assert not any(set(gone) & set(units) for gone, units in zip(mask, kept, strict=False))
-    made = checkpoint.load(path, folder.architectures)
+    made = netfile.load(path, folder.architectures)
     assert made.dataset == "digits" and made.normalisation == folder.dataset.NORMALISATION["digits"] and made.seed == 1
     done = main("--retrain --specialize 3 --retrain-epochs 1", *words)
     assert done.code == 0, done.err

@@ -81,7 +81,9 @@ def test_the_model_stays_as_it_was(extract, trained):
     extract(model)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not model.first.weight.requires_grad and model.norm1.training and not model.norm2.training
-    assert not model.first._forward_pre_hooks and all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    assert not model.first._forward_pre_hooks and all(
+        p.grad is None or p.grad.isfinite().all() for p in model.parameters()
+    )
 
 
 def test_the_process_stays_as_it_was(extract):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from specdnn import checkpoint
+from specdnn.network import netfile
 from specdnn.network.surgery import CompactNetwork, cut, fresh, masked, reopened
 from specdnn.structures import KeptUnits, Layers
 
@@ -90,7 +90,7 @@ def test_a_cut_of_a_cut_is_one_cut_and_equals_the_masked_parent(arch, first, sec
 
 @pytest.mark.parametrize("classes", [(4,), (0, 3, 7), tuple(range(10))])
 def test_probabilities_of_trained_networks_in_float32(network_type, classes, parents, folder, digits):
-    parent = checkpoint.load(parents[network_type.__name__], folder.architectures).compact
+    parent = netfile.load(parents[network_type.__name__], folder.architectures).compact
     kept = some_units(parent.kept, parent.wiring.layers, [("many", 1), ("many", 2), ("many", 3)])
     kept = kept.replace(len(kept.units) - 1, classes)
     with torch.no_grad():

@@ -59,7 +59,7 @@ def _layers(value) -> Layers:
             raise ValueError("its layers need a name, a number of units, and whether they may go")
         if channels and len(channels) != units:
             raise ValueError(f"its layer {foreign.printable(name)} has {units} units in {len(channels)} channels")
-        found.append(Layer(name, units, 1, prunable, tuple(channels)))
+        found.append(Layer(name, units, prunable, tuple(channels)))
     if sum(layer.units for layer in found) > MOST_UNITS:
         raise ValueError(f"its layers have more than {MOST_UNITS:,} units")
     return Layers(tuple(found))
@@ -104,11 +104,13 @@ def accuracy(value) -> float | None:
 
 
 def origin(content: dict) -> dict:
-    """arch, dataset, algo, seed and owed_epochs."""
-    text = {name: content[name] for name in ("arch", "dataset", "algo")}
+    """arch, dataset, algo, network, seed and owed_epochs."""
+    text = {name: content[name] for name in ("arch", "dataset", "algo")} | {"network": content.get("network") or ""}
     count = {name: content[name] for name in ("seed", "owed_epochs")}
     if not all(isinstance(w, str) and w.isprintable() and "/" not in w for w in text.values()):  # they name files
-        raise ValueError(f"its arch, dataset and algo must be words without /, not {list(text.values())!r:.300}")
+        raise ValueError(
+            f"its arch, dataset, algo and network must be words without /, not {list(text.values())!r:.300}"
+        )
     if not all(type(number) is int and 0 <= number < 1 << 63 for number in count.values()):
         raise ValueError("its seed and owed_epochs must be whole numbers")
     return text | count

@@ -26,9 +26,9 @@ LOST = (LookupError, ValueError, RuntimeError, TypeError, AttributeError, Arithm
 class Checkpoint:
     """A network with its origin. `algo` is empty for a parent; `accuracy` is that on validation.
 
-    `arch` names the parent; a control may be another network of the folder. `normalisation`: mean and standard
-    deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `parent_sizes`: (weights,
-    parameters, MACs) of the parent; empty for a network that is one. `owed_epochs` are added to the long retraining of
+    `arch` names the parent. `normalisation`: mean and standard
+    deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `network`:
+    the class of the network where it is another one than the parent. `owed_epochs` are added to the long retraining of
     a network that was not trained so far. `notes` say in which respects the traced network is not what was given;
     `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
     """
@@ -41,7 +41,7 @@ class Checkpoint:
     algo: str = ""
     seed: int = 1
     owed_epochs: int = 0
-    parent_sizes: tuple[int, ...] = ()
+    network: str = ""
     notes: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
 
@@ -71,8 +71,6 @@ def save(path: Path, saved: Checkpoint) -> None:
 
 def _content(saved: Checkpoint) -> dict:
     network, wiring, kept = saved.compact.network, saved.compact.wiring, saved.compact.kept
-    if not saved.parent_sizes and kept != wiring.everything:
-        raise ValueError("the sizes of its parent are not given")
     # cloned, because how a tensor lies in memory would be saved with it
     state = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -92,8 +90,9 @@ def _content(saved: Checkpoint) -> dict:
         "classes": list(kept.classes),
         "image_shape": list(wiring.image_shape),
         "normalisation": [list(one) if isinstance(one, tuple) else one for one in saved.normalisation],
-        "parent_sizes": list(saved.parent_sizes or wiring.sizes(kept)),
+        "parent_sizes": list(wiring.parent_sizes),
         "arch": saved.arch,
+        "network": saved.network,
         "dataset": saved.dataset,
         "algo": saved.algo,
         "seed": saved.seed,
@@ -159,12 +158,12 @@ def load_network(path: Path) -> fx.GraphModule:
 
 def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
     facts, network = beside.facts_of(content), _network(content)
-    shape, layers, kept = (facts.pop(name) for name in ("image_shape", "layers", "kept"))
+    shape, layers, kept, sizes = (facts.pop(name) for name in ("image_shape", "layers", "kept", "parent_sizes"))
     if image is not None and tuple(image.shape) != shape:
         raise ValueError(f"its network is made for images of {_sizes(shape)}, not of {_sizes(image.shape)}")
     image = torch.zeros(shape) if image is None else image
     if kept != KeptUnits.everything(layers):
-        return Checkpoint(compact=reopened(network, image, layers, kept), **facts)
+        return Checkpoint(compact=reopened(network, image, layers, kept, sizes), **facts)
     parent = CompactNetwork.parent(network, image)
     if parent.wiring.layers != layers:
         raise ValueError("its layers are not those of its network")

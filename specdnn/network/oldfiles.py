@@ -47,7 +47,6 @@ def ours(content: dict, architectures: Mapping, image: torch.Tensor | None) -> d
         "compact": compact,
         "normalisation": normalisation,
         "accuracy": beside.accuracy(content["acc"]),
-        "parent_sizes": parent.wiring.sizes(parent.kept),
         "notes": parent.wiring.notes,
         **beside.origin({"seed": 0, "owed_epochs": 0, **content}),
     }
@@ -104,7 +103,6 @@ def of_others(content, architectures: Mapping, names: list[str], image: torch.Te
         "accuracy": share,
         "algo": "" if kept == parent.kept else PUBLISHED_ALGO,
         "seed": seed if isinstance(seed, int) and seed >= 0 else 0,
-        "parent_sizes": parent.wiring.sizes(parent.kept),
         "notes": parent.wiring.notes,
         "understood": tuple(filter(None, [*told, told_accuracy])),
     }

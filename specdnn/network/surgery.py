@@ -211,8 +211,11 @@ def _without_layer(own: Wiring, layers: Layers) -> tuple[str, ...]:
     return tuple(name for name in own.layers.names if name in plain and name not in layers.names)
 
 
-def reopened(network: nn.Module, image: torch.Tensor, layers: Layers, kept: KeptUnits) -> CompactNetwork:
-    """A compact network that was saved, traced again, in the numbers of the parent, whose layers `layers` are.
+def reopened(
+    network: nn.Module, image: torch.Tensor, layers: Layers, kept: KeptUnits, sizes: tuple[int, int, int] | None = None
+) -> CompactNetwork:
+    """A compact network that was saved, traced again, in the numbers of the parent, whose layers `layers` are, and
+    which has `sizes` (weights, parameters, MACs).
 
     Raises ValueError if its layers are not those of the parent with these units.
     """
@@ -229,4 +232,5 @@ def reopened(network: nn.Module, image: torch.Tensor, layers: Layers, kept: Kept
     channel[place], fixed[place] = own.nodes.channel, own.nodes.fixed
     features = place[own.nodes.features]
     nodes = dataclasses.replace(own.nodes, channel=channel, fixed=fixed, features=features, channels=channels + total)
-    return CompactNetwork(dataclasses.replace(own, layers=layers, nodes=nodes), kept)
+    sizes = sizes or own.parent_sizes
+    return CompactNetwork(dataclasses.replace(own, layers=layers, nodes=nodes, parent_sizes=sizes), kept)

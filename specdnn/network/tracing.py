@@ -60,11 +60,11 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
             )
     graph, training = (_graph(network.train(mode)) for mode in (False, True))
     notes += _follow_the_mode(network, graph, training)
-    _in_any_memory_layout(graph)
     notes += _without_final(network, graph)
     _stack_beside_the_images(graph)
     without_dead_code(graph, network)
     found = fx.GraphModule(network.eval(), graph, type(network).__name__)
+    _in_any_memory_layout(found)
     return found, tuple(notes + _left_out(network, found))
 
 
@@ -176,14 +176,15 @@ def _chosen(here, there, mode: fx.Node):
     return mode if here is False and there is True else here
 
 
-def _in_any_memory_layout(graph: fx.Graph) -> None:
+def _in_any_memory_layout(network: fx.GraphModule) -> None:
     """`view` becomes `reshape`, which does the same and takes tensors with the channels last in memory, too."""
     names = {"view": "reshape", "view_as": "reshape_as"}
-    for node in graph.nodes:
+    for node in network.graph.nodes:
         another_type = any(isinstance(value, torch.dtype) for value in (*node.args, *node.kwargs.values()))
         changed = any(map(in_place, node.users))  # what a view shares with others must stay shared
         if node.op == "call_method" and node.target in names and not (another_type or changed):
             node.target = names[node.target]
+    network.recompile()
 
 
 def _stack_beside_the_images(graph: fx.Graph) -> None:
