@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import specdnn
 from specdnn.structures import SpecDNNError
 
-BRIEF = {"warmup_epochs": 1, "brief_epochs": 1, "retrain_epochs": 1, "rounds": 1}
+BRIEF = {"warmup_epochs": 1, "brief_epochs": 1, "retrain_epochs": 1, "rounds": 1, "threads": 1}
 
 
 class TwoConvolutions(nn.Module):
