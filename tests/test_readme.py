@@ -1,7 +1,6 @@
 """The README is short, its links lead somewhere, and its Python runs as it stands."""
 
 import re
-import shutil
 import subprocess
 import sys
 
@@ -29,13 +28,35 @@ def test_links_lead_to_files_and_headings(page):
             assert heading in {one.lower().replace(" ", "-") for one in headings}, f"{page}: {target}"
 
 
-def test_its_python_uses_a_result(pruned, folder, tmp_path):
-    """Run where `make run` would have left a network of class 3."""
-    place = tmp_path / "MNIST" / "saved_models" / "digits"
-    place.mkdir(parents=True)
-    (tmp_path / "MNIST" / "models").symlink_to(folder.path / "models")
-    shutil.copy(pruned["LeNet_300_100"], place / "LeNet_300_100.specialize.3.best_retrained.pth.tar")
+BEFORE = """
+import sys
+sys.path[:0] = [{folder!r}]
+import dataset, torch
+from pathlib import Path
+from models import ARCHITECTURES
+digits = dataset.load("digits", Path("unused"), torch.device("cpu"))
+images, labels = digits.train.images, digits.train.labels
+torch.manual_seed(1)
+model = ARCHITECTURES["LeNet_300_100"]()
+optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
+for batch in 10 * list(torch.arange(len(labels)).split(64)):
+    optimizer.zero_grad()
+    torch.nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()
+    optimizer.step()
+"""
+
+
+def test_its_python_extracts_saves_and_loads(real_program, folder, tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    text = BEFORE.format(folder=str(folder.path)) + code
+    done = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"0?\.\d+", done.stdout)) == 5
+    assert len(re.findall(r"\d\.\d+", done.stdout)) == 15
+    assert (tmp_path / "three.pth.tar").stat().st_size < 200_000
+
+
+def test_a_file_of_the_scripts_loads_without_its_class(pruned, tmp_path):
+    code = "import sys, specdnn; found = specdnn.load(sys.argv[1]); print(found.classes, found.normalisation)"
+    path = pruned["LeNet_300_100"]
+    done = subprocess.run([sys.executable, "-c", code, path], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("(3,) (0.305, 0.3247")
