@@ -21,7 +21,7 @@ FILES = {dotted(path): ast.parse(path.read_text(encoding="utf-8")) for path in s
 COMMUNITY = {name for name in FILES if name.partition(".")[0] == "community"}
 PROGRAM = {f"community.{name}" for name in ("processes", "binaries", "runner")}  # the modules that run programs
 RESULTS = {name for name in FILES if name.partition(".")[0] == "results"}
-# the room of networks, from the bottom up
+# the room of networks, from the bottom up; first the networks themselves, then their files
 NETWORK = tuple(
     f"network.{name}"
     for name in (
@@ -29,10 +29,16 @@ NETWORK = tuple(
         *("watching", "scores", "evaluation", "training"),
     )
 )
+NETWORK_FILES = tuple(
+    f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "reading", "oldfiles", "netfile")
+)
 METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
-WITH_TORCH = {*NETWORK, "checkpoint", "foreign", "rivals", "measures", "stages", "verbs"}
+WITH_TORCH = {*NETWORK, *NETWORK_FILES, "checkpoint", "foreign", "rivals", "measures", "stages", "verbs"}
+WITH_TORCH |= {"extraction", "images"}
+WITH_TORCH -= {"network.beside"}  # numbers and texts only
 TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
-NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", *METHOD, *NETWORK, *sorted(COMMUNITY - PROGRAM))
+NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *sorted(COMMUNITY - PROGRAM))
+NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
 NUMBERS_AND_TEXTS += tuple(f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown"))
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
@@ -121,9 +127,10 @@ def test_nobody_but_the_command_line_prints_or_exits():
 
 def test_data_flows_one_way():
     assert [name for name in FILES if "cli" in own_imports(name)] == []
-    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs"}
+    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction"}
     assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs"}
-    assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages"}
+    assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages", "extraction"}
+    assert {name for name in FILES if {"extraction", "images"} & own_imports(name)} == {"extraction"}
     assert {name for name in FILES if "verbs" in own_imports(name)} == {"cli"}
     assert own_imports("structures") == set()
     for name in FILES:
@@ -135,15 +142,23 @@ def test_the_rooms_of_the_method_meet_in_value_types_only(names):
     assert set().union(*map(own_imports, names)) - names == {"structures"}
 
 
-@pytest.mark.parametrize("room", [NETWORK, METHOD])
+@pytest.mark.parametrize("room", [(*NETWORK, *NETWORK_FILES), METHOD])
 def test_a_room_is_built_from_the_bottom_up(room):
     for place, name in enumerate(room):
         assert own_imports(name) & set(room) <= set(room[:place]), name
 
 
 def test_the_room_of_networks_has_no_other_module():
-    assert {name for name in FILES if name.partition(".")[0] == "network"} == {"network", *NETWORK}
+    assert {n for n in FILES if n.partition(".")[0] == "network"} == {"network", *NETWORK, *NETWORK_FILES}
     assert own_imports("network") == set()
+
+
+def test_files_of_networks_lie_apart_from_networks():
+    """What is read and written of networks knows how they are cut, not what they are trained and scored by."""
+    assert not set(NETWORK_FILES) & set().union(*map(own_imports, NETWORK))
+    below = {f"network.{name}" for name in ("modules", "operations", "surgery")}
+    for name in NETWORK_FILES:
+        assert own_imports(name) <= {*NETWORK_FILES, *below, "files", "foreign", "structures"}, name
 
 
 def test_the_method_knows_nothing_of_checkpoints_stages_and_folders():
@@ -153,12 +168,12 @@ def test_the_method_knows_nothing_of_checkpoints_stages_and_folders():
         )
 
 
-def test_what_the_method_asks_the_room_of_networks_for():
+def test_what_is_asked_of_the_room_of_networks():
     """How a network is traced, labelled and taken apart stays inside."""
-    entered = set().union(*(own_imports(name) for name in set(FILES) - set(NETWORK))) & set(NETWORK)
-    assert entered == {
-        f"network.{name}" for name in ("wiring", "surgery", "watching", "scores", "evaluation", "training")
-    }
+    room = {*NETWORK, *NETWORK_FILES}
+    entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
+    doors = {f"network.{name}" for name in ("wiring", "surgery", "watching", "scores", "evaluation", "training")}
+    assert doors <= entered <= doors | {"network.netfile"}
 
 
 def test_the_community_room_is_one_way_from_formats_to_program_to_call():
@@ -211,8 +226,11 @@ def assigned(name: str) -> set[str]:
 
 
 def test_only_surgery_makes_or_slices_parameters():
-    makes = {"copy_", "Parameter", "skip_init", "setattr", "__setattr__", "reset_parameters", "set_", "zero_", "fill_"}
-    assert {name for name in FILES if makes & calls(name)} == {"network.surgery"}
+    makes = {"copy_", "skip_init", "setattr", "__setattr__", "reset_parameters", "set_", "zero_", "fill_"}
+    read = "network.netfile"  # which ties the parameters that a file says are one
+    assert {name for name in FILES if makes & calls(name)} == {"network.surgery", read}
+    assert makes & calls(read) == {"setattr"}
+    assert {name for name in FILES if "Parameter" in calls(name)} == {"network.surgery", "network.graphtext"}
     # the compaction selects addresses of elements, a Select what flows through a network
     selects = {name for name in FILES if "index_select" in calls(name)}
     assert selects == {"network.surgery", "network.compaction", "network.modules"}
