@@ -21,8 +21,24 @@ FILES = {dotted(path): ast.parse(path.read_text(encoding="utf-8")) for path in s
 COMMUNITY = {name for name in FILES if name.partition(".")[0] == "community"}
 PROGRAM = {f"community.{name}" for name in ("processes", "binaries", "runner")}  # the modules that run programs
 RESULTS = {name for name in FILES if name.partition(".")[0] == "results"}
-TORCH_FREE = ("structures", "files", "selection", *sorted(COMMUNITY | RESULTS))
-NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", *sorted(COMMUNITY - PROGRAM))
+# the room of networks, from the bottom up; first the networks themselves, then their files
+NETWORK = tuple(
+    f"network.{name}"
+    for name in (
+        *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
+        *("watching", "scores", "evaluation", "training"),
+    )
+)
+NETWORK_FILES = tuple(
+    f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "reading", "oldfiles", "netfile")
+)
+METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
+WITH_TORCH = {*NETWORK, *NETWORK_FILES, "checkpoint", "foreign", "rivals", "measures", "stages", "verbs"}
+WITH_TORCH |= {"extraction", "images"}
+WITH_TORCH -= {"network.beside"}  # numbers and texts only
+TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
+NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *sorted(COMMUNITY - PROGRAM))
+NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
 NUMBERS_AND_TEXTS += tuple(f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown"))
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
@@ -68,6 +84,10 @@ def test_the_value_community_and_results_rooms_never_load_torch(name):
         assert not {"torch", "torchvision"} & imports(module), module
 
 
+def test_who_knows_torch():
+    assert {name for name in FILES if {"torch", "torchvision"} & imports(name)} == WITH_TORCH
+
+
 @pytest.mark.parametrize("name", NUMBERS_AND_TEXTS)
 def test_rooms_of_numbers_and_texts_touch_no_disk(name):
     """`io` makes texts and pictures in memory."""
@@ -78,7 +98,7 @@ def test_rooms_of_numbers_and_texts_touch_no_disk(name):
 def test_pictures_are_drawn_in_one_room_and_metrics_measured_in_another():
     assert {name for name in FILES if "matplotlib" in imports(name)} == {"results.pictures"}
     measuring = {name for name in FILES if "from sklearn import metrics" in ast.unparse(FILES[name])}
-    assert measuring == {"evaluation"}
+    assert measuring == {"network.evaluation"}
 
 
 def test_the_room_of_results_knows_files_and_options_and_only_the_verbs_know_it():
@@ -94,7 +114,7 @@ def test_structures_touches_no_disk():
 
 
 def test_processes_are_started_by_the_community_room_and_for_the_git_commit():
-    assert {name for name in FILES if "subprocess" in imports(name)} <= {"community.processes", "job"}
+    assert {name for name in FILES if "subprocess" in imports(name)} == {"community.processes", "measures"}
 
 
 def test_nobody_but_the_command_line_prints_or_exits():
@@ -107,16 +127,53 @@ def test_nobody_but_the_command_line_prints_or_exits():
 
 def test_data_flows_one_way():
     assert [name for name in FILES if "cli" in own_imports(name)] == []
-    assert {name for name in FILES if "pipeline" in own_imports(name)} == {"verbs"}
+    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction"}
+    assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs"}
+    assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages", "extraction"}
+    assert {name for name in FILES if {"extraction", "images"} & own_imports(name)} == {"extraction"}
     assert {name for name in FILES if "verbs" in own_imports(name)} == {"cli"}
     assert own_imports("structures") == set()
     for name in FILES:
         assert not any(name in reached(other) for other in own_imports(name)), f"{name} imports itself in a circle"
 
 
-@pytest.mark.parametrize("names", [{"selection"}, {"activations"}, COMMUNITY])
+@pytest.mark.parametrize("names", [{"selection"}, set(NETWORK), COMMUNITY])
 def test_the_rooms_of_the_method_meet_in_value_types_only(names):
     assert set().union(*map(own_imports, names)) - names == {"structures"}
+
+
+@pytest.mark.parametrize("room", [(*NETWORK, *NETWORK_FILES), METHOD])
+def test_a_room_is_built_from_the_bottom_up(room):
+    for place, name in enumerate(room):
+        assert own_imports(name) & set(room) <= set(room[:place]), name
+
+
+def test_the_room_of_networks_has_no_other_module():
+    assert {n for n in FILES if n.partition(".")[0] == "network"} == {"network", *NETWORK, *NETWORK_FILES}
+    assert own_imports("network") == set()
+
+
+def test_files_of_networks_lie_apart_from_networks():
+    """What is read and written of networks knows how they are cut, not what they are trained and scored by."""
+    assert not set(NETWORK_FILES) & set().union(*map(own_imports, NETWORK))
+    below = {f"network.{name}" for name in ("modules", "operations", "surgery")}
+    for name in NETWORK_FILES:
+        assert own_imports(name) <= {*NETWORK_FILES, *below, "files", "foreign", "structures"}, name
+
+
+def test_the_method_knows_nothing_of_checkpoints_stages_and_folders():
+    for name in METHOD:
+        assert not {"checkpoint", "measures", "finished", "stages", "verbs", "foreign", "exhibits"} & reached(name), (
+            name
+        )
+
+
+def test_what_is_asked_of_the_room_of_networks():
+    """How a network is traced, labelled and taken apart stays inside."""
+    room = {*NETWORK, *NETWORK_FILES}
+    entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
+    doors = {f"network.{name}" for name in ("wiring", "surgery", "watching", "scores", "evaluation", "training")}
+    assert doors <= entered <= doors | {"network.netfile"}
 
 
 def test_the_community_room_is_one_way_from_formats_to_program_to_call():
@@ -156,21 +213,39 @@ def test_only_the_runner_of_the_program_writes_and_reads_edge_and_tp_files():
     assert {name for name in FILES if readers & calls(name)} == {"community.formats", "community.runner"}
 
 
-def test_only_surgery_writes_or_slices_parameters():
-    for name in set(FILES) - {"surgery"}:
-        assert not {"copy_", "index_select", "Parameter"} & calls(name), name
+def attributes(name: str) -> set[str]:
+    """The last words of all attributes that a module reads or sets."""
+    return {node.attr for node in ast.walk(FILES[name]) if isinstance(node, ast.Attribute)}
+
+
+def assigned(name: str) -> set[str]:
+    """The last words of the attributes that a module sets."""
+    nodes = [node for node in ast.walk(FILES[name]) if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign))]
+    targets = [target for node in nodes for target in getattr(node, "targets", [getattr(node, "target", None)])]
+    return {target.attr for target in targets if isinstance(target, ast.Attribute)}
+
+
+def test_only_surgery_makes_or_slices_parameters():
+    makes = {"copy_", "skip_init", "setattr", "__setattr__", "reset_parameters", "set_", "zero_", "fill_"}
+    read = "network.netfile"  # which ties the parameters that a file says are one
+    assert {name for name in FILES if makes & calls(name)} == {"network.surgery", read}
+    assert makes & calls(read) == {"setattr"}
+    assert {name for name in FILES if "Parameter" in calls(name)} == {"network.surgery", "network.graphtext"}
+    # the compaction selects addresses of elements, a Select what flows through a network
+    selects = {name for name in FILES if "index_select" in calls(name)}
+    assert selects == {"network.surgery", "network.compaction", "network.modules"}
+    for name in FILES:
         for node in ast.walk(FILES[name]):
             if isinstance(node, ast.Subscript):
                 last = ast.unparse(node.value).rpartition(".")[2]
                 assert last not in ("weight", "bias", "data"), f"{name}: {ast.unparse(node)}"
-            if isinstance(node, ast.Assign):
-                ends = {
-                    ast.unparse(target).rpartition(".")[2]
-                    for target in node.targets
-                    if isinstance(target, ast.Attribute)
-                }
-                ours = {"grad"} if name == "training" else set()  # gradients are the business of training
-                assert not ({"weight", "bias", "data", "grad"} - ours) & ends, f"{name}: {ast.unparse(node)}"
+        ours = {"grad"} if name == "network.training" else set()  # gradients are the business of training
+        assert not ({"weight", "bias", "data", "grad"} - ours) & assigned(name), name
+
+
+def test_nobody_outside_the_room_of_networks_looks_at_weights():
+    looking = {name for name in FILES if {"weight", "bias", "running_var", "running_mean"} & attributes(name)}
+    assert looking == {f"network.{name}" for name in ("labelling", "wiring", "scores")}
 
 
 def test_specdnn_names_no_data_set_and_no_layer():
@@ -192,6 +267,8 @@ def test_main_py_only_hands_over(folder):
     ("module", "unloaded"),
     [
         ("specdnn", {"torch", "numpy"}),
+        ("specdnn.selection", {"torch", "matplotlib"}),
+        ("specdnn.community.class_graph", {"torch", "matplotlib"}),
         ("specdnn.results", {"torch", "numpy", "matplotlib"}),
         ("specdnn.results.runs", {"torch", "matplotlib"}),
         ("specdnn.results.publishing", {"torch", "torchvision", "sklearn"}),

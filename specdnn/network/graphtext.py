@@ -1,7 +1,7 @@
 """A traced network <-> a text (JSON) that says how it is built, without its numbers.
 
-    {"modules": {"conv1": ["Conv2d", {"in_channels": 1, ...}], ...}, "tensors": {"scale": "parameter"},
-     "nodes": [{"op": "placeholder", ...}, {"op": "call_module", "target": "conv1", "args": [{"node": 0}], ...}, ...],
+    {"modules": {"first": ["Conv2d", {"in_channels": 1, ...}], ...}, "tensors": {"scale": "parameter"},
+     "nodes": [{"op": "placeholder", ...}, {"op": "call_module", "target": "first", "args": [{"node": 0}], ...}, ...],
      "tied": {}}
 
 Nodes are named by their place, so no name from a file ever becomes code; every target is looked up in the tables of
