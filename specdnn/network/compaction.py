@@ -12,7 +12,7 @@ import torch
 from torch import fx
 
 from specdnn.network.labelling import describe, is_movement, stand_in
-from specdnn.network.labels import rows_of, uniform_dimension
+from specdnn.network.labels import NOTHING, rows_of, uniform_dimension
 from specdnn.network.modules import Select
 from specdnn.network.tracing import without_dead_code
 from specdnn.network.wiring import Alive, Wiring
@@ -38,7 +38,7 @@ class Compaction:
         self.small: dict[str, Any] = {}  # lacks what is no tensor in the cut network: it is gathered later
         self.copies: dict[str, fx.Node] = {}
         self.labels: dict[str, Any] = {}  # by the copy's name
-        self.addresses = 0
+        self.addresses, self.zeros = 0, NOTHING  # the zeros that padding adds have negative addresses
 
     def found_labels(self) -> dict:
         return {node.name: self.labels[node.name] for node in self.graph.nodes if node.name in self.labels}
@@ -134,18 +134,25 @@ class Compaction:
 
     def movement(self, node: fx.Node, labels) -> None:
         """Copy a movement if it still gives what is kept, else gather that, at once or as soon as it is a tensor."""
-        full = self.full[node.name] = stand_in(node, self.network, self.full)
+        full = self.full[node.name] = self.with_own_zeros(stand_in(node, self.network, self.full))
         parts = full if isinstance(full, (tuple, list)) else (full,)
         own = labels if isinstance(labels, tuple) else (labels,)
         wanted = [self.shrunk(part, label) for part, label in zip(parts, own, strict=True)]
         if self.still_gives(node, wanted):
-            self.small[node.name] = self.natively(node)
+            self.small[node.name] = tuple(wanted) if isinstance(labels, tuple) else wanted[0]
             copied = self.copy(node)
             self.labels[copied.name] = (
                 tuple(map(self.shrunk, own, own)) if isinstance(labels, tuple) else self.shrunk(*own, *own)
             )
         elif wanted[0] is not None and not isinstance(labels, tuple):
             self.gather(node, wanted[0], labels)
+
+    def with_own_zeros(self, full):
+        """Addresses with one of its own for every zero that was added."""
+        if not torch.is_tensor(full) or not (new := full == NOTHING).any():
+            return full
+        first, self.zeros = self.zeros, self.zeros - int(new.sum())
+        return full.masked_scatter(new, torch.arange(self.zeros, first))
 
     def natively(self, node: fx.Node):
         """What a movement gives in the cut network; None if it fails there."""
@@ -160,7 +167,7 @@ class Compaction:
         found = self.natively(node)
         found = found if isinstance(found, (tuple, list)) else (found,)
         return len(found) == len(wanted) and all(
-            w is not None and f is not None and f.shape == w.shape and bool((f == w).all())
+            w is not None and f is not None and f.shape == w.shape and _agree(f, w)
             for f, w in zip(found, wanted, strict=True)
         )
 
@@ -197,7 +204,7 @@ class Compaction:
         source = node.args[0]
         wanted = self.full[source.name][:, list(outputs)]
         small, last = self.small[source.name], self.copies[source.name]
-        if small.shape != wanted.shape or not (small == wanted).all():
+        if small.shape != wanted.shape or not _agree(small, wanted):
             name = self.new_name("select_outputs")
             self.selects[name] = _by_channel([small], wanted)
             last = self.graph.call_module(name, (last,))
@@ -211,6 +218,11 @@ def _same(one, other) -> bool:
     return type(one) is type(other) and one == other
 
 
+def _agree(found: torch.Tensor, wanted: torch.Tensor) -> bool:
+    """Whether elements are those that are wanted; one zero is as good as another."""
+    return bool(((found == wanted) | ((found < 0) & (wanted < 0))).all())
+
+
 def _by_channel(sources: list[torch.Tensor], wanted: torch.Tensor) -> Select | None:
     """The Select that takes whole slices of dimension 1; None if there is none."""
     if wanted.dim() < 2 or any(x.dim() != wanted.dim() or x.shape[2:] != wanted.shape[2:] for x in sources):
@@ -218,7 +230,7 @@ def _by_channel(sources: list[torch.Tensor], wanted: torch.Tensor) -> Select | N
     together = torch.cat(sources, 1)
     index = _places(together.flatten(2)[0, :, 0] if together.dim() > 2 else together[0], _leaders(wanted))
     select = Select(index, padded=bool((index == together.shape[1]).any()))
-    return select if bool((select.moved(*sources) == wanted).all()) else None
+    return select if _agree(select.moved(*sources), wanted) else None
 
 
 def _leaders(wanted: torch.Tensor) -> torch.Tensor:
@@ -232,7 +244,7 @@ def _by_element(sources: list[torch.Tensor], wanted: torch.Tensor) -> Select | N
     together = torch.cat([x.flatten(1) for x in sources], 1)[0]
     index = _places(together, wanted.flatten())
     select = Select(index, wanted.shape[1:], bool((index == len(together)).any()))
-    return select if bool((select.moved(*sources) == wanted).all()) else None
+    return select if _agree(select.moved(*sources), wanted) else None
 
 
 def _places(addresses: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -267,7 +268,7 @@ class Labelling:
         dims = [uniform_dimension(self.roots(x)) for x in inputs if torch.is_tensor(x) and x.dim() == len(shape)]
         dim = next((d for d in dims if d is not None), min(1, len(shape) - 1))
         labels = self.fresh(shape, dim)
-        self.made.append((name, self.along(labels, dim)))
+        self.made.append((re.sub(r"_\d+$", "", name), self.along(labels, dim)))  # numbers change when others go
         self.fix(text, labels)
         return labels
 
@@ -458,8 +459,8 @@ class Labelling:
         if not isinstance(dims, (list, tuple)) or not all(isinstance(d, int) for d in dims):
             raise NotUnderstood("it is not over given dimensions")
         dims = sorted({d % labels.dim() for d in dims})
-        if 0 in dims:
-            raise NotUnderstood("it is over images")
+        if 0 in dims or labels.dim() == 2:
+            raise NotUnderstood("it is over images or units, not over places")
         channels = channels_of(labels)
         leaders = channels.amax(dims, keepdim=True)
         stacked = node.args and node.args[0].target is torch.stack  # two tensors, element by element
@@ -486,8 +487,9 @@ class Labelling:
             "reshape_as",
         ):
             raise NotUnderstood("it reads several tensors of the network")
-        if any(isinstance(n, fx.Node) and n.name not in self.labelled for n in movers):
-            raise NotUnderstood("a tensor in it is none of the network's units")
+        for mover in movers:
+            if isinstance(mover, fx.Node) and mover.name not in self.labelled:
+                self.adopt(node, mover)
         try:
             found = stand_in(node, self.network, self.values)
         except Exception as error:  # whatever the function raises on labels
@@ -501,6 +503,16 @@ class Labelling:
             if labels.shape[0] != 1 and not self.only_constants(node):
                 raise NotUnderstood("it moves parts of an image among the images")
         return tuple(map(self.named, found)) if isinstance(found, tuple) else self.named(found)
+
+    def adopt(self, node: fx.Node, source: fx.Node) -> None:
+        """Labels for a constant that is moved beside units; it stays as it is, and so do units joined with it."""
+        value = self.values[source.name]
+        if not torch.is_tensor(value) or value.dim() == 0 or len(source.users) > 1:
+            raise NotUnderstood("a tensor in it is none of the network's units")
+        self.values[source.name] = labels = self.fresh(tuple(value.shape), value.dim() - 1)
+        self.labelled.add(source.name)
+        if value.numel() > 1:
+            self.fix(f"{describe(node)}: a constant lies beside units", labels)
 
     def only_constants(self, node: fx.Node) -> bool:
         """Whether a node moves parameters only, which have no dimension of images."""
@@ -594,7 +606,7 @@ class Labelling:
         """Channels that are normalised together go together."""
         labels, module = self.one(node), self.module(node)
         channels = self.along(labels, 1)
-        if module.num_groups == 1:
+        if module.num_groups == 1 and node.target not in self.bundles:
             raise NotUnderstood("all channels are normalised together")
         if self.places(places_of(self.columns(labels, 1))).any():
             raise NotUnderstood("parts of channels are normalised together")

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import functools
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -205,12 +206,6 @@ def masked(parent: CompactNetwork, kept: KeptUnits, network: nn.Module | None = 
 # ------------------------------------------------------------------------------------------ after loading
 
 
-def _without_layer(own: Wiring, layers: Layers) -> tuple[str, ...]:
-    """Convolutions that name a layer which the parent does not have: there they are grouped, and make no units."""
-    plain = {name for name, module in own.network.named_modules() if getattr(module, "groups", 0) == 1}
-    return tuple(name for name in own.layers.names if name in plain and name not in layers.names)
-
-
 def reopened(
     network: nn.Module, image: torch.Tensor, layers: Layers, kept: KeptUnits, sizes: tuple[int, int, int] | None = None
 ) -> CompactNetwork:
@@ -220,12 +215,12 @@ def reopened(
     Raises ValueError if its layers are not those of the parent with these units.
     """
     own = trace(network, image)
-    if bundles := _without_layer(own, layers):
-        own = trace(network, image, bundles)
-    found, expected = dict(zip(own.layers.names, own.layers.widths, strict=True)), kept.widths
-    if own.layers.names != layers.names or own.layers.widths != expected:
-        kept_units = dict(zip(layers.names, expected, strict=True))
-        raise ValueError(f"its layers {found} contradict its kept units {kept_units}")
+    found = dict(zip(own.layers.names, own.layers.widths, strict=True))
+    single = (trace(network, image, bundles) for bundles in _single_groups(own, layers))
+    own = next((wiring for wiring in chain([own], single) if _fits(wiring.layers, layers, kept)), None)
+    if own is None:
+        expected = dict(zip(layers.names, kept.widths, strict=True))
+        raise ValueError(f"its layers {found} contradict its kept units {expected}")
     place = np.concatenate([first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)])
     total, channels = int(layers.offsets[-1]), own.nodes.channels
     fixed, channel = np.zeros(total, dtype=bool), channels + np.arange(total)  # what is gone has channels of its own
@@ -234,3 +229,22 @@ def reopened(
     nodes = dataclasses.replace(own.nodes, channel=channel, fixed=fixed, features=features, channels=channels + total)
     sizes = sizes or own.parent_sizes
     return CompactNetwork(dataclasses.replace(own, layers=layers, nodes=nodes, parent_sizes=sizes), kept)
+
+
+def _fits(own: Layers, layers: Layers, kept: KeptUnits) -> bool:
+    """Whether layers are those of the parent, as wide as what is kept, and nothing more is pinned."""
+    if own.names != layers.names or own.widths != kept.widths:
+        return False
+    pairs = zip(own.layers, layers.layers, strict=True)
+    return all(mine.prunable or mine.units == 1 or not parents.prunable for mine, parents in pairs)
+
+
+def _single_groups(own: Wiring, layers: Layers):
+    """Names of modules that may be all that a cut left of several groups: fewer at first, then more."""
+    modules = dict(own.network.named_modules())
+    norms = [name for name, module in modules.items() if getattr(module, "num_groups", 0) == 1]
+    plain = [n for n, module in modules.items() if getattr(module, "groups", 0) == 1 and n not in layers.names]
+    yield [name for name in own.layers.names if name in plain]  # in the parent they make no units
+    yield norms
+    yield norms + [name for name in own.layers.names if name in plain]
+    yield norms + plain
