@@ -17,7 +17,7 @@ from torch import fx
 from specdnn import files, foreign
 from specdnn.network import beside, dryrun, graphtext, oldfiles, reading
 from specdnn.network.surgery import CompactNetwork, reopened
-from specdnn.structures import KeptUnits, SpecDNNError
+from specdnn.structures import KeptUnits, Layers, SpecDNNError
 
 LOST = (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 
@@ -163,12 +163,21 @@ def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
     if image is not None and tuple(image.shape) != shape:
         raise ValueError(f"its network is made for images of {_sizes(shape)}, not of {_sizes(image.shape)}")
     image = torch.zeros(shape) if image is None else image
+    try:
+        return Checkpoint(compact=_traced(network, image, layers, kept), **facts)
+    except (SpecDNNError, ValueError):
+        raise
+    except Exception as error:  # whatever a graph that nobody traced makes the rules for units raise
+        raise ValueError(f"its graph is none of a network: {reading.why(error)}") from None
+
+
+def _traced(network: fx.GraphModule, image: torch.Tensor, layers: Layers, kept: KeptUnits) -> CompactNetwork:
     if kept != KeptUnits.everything(layers):
-        return Checkpoint(compact=reopened(network, image, layers, kept), **facts)
+        return reopened(network, image, layers, kept)
     parent = CompactNetwork.parent(network, image)
     if parent.wiring.layers != layers:
         raise ValueError("its layers are not those of its network")
-    return Checkpoint(compact=parent, **facts)
+    return parent
 
 
 def _sizes(shape) -> str:
