@@ -86,4 +86,4 @@ class Borrowing(nn.Module):
     def forward(self, images):
         hidden = torch.relu(self.parts["the-first"](images.flatten(1)))
         hidden = functional.linear(hidden, self.parts["1"].weight, self.parts["1"].bias) * torch.sigmoid(hidden)
-        return self.last(hidden) + self.last.bias
+        return self.last(hidden + self.parts["the-first"].bias)

@@ -17,7 +17,7 @@ from torch import fx
 from specdnn import files, foreign
 from specdnn.network import beside, dryrun, graphtext, oldfiles, reading
 from specdnn.network.surgery import CompactNetwork, reopened
-from specdnn.structures import KeptUnits, Layers, SpecDNNError
+from specdnn.structures import KeptUnits, SpecDNNError
 
 LOST = (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 
@@ -134,7 +134,7 @@ def load(path: Path, architectures: Mapping, arch: str | None = None, image=None
         if isinstance(content, dict) and "kept" in content:
             return Checkpoint(**oldfiles.ours(content, architectures, image))
         return Checkpoint(**oldfiles.of_others(content, architectures, [arch] if arch else list(architectures), image))
-    except (*LOST, SpecDNNError) as error:
+    except Exception as error:  # whatever a graph that nobody traced makes the rules for units raise
         raise SpecDNNError(f"{path} cannot be loaded: {reading.why(error)}") from None
 
 
@@ -163,21 +163,12 @@ def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
     if image is not None and tuple(image.shape) != shape:
         raise ValueError(f"its network is made for images of {_sizes(shape)}, not of {_sizes(image.shape)}")
     image = torch.zeros(shape) if image is None else image
-    try:
-        return Checkpoint(compact=_traced(network, image, layers, kept), **facts)
-    except (SpecDNNError, ValueError):
-        raise
-    except Exception as error:  # whatever a graph that nobody traced makes the rules for units raise
-        raise ValueError(f"its graph is none of a network: {reading.why(error)}") from None
-
-
-def _traced(network: fx.GraphModule, image: torch.Tensor, layers: Layers, kept: KeptUnits) -> CompactNetwork:
     if kept != KeptUnits.everything(layers):
-        return reopened(network, image, layers, kept)
+        return Checkpoint(compact=reopened(network, image, layers, kept), **facts)
     parent = CompactNetwork.parent(network, image)
     if parent.wiring.layers != layers:
         raise ValueError("its layers are not those of its network")
-    return parent
+    return Checkpoint(compact=parent, **facts)
 
 
 def _sizes(shape) -> str:

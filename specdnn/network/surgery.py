@@ -196,17 +196,10 @@ def reopened(network: nn.Module, image: torch.Tensor, layers: Layers, kept: Kept
     Raises ValueError if its layers are not those of the parent with these units.
     """
     own = trace(network, image)
-    places = [first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)]
-    names, last = layers.names, own.layers.names[-1]
-    if last == f"{names[-1]}:2":  # outputs that nobody wants stay if they are pinned, as a layer before the wanted ones
-        unwanted = set(range(layers.widths[-1])) - set(kept.units[-1])
-        places.insert(-1, layers.offsets[-2] + np.array(sorted(unwanted)))
-        names = (*names, last)
-    expected = tuple(map(len, places))
-    if own.layers.names != names or own.layers.widths != expected:
-        found = dict(zip(own.layers.names, own.layers.widths, strict=True))
-        raise ValueError(f"its layers {found} contradict its kept units {dict(zip(names, expected, strict=True))}")
-    place = np.concatenate(places)
+    found, expected = dict(zip(own.layers.names, own.layers.widths, strict=True)), kept.widths
+    if own.layers.names != layers.names or own.layers.widths != expected:
+        raise ValueError(f"its layers {found} contradict its kept units {dict(zip(layers.names, expected, strict=True))}")
+    place = np.concatenate([first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)])
     total, channels = int(layers.offsets[-1]), own.nodes.channels
     channel, fixed = channels + np.arange(total), np.zeros(total, dtype=bool)  # what is gone lies in channels of its own
     channel[place], fixed[place] = own.nodes.channel, own.nodes.fixed
