@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from plain_networks import ARCHITECTURES, Everything, LeNet_5, LeNet_300_100, Linear, Tied
+from plain_networks import ARCHITECTURES, Borrowing, Everything, LeNet_5, LeNet_300_100, Linear, Tied
 from torch import nn
 
 from specdnn import files
@@ -30,7 +30,7 @@ KEPT = {
     "LeNet_300_100": KeptUnits(((5, 100, 783), (0, 299), (50, 51), (3,))),
     "LeNet_5": KeptUnits(((0,), (4, 19), (2, 15, 48, 791), (0, 499), (1, 8))),
 }
-NETWORKS = [LeNet_300_100, LeNet_5, Everything, Tied]
+NETWORKS = [LeNet_300_100, LeNet_5, Everything, Tied, Borrowing]
 
 
 def images(count=3) -> torch.Tensor:
@@ -135,11 +135,20 @@ def test_what_a_loaded_network_carries(path):
     assert not network.training and all(parameter.requires_grad for parameter in network.parameters())
 
 
-def test_a_loaded_network_can_be_cut_and_trained(path):
-    netfile.save(path, checkpoint_of(Everything))
+@pytest.mark.parametrize("kind", [LeNet_5, Everything, Tied, Borrowing])
+def test_a_loaded_network_can_be_cut_again(kind, path):
+    saved = checkpoint_of(kind)
+    netfile.save(path, saved)
     loaded = netfile.load(path, {}).compact
-    again = cut(loaded, loaded.kept.replace(len(loaded.kept.units) - 1, (3,)))
-    assert torch.allclose(logits(again.network), logits(loaded.network)[:, 1:])
+    kept = loaded.kept.replace(len(loaded.kept.units) - 1, loaded.kept.classes[1:])
+    for depth in loaded.wiring.layers.prunable:
+        kept = kept.replace(depth, kept.units[depth][1:])
+    assert torch.equal(logits(cut(loaded, kept).network), logits(cut(saved.compact, kept).network))
+    assert loaded.wiring.sizes(kept) == saved.compact.wiring.sizes(kept)
+
+
+def test_a_loaded_network_can_be_trained(path):
+    netfile.save(path, checkpoint_of(Everything))
     network = netfile.load_network(path).train()
     assert not torch.equal(network(images()), network(images()))  # its dropout follows the mode
     network(images()).sum().backward()
@@ -279,11 +288,19 @@ def test_what_is_in_no_table_is_refused_by_name(last, told, path):
 
 def test_the_tables_hold_what_the_wiring_has_rules_for():
     rules = {f for table in (operations.ELEMENTWISE, operations.MOVEMENTS, operations.REDUCTIONS) for f in table}
-    assert {f for f in rules if callable(f)} <= set(whitelist.names())
-    for name, function in whitelist.functions().items():
-        assert whitelist.functions()[whitelist.names()[function]] is function, name
-    words = {*whitelist.functions(), *whitelist.METHODS, *whitelist.MODULES}
+    assert not [f for f in rules if callable(f) and whitelist.name_of(f) is None]
+    functions = whitelist.functions() | whitelist.of_torchvision()
+    assert not [name for name, function in functions.items() if functions[whitelist.name_of(function)] is not function]
+    words = {*functions, *whitelist.METHODS, *whitelist.MODULES}
     assert not [word for word in words if "__" in word or word in ("save", "load", "apply_", "map_", "numpy")]
+
+
+def test_torchvision_is_not_loaded_for_networks_without_it(path):
+    netfile.save(path, checkpoint_of(LeNet_5))
+    asked = "import sys; from pathlib import Path; from specdnn.network import netfile\n"
+    asked += f"netfile.load_network(Path({str(path)!r})); print('torchvision' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_every_module_tells_all_that_its_constructor_was_given():

@@ -248,6 +248,16 @@ def test_nobody_outside_the_room_of_networks_looks_at_weights():
     assert looking == {f"network.{name}" for name in ("labelling", "wiring", "scores")}
 
 
+def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in_them_is_run():
+    assert {name for name in FILES if "torch.load" in calls(name)} == {"network.reading"}
+    assert {name for name in FILES if "torch.save" in calls(name)} == {"network.netfile"}
+    for name in set(FILES) - {"structures"}:  # which imports the networks of a folder, by the names of its files
+        functions = {ast.unparse(node.func) for node in ast.walk(FILES[name]) if isinstance(node, ast.Call)}
+        assert not {"eval", "exec", "compile", "__import__"} & functions and "import_module" not in calls(name), name
+    for name in ("whitelist", "graphtext", "dryrun", "beside"):
+        assert not DISK & imports(f"network.{name}") and not {"open", "Path"} & calls(f"network.{name}"), name
+
+
 def test_specdnn_names_no_data_set_and_no_layer():
     names = ("MNIST", "digits", "LeNet", "conv1", "conv2", "ip1", "ip2", "ip3")
     for path in sorted(ROOM.rglob("*.py")):

@@ -69,7 +69,7 @@ def _target(node: fx.Node) -> str | None:
     if node.op in ("placeholder", "output"):
         return None
     if node.op == "call_function":
-        name = whitelist.names().get(node.target)
+        name = whitelist.name_of(node.target)
         if name is None:
             raise ValueError(f"the function {fx.node._get_qualified_name(node.target)} is none that a file may hold")
         return name
@@ -161,11 +161,17 @@ def from_text(text: str, state: dict[str, torch.Tensor]) -> fx.GraphModule:
         if _inside(name, {**modules, **tensors}):
             raise ValueError(f"{name} lies inside another of its modules")
     root = {name: _built(name, given, state) for name, given in modules.items()}
+    held = {f"{name}.{own}": tensor for name, module in root.items() for own, tensor in _tensors(module)}
     root |= {name: _attribute(name, kind, state) for name, kind in tensors.items()}
-    graph = _graph(listed, root)
-    if unused := set(root) - {node.target for node in graph.nodes}:
+    graph = _graph(listed, {"call_method": whitelist.METHODS, "call_module": modules, "get_attr": {**tensors, **held}})
+    used = {node.target for node in graph.nodes if node.op in ("call_module", "get_attr")}
+    if unused := set(root) - used:
         raise ValueError(f"its graph does not use {sorted(unused)[0]}")
-    return fx.GraphModule(root, graph).eval()
+    return fx.GraphModule(root | {name: held[name] for name in used & set(held)}, graph).eval()
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
 
 
 def tied(text: str) -> dict[str, str]:
@@ -206,7 +212,7 @@ def _inside(name: str, modules) -> bool:
 
 def _built(name: str, given, state: dict) -> nn.Module:
     """One module on the meta device; nothing that its arguments say takes memory."""
-    kind, own = _of(given, list, "modules") if len(given) == 2 else (None, {})
+    kind, own = given if isinstance(given, list) and len(given) == 2 else (None, {})
     found = whitelist.MODULES.get(kind) if isinstance(kind, str) else None
     if found is None:
         raise ValueError(f"its module {name} is a {kind!r:.100}, which is none that a file may hold")
@@ -242,9 +248,9 @@ def _attribute(name: str, kind, state: dict):
     return nn.Parameter(empty) if kind == "parameter" else empty
 
 
-def _graph(listed: list, root: dict) -> fx.Graph:
-    """The nodes one by one; each may read those before it."""
-    graph, made, tables = fx.Graph(), [], _tables(root)
+def _graph(listed: list, tables: dict) -> fx.Graph:
+    """The nodes one by one; each may read those before it, and call what its table holds."""
+    graph, made = fx.Graph(), []
     for place, given in enumerate(listed):
         given = _of(given, dict, "nodes")
         op, target = given.get("op"), given.get("target")
@@ -268,26 +274,15 @@ def _made(graph: fx.Graph, op, target, args: list, kwargs: dict, tables: dict) -
         if len(args) != 1 or not isinstance(args[0], fx.Node):
             raise ValueError("its output is not one tensor")
         return graph.output(args[0])
-    if not isinstance(op, str) or not isinstance(target, str) or target not in tables.get(op, ()):
+    known = isinstance(op, str) and isinstance(target, str)
+    found = whitelist.function(target) if known and op == "call_function" else target
+    if not known or (target not in tables.get(op, ()) if op != "call_function" else found is None):
         raise ValueError(f"its graph holds the {op!r:.50} of {target!r:.100}, which no file may")
-    found = tables[op][target] if op == "call_function" else target
     if found is getattr and (len(args) != 2 or kwargs or args[1] not in whitelist.ATTRIBUTES):
         raise ValueError(f"it may ask a tensor for {', '.join(whitelist.ATTRIBUTES)} only")
     if op == "call_method" and not (args and isinstance(args[0], fx.Node)):
         raise ValueError(f"the method {target} of its graph belongs to no tensor")
     return graph.create_node(op, found, tuple(args), kwargs)
-
-
-def _tables(root: dict) -> dict:
-    """Per kind of node what it may call."""
-    modules = {name: module for name, module in root.items() if isinstance(module, nn.Module)}
-    held = {f"{name}.{own}" for name, module in modules.items() for own in module.state_dict()}
-    return {
-        "call_function": whitelist.functions(),
-        "call_method": whitelist.METHODS,
-        "call_module": modules,
-        "get_attr": held | (set(root) - set(modules)),
-    }
 
 
 def _decoded(value, made: list, depth: int = 0) -> Any:

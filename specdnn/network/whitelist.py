@@ -29,8 +29,8 @@ _BEYOND = {  # what networks here compute without a rule for units
     *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.where, torch.logsumexp, torch.cumsum),
     *(functional.layer_norm, functional.group_norm, functional.batch_norm, functional.instance_norm),
     *(functional.local_response_norm, functional.normalize, functional.linear, functional.prelu, functional.glu),
-    *(functional.conv1d, functional.conv2d, functional.conv3d, functional.scaled_dot_product_attention),
-    *(functional.softmin, functional.unfold, operator.matmul),
+    *(getattr(functional, f"conv{dimensions}d") for dimensions in (1, 2, 3)),
+    *(functional.scaled_dot_product_attention, functional.softmin, functional.unfold, operator.matmul),
 }
 _TABLES = (ops.ELEMENTWISE, ops.BINARY, ops.PER_CHANNEL, ops.REDUCTIONS, ops.MOVEMENTS, ops.QUESTIONS, ops.FINAL)
 _ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
@@ -49,18 +49,31 @@ MODULES = {
 }
 
 
+def function(name: str) -> Callable | None:
+    """The function of a name, None if there is none that a file may call."""
+    return (of_torchvision() if name.startswith("torchvision.") else functions()).get(name)
+
+
+def name_of(function: Callable) -> str | None:
+    """The name of a function, None if it is none that a file may call."""
+    outside = str(getattr(function, "__module__", "")).startswith("torchvision.")
+    table = of_torchvision() if outside else functions()
+    return next((name for name, one in table.items() if one is function), None)
+
+
 @functools.cache
 def functions() -> dict[str, Callable]:
-    """Name -> function; torchvision's are found when first asked for."""
+    """Name -> function of torch or of Python's operator."""
     allowed = {f for table in _TABLES for f in table if callable(f)} | ARITHMETIC | _BEYOND
     found = {"getattr": getattr, "functional.logsigmoid": functional.logsigmoid}
     for place, module in PLACES.items():
         found |= {f"{place}.{f.__name__}": f for f in allowed if getattr(module, f.__name__, None) is f}
-    return dict(sorted(found.items())) | _of_torchvision()
+    return dict(sorted(found.items()))
 
 
-def _of_torchvision() -> dict[str, Callable]:
-    """Functions that torchvision's networks keep whole when they are traced."""
+@functools.cache
+def of_torchvision() -> dict[str, Callable]:
+    """Functions that torchvision's networks keep whole when they are traced; it is loaded for those only."""
     from torchvision.models import swin_transformer
     from torchvision.ops import stochastic_depth
 
@@ -70,9 +83,3 @@ def _of_torchvision() -> dict[str, Callable]:
         "torchvision.relative_position_bias": swin_transformer._get_relative_position_bias,
         "torchvision.patch_merging_pad": swin_transformer._patch_merging_pad,
     }
-
-
-@functools.cache
-def names() -> dict[Callable, str]:
-    """Function -> name."""
-    return {function: name for name, function in reversed(functions().items())}
