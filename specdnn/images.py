@@ -15,7 +15,7 @@ KINDS = "a pair of tensors (images, labels), a torch.utils.data.Dataset of (imag
 
 
 class Streamed:
-    """The images of a torch Dataset, read when they are needed: what is used of a tensor (n, channels, height, width)."""
+    """Images of a torch Dataset, read when they are needed: what is used of a tensor (n, channels, height, width)."""
 
     def __init__(self, source, indices: np.ndarray, device: torch.device, dtype: torch.dtype) -> None:
         self.source, self.indices, self.device, self.dtype = source, indices, device, dtype
@@ -59,33 +59,33 @@ def dataset_of(data, validation, test, classes: int, names, like: torch.Tensor, 
     return Dataset("", names, (0.0, 1.0), train, held, tested)
 
 
-def _read(data, classes: int, like: torch.Tensor, limit: float, what: str) -> Split:
-    if isinstance(data, DataLoader):
-        data = data.dataset
-    if isinstance(data, (tuple, list)) and len(data) == 2 and all(map(torch.is_tensor, data)):
-        images, labels = data[0].detach(), data[1].detach()
+def _read(given, classes: int, like: torch.Tensor, limit: float, what: str) -> Split:
+    if isinstance(given, DataLoader):
+        given = given.dataset
+    if isinstance(given, (tuple, list)) and len(given) == 2 and all(map(torch.is_tensor, given)):
+        images, labels = given[0].detach(), given[1].detach()
         read = lambda: images.to(like)  # noqa: E731
-    elif hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, IterableDataset):
-        images, labels = data, _labels_of(data, what)
-        read = lambda: _stacked(data, like, limit)  # noqa: E731
+    elif hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, IterableDataset):
+        images, labels = given, _labels_of(given, what)
+        read = lambda: _stacked(given, like, limit)  # noqa: E731
     else:
-        raise SpecDNNError(f"{what} must be {KINDS}, not {type(data).__name__}")
+        raise SpecDNNError(f"{what} must be {KINDS}, not {type(given).__name__}")
     _check(images, labels, classes, what)
     return Split(read(), labels.to(like.device, torch.int64))
 
 
-def _stacked(data, like: torch.Tensor, limit: float):
+def _stacked(given, like: torch.Tensor, limit: float):
     """All images as one tensor, if it is not larger than the limit."""
-    streamed = Streamed(data, np.arange(len(data)), like.device, like.dtype)
-    size = streamed[0].numel() * like.element_size() * len(data)
+    streamed = Streamed(given, np.arange(len(given)), like.device, like.dtype)
+    size = streamed[0].numel() * like.element_size() * len(given)
     return streamed if size > limit else streamed[:]
 
 
-def _labels_of(data, what: str) -> torch.Tensor:
+def _labels_of(given, what: str) -> torch.Tensor:
     """(n,) labels of a Dataset; `targets`, as torchvision's have them, spare reading the images."""
-    told = getattr(data, "targets", None)
-    if told is None or len(told) != len(data):
-        told = [_second(data[k], what) for k in range(len(data))]
+    told = getattr(given, "targets", None)
+    if told is None or len(told) != len(given) or getattr(given, "target_transform", None) is not None:
+        told = [_second(given[k], what) for k in range(len(given))]
     return torch.as_tensor(np.asarray(told))
 
 

@@ -129,7 +129,8 @@ def find_community(work: Work, compact: CompactNetwork, number: int):
     if number > 1:
         return None
     raise SpecDNNError(
-        f"classes {files.joined(classes)}: OSLOM found no significant module with a unit in every layer, nor several that have one together; "
+        f"classes {files.joined(classes)}: OSLOM found no significant module with a unit in every layer, "
+        "nor several that have one together; "
         "try a larger --keep or --oslom-t, --warmup-epochs, or another --algo"
     )
 

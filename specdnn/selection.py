@@ -103,8 +103,8 @@ def layerwise_community(
 
     C = the wanted outputs; layer by layer backwards, with w_ij = `weights` (per link the mean |weight| between units)
     and m units in the layer: x_j = sum over i in C of w_ij, r_j = exp(-(m/2) x_j / sum_k x_k - 1/2), sorted upwards;
-    Omega_q = P(Bin(m, r_(q)) >= q); kept are the units before the first q with Omega_q > `tolerance`, and they are added
-    to C. Layers that cannot be pruned stay whole.
+    Omega_q = P(Bin(m, r_(q)) >= q); kept are the units before the first q with Omega_q > `tolerance`, and they are
+    added to C. Layers that cannot be pruned stay whole.
     """
     inside = np.zeros(layers.offsets[-1], dtype=bool)
     for depth in reversed(range(len(layers.layers))):

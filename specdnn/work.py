@@ -46,8 +46,8 @@ class Clock:
 class Work:
     """What the method works with: options, images, where to log, a clock.
 
-    `rule(widths)`: weights as a published table counts them, if there is one for the network; `linear` gives the network
-    without a hidden layer that it is compared with.
+    `rule(widths)`: weights as a published table counts them, if there is one for the network; `linear` gives the
+    network without a hidden layer that it is compared with.
     """
 
     options: Options

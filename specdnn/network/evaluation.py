@@ -92,9 +92,9 @@ def sizes(compact: CompactNetwork, rule: Callable | None, base: float, parent: t
     """Both size conventions of a compact network, beside those of its parent, which has `parent` (weights, parameters,
     MACs).
 
-    `true_...` counts weights and parameters (weights and biases) of the network; `paper_rule_...` is the published count
-    `rule(widths)`, which the network's file may define, over its `base`, that of the parent. Without a rule it is the
-    count of weights.
+    `true_...` counts weights and parameters (weights and biases) of the network; `paper_rule_...` is the published
+    count `rule(widths)`, which the network's file may define, over its `base`, that of the parent. Without a rule it is
+    the count of weights.
     """
     weights, parameters, macs = compact.wiring.sizes(compact.kept)
     counted = rule(compact.kept.widths) if rule else weights

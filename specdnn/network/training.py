@@ -67,8 +67,9 @@ def train(
     """Train a network in place, one-against-rest for `classes`, and leave it in its best epoch.
 
     `validate` scores the validation logits (higher is better, finite); `tick` is called after every batch. If no epoch
-    is better than `to_beat`, the network stays as it was. The order of the images, and what a network draws in training,
-    are random from `recipe.seed`; torch's own generator is set by it. Raises Diverged if the training diverges, ValueError if a score is not finite.
+    is better than `to_beat`, the network stays as it was. The order of the images, and what a network draws in
+    training, are random from `recipe.seed`, by which torch's own generator is set. Raises Diverged if the training
+    diverges, ValueError if a score is not finite.
     """
     network = compact.network
     # channels last in memory: an epoch of a compact convolutional network takes 3/4 of the time, of a whole one half
