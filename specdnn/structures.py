@@ -280,7 +280,8 @@ class Exhibit:
     """What a picture shows of the compact network of a class.
 
     `mean_image` (height, width) in 0..255, `places` (rows, columns) the number of kept units at every place of the
-    image, `layers` the names of the layers, `strengths` per pair of them an array (source, target).
+    image, `layers` the names of the layers, `strengths` per pair of neighbours an array (source, target), `beyond` such
+    arrays between a layer and a later one that is no neighbour: (layer, later layer, strengths).
     """
 
     name: str
@@ -288,6 +289,7 @@ class Exhibit:
     places: np.ndarray
     layers: tuple[str, ...]
     strengths: tuple[np.ndarray, ...]
+    beyond: tuple[tuple[int, int, np.ndarray], ...] = ()
 
 
 # ------------------------------------------------------------------------------------------ data

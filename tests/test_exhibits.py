@@ -5,12 +5,15 @@ import json
 import numpy as np
 import pytest
 import six_units
+import torch
 from numpy.testing import assert_allclose
+from torch import nn
 
 from specdnn import exhibits, files
-from specdnn.network.surgery import cut
+from specdnn.network import scores, watching
+from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.results import shown
-from specdnn.structures import Dataset, KeptUnits
+from specdnn.structures import Dataset, KeptUnits, Layer, Layers
 
 DATA = Dataset("pairs", ("left", "right"), six_units.NORMALISATION, *[six_units.data()] * 3)
 
@@ -48,6 +51,49 @@ def test_an_exhibit_comes_back_from_its_file(tmp_path):
     assert_allclose(found.strengths[0], told["strengths"][0])
 
 
+class Residual(nn.Module):
+    """Two pixels make the stream; a block of one unit reads it and adds to it; the stream makes the outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.down, self.up, self.out = nn.Linear(2, 2), nn.Linear(2, 1), nn.Linear(1, 2), nn.Linear(2, 2)
+
+    def forward(self, images):
+        stream = torch.relu(self.stem(images.flatten(1)))
+        return self.out(stream + self.up(torch.relu(self.down(stream))))
+
+
+def test_what_connects_layers_that_are_no_neighbours(tmp_path):
+    """Back and forth between the stream and the block is one table; from the stream to the output is beyond."""
+    torch.manual_seed(1)
+    compact = CompactNetwork.parent(Residual(), six_units.IMAGE)
+    compact = cut(compact, KeptUnits(((0, 1), (0, 1), (0,), (1,))))
+    assert compact.wiring.layers.names == ("input", "stem", "down", "out")
+    told = exhibits.exhibit(compact, DATA)
+    active = watching.contrast(watching.class_means(compact, DATA.validation, 2, DATA.normalisation), (1,))
+    stem, down, up, out = (one.strengths for one in scores.strengths(compact, active)[0])
+    assert_allclose(told["strengths"][0], stem, rtol=0.01)
+    assert_allclose(told["strengths"][1], down + up.T, rtol=0.01)
+    assert told["strengths"][2] == [[0.0]]
+    [(one, other, table)] = told["beyond"]
+    assert (one, other) == (1, 3)
+    assert_allclose(table, out, rtol=0.01)
+    files.write(tmp_path / "x.json", files.json_text(told))
+    again = json.loads((tmp_path / "x.json").read_text())
+    assert shown.is_exhibit(again)
+    [(one, other, table)] = shown.exhibit(again).beyond
+    assert (one, other, table.shape) == (1, 3, (2, 1))
+
+
+@pytest.mark.parametrize(
+    "beyond", [[[0, 1, [[1.0], [1.0]]]], [[0, 9, [[1.0]]]], [[0, 2, [[1.0, 2.0]]]], [[0, 2, [[-1.0]]]], [[0]], 7]
+)
+def test_what_is_no_table_beyond_neighbours_is_no_exhibit(beyond):
+    told = json.loads(files.json_text(exhibits.exhibit(compact(), DATA)))
+    assert shown.is_exhibit(told) and shown.is_exhibit({**told, "beyond": [[0, 2, [[1.0]]]]})
+    assert not shown.is_exhibit({**told, "beyond": beyond})
+
+
 @pytest.fixture
 def layers(folder, whole):
     """Layers of a network of the folder, by its name."""
@@ -68,3 +114,17 @@ def test_places_are_pixels_or_the_places_of_flattened_features(layers):
 def test_the_grid_has_the_shape_of_the_image(layers, shape):
     kept = KeptUnits(((0,), (0,), (5,), (0,), (0,)))
     assert exhibits.places(kept, layers("LeNet_5"), (7 * shape[0], 7 * shape[1])).shape == shape
+
+
+def test_places_that_fill_no_grid_of_that_shape_fill_the_nearest_one():
+    """35 places of a square image: 5 rows of 7, 7 being as near."""
+    channels = tuple(np.repeat([0, 1], 35).tolist())
+    layers = (Layer("input", 1, prunable=False), Layer("conv", 70, channels=channels), Layer("out", 1, prunable=False))
+    counts = exhibits.places(KeptUnits(((0,), (0, 35, 36), (0,))), Layers(layers), (28, 28))
+    assert counts.shape == (5, 7) and counts[0].tolist() == [2, 1, 0, 0, 0, 0, 0]
+
+
+def test_an_image_whose_units_have_no_place_is_seen_everywhere():
+    layers = (Layer("input", 3, prunable=False), Layer("conv", 4), Layer("out", 1, prunable=False))
+    counts = exhibits.places(KeptUnits(((0, 1, 2), (0, 3), (0,))), Layers(layers), (2, 3))
+    assert counts.tolist() == [[3, 3, 3], [3, 3, 3]]

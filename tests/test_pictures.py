@@ -185,6 +185,8 @@ def test_the_network_is_a_graph_of_layers_with_relative_strengths():
     assert networkx.get_node_attributes(graph, "layer") == {(0, 0): 0, (0, 1): 0, (1, 0): 1, (1, 1): 1, (2, 0): 2}
     strengths = networkx.get_edge_attributes(graph, "strength")
     assert strengths[(0, 0), (1, 0)] == 1 and strengths[(0, 1), (1, 1)] == 0.5 and strengths[(1, 1), (2, 0)] == 1
+    skipping = pictures.network_graph(exhibit().strengths, [(0, 2, np.array([[5.0], [2.5]]))])
+    assert skipping.edges[(0, 1), (2, 0)]["strength"] == 0.5 and len(skipping.edges) == len(graph.edges) + 2
     dead = pictures.network_graph([np.zeros((2, 1))])
     assert set(networkx.get_edge_attributes(dead, "strength").values()) == {0}
 

@@ -1,6 +1,7 @@
 """Who may import what, who may do what: the rooms of the design, read from the source text."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -173,8 +174,8 @@ def test_what_is_asked_of_the_room_of_networks():
     """How a network is traced, labelled and taken apart stays inside."""
     room = {*NETWORK, *NETWORK_FILES}
     entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
-    doors = {f"network.{name}" for name in ("wiring", "surgery", "watching", "scores", "evaluation", "training")}
-    assert doors <= entered <= doors | {"network.netfile"}
+    doors = ("wiring", "surgery", "watching", "scores", "evaluation", "training", "netfile")
+    assert entered == {f"network.{name}" for name in doors}
 
 
 def test_the_community_room_is_one_way_from_formats_to_program_to_call():
@@ -239,7 +240,8 @@ def test_only_surgery_makes_or_slices_parameters():
         for node in ast.walk(FILES[name]):
             if isinstance(node, ast.Subscript):
                 last = ast.unparse(node.value).rpartition(".")[2]
-                assert last not in ("weight", "bias", "data"), f"{name}: {ast.unparse(node)}"
+                whole = ast.unparse(node.value)  # `data` alone is a variable
+                assert last not in ("weight", "bias", "data") or whole == "data", f"{name}: {ast.unparse(node)}"
         ours = {"grad"} if name == "network.training" else set()  # gradients are the business of training
         assert not ({"weight", "bias", "data", "grad"} - ours) & assigned(name), name
 
@@ -260,10 +262,11 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 
 
 def test_specdnn_names_no_data_set_and_no_layer():
-    names = ("MNIST", "digits", "LeNet", "conv1", "conv2", "ip1", "ip2", "ip3")
+    """torch's own functions may be called what they are called."""
+    names = re.compile(r"MNIST|digits|LeNet|(?<!functional\.)conv[12]|ip[123]")
     for path in sorted(ROOM.rglob("*.py")):
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            assert not [word for word in names if word in line], f"{dotted(path)}, line {number}: {line.strip()}"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            assert not names.search(line), f"{dotted(path)}, line {number}: {line.strip()}"
 
 
 def test_main_py_only_hands_over(folder):

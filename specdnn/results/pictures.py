@@ -304,7 +304,7 @@ def network(axes: Axes, shown: Exhibit) -> None:
 
     Strengths are relative to the strongest connection between the same two layers.
     """
-    graph = network_graph(shown.strengths)
+    graph = network_graph(shown.strengths, shown.beyond)
     layers = networkx.get_node_attributes(graph, "layer")
     counts = np.bincount(list(layers.values()))
     places = {(layer, unit): (layer, 1 - (unit + 0.5) / counts[layer]) for layer, unit in graph}
@@ -338,12 +338,16 @@ def draw_edges(axes: Axes, graph: networkx.DiGraph, places: dict) -> None:
     )
 
 
-def network_graph(strengths: Sequence[np.ndarray]) -> networkx.DiGraph:
-    """The compact network as a graph: nodes (layer, unit), edge `strength` relative to the strongest of its layers."""
+def network_graph(strengths: Sequence[np.ndarray], beyond=()) -> networkx.DiGraph:
+    """The compact network as a graph: nodes (layer, unit), edge `strength` relative to the strongest of its layers.
+
+    `strengths` between neighbouring layers, `beyond` as in an Exhibit.
+    """
     graph = networkx.DiGraph()
     for layer, width in enumerate([len(strengths[0]), *(pair.shape[1] for pair in strengths)]):
         graph.add_nodes_from(((layer, unit) for unit in range(width)), layer=layer)
-    for layer, pair in enumerate(strengths):
+    neighbours = ((layer, layer + 1, pair) for layer, pair in enumerate(strengths))
+    for layer, later, pair in (*neighbours, *beyond):
         for (source, target), strength in np.ndenumerate(pair / (pair.max() or 1)):
-            graph.add_edge((layer, source), (layer + 1, target), strength=float(strength))
+            graph.add_edge((layer, source), (later, target), strength=float(strength))
     return graph

@@ -11,21 +11,29 @@ def exhibit(told: dict) -> Exhibit:
     """An exhibit from what its file tells."""
     arrays = [np.array(pair) for pair in told["strengths"]]
     image, kept_places = np.array(told["mean_image"]), np.array(told["places"])
-    return Exhibit(told["name"], image, kept_places, tuple(told["kept"]), tuple(arrays))
+    beyond = tuple((one, other, np.array(pair)) for one, other, pair in told.get("beyond", ()))
+    return Exhibit(told["name"], image, kept_places, tuple(told["kept"]), tuple(arrays), beyond)
 
 
 def is_exhibit(told) -> bool:
     """Whether this tells of a class all that the contact sheet needs."""
     try:
         one, kept = exhibit(told), told["kept"].values()
-        tables = (one.mean_image, one.places, *one.strengths)
+        tables = (one.mean_image, one.places, *one.strengths, *(pair for _, _, pair in one.beyond))
         named = isinstance(told["class"], int) and isinstance(one.name, str)
     except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
         return False
     widths = [len(units) for units in kept if isinstance(units, list)]
     shapes = list(zip(widths, widths[1:], strict=False))
     fitting = len(widths) == len(one.layers) > 1 and [pair.shape for pair in one.strengths] == shapes
+    fitting = fitting and all(_is_beyond(*told_of, widths) for told_of in one.beyond)
     return named and fitting and all(map(_is_table, tables)) and one.places.max() > 0
+
+
+def _is_beyond(one, other, pair: np.ndarray, widths: list[int]) -> bool:
+    """Whether these are strengths between two layers that are no neighbours."""
+    numbers = isinstance(one, int) and isinstance(other, int) and 0 <= one < other - 1 < len(widths) - 1
+    return numbers and pair.shape == (widths[one], widths[other])
 
 
 def _is_table(values: np.ndarray) -> bool:
