@@ -104,6 +104,8 @@ def _graph(network: nn.Module) -> fx.Graph:
             f"{type(network).__name__}.forward takes {len(needed)} tensors ({', '.join(needed)}); a classifier takes "
             "one, a batch of images: wrap it in a module that does"
         )
+    if isinstance(network, fx.GraphModule) and _is_traced(network):
+        return copy.deepcopy(network.graph)
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
         graph = Tracer().trace(network, defaults)
@@ -111,11 +113,27 @@ def _graph(network: nn.Module) -> fx.Graph:
         raise SpecDNNError(
             f"{type(network).__name__} cannot be traced: {first_line(error)}{_place(error)}; {WHAT_TO_DO}"
         ) from None
-    without_dead_code(graph)  # such as assertions that arguments have their defaults
-    for node in [n for n in graph.nodes if n.op == "placeholder"][1:]:  # arguments that stay at their defaults
-        if not node.users:
-            graph.erase_node(node)
+    for node in [n for n in graph.nodes if n.op == "placeholder"][1:]:
+        if node.args or not node.users:  # it stays at its default; all that reads it asserts just that
+            _erase(graph, node)
     return graph
+
+
+def _erase(graph: fx.Graph, node: fx.Node) -> None:
+    """Erase a node and all that reads it."""
+    for user in list(node.users):
+        _erase(graph, user)
+    graph.erase_node(node)
+
+
+def _is_traced(network: fx.GraphModule) -> bool:
+    """Whether a trace would give the graph that it has: it reads images alone and calls nothing to be looked into.
+
+    A second trace would look into functions that are kept whole in the first one, such as torchvision's.
+    """
+    calls = [n.target for n in network.graph.nodes if n.op == "call_module"]
+    inputs = [n for n in network.graph.nodes if n.op == "placeholder"]
+    return len(inputs) == 1 and all(Tracer().is_leaf_module(network.get_submodule(name), name) for name in calls)
 
 
 def _place(error: Exception) -> str:

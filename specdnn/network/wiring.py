@@ -278,6 +278,7 @@ class Units:
             roots = walk.channels(channels).numpy()[::-1]
             maker[roots], row[roots] = number, np.arange(len(roots))[::-1]
         fixed, inputs = _marked(walk, (channels for _, channels in walk.pinned)), _marked(walk, [walk.input])
+        fixed |= inputs & _marked(walk, (channels_of(one["sources"]) for one in walk.through))  # in a bundle
         unmade = maker == len(walk.made)  # zeros that padding adds, and constants
         features = _features(walk, unmade | fixed | _marked(walk, [channels_of(walk.output)]))
         flattened = np.zeros(count, dtype=bool)
