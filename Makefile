@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test lint setup oslom publish bench-oslom clean
+.PHONY: run test lint setup oslom publish bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -50,6 +50,13 @@ publish: setup
 bench-oslom: setup
 	$(PY) benchmarks/oslom_speed.py --python "$(OLD)" --reference "$(REFERENCE)"
 	$(PY) benchmarks/oslom_growth.py --largest $(LARGEST)
+
+# Twenty-three networks cut at random, in an environment of their own: setup's, with what only they need on top.
+zoo: setup
+	$(PY) -m venv .venv/zoo
+	$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > "$$(.venv/zoo/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/setup.pth"
+	.venv/zoo/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements-zoo.txt
+	.venv/zoo/bin/python benchmarks/zoo.py
 
 clean:
 	$(MAKE) -C oslom clean

@@ -68,3 +68,19 @@ def rivals_cut(network: nn.Module, parent: CompactNetwork, kept: KeptUnits, imag
         return f"fails: {type(error).__name__}: {str(error).strip().partition(chr(10))[0][:60]}"
     gap = difference(found, expected)
     return "equal" if gap < 1e-10 else f"differs by {gap:.1e}"
+
+
+def coupled(network: nn.Module, parent: CompactNetwork, image: torch.Tensor) -> tuple[dict, dict]:
+    """Per link, the links that lose a row when it loses its first, by our wiring and by torch-pruning."""
+    links, outputs = parent.wiring.links, parent.wiring.layers.offsets[-2]
+    nodes = {link.name: parent.wiring.nodes.of(link.targets) for link in links}
+    inner = [link.name for link in links if nodes[link.name][0] < outputs]
+    ours = {name: {other for other in inner if nodes[name][0] in nodes[other]} for name in inner}
+    graph, theirs = dependencies(network, image), {}
+    names = {module: name for name, module in network.named_modules()}
+    for name in inner:
+        module = network.get_submodule(name)
+        group = graph.get_pruning_group(module, pruner_of(module), [0])
+        rows = (names.get(item.dep.target.module) for item in group if "out_channels" in item.dep.handler.__name__)
+        theirs[name] = set(rows) & set(inner)
+    return ours, theirs

@@ -50,7 +50,9 @@ class Compaction:
             self.output(node, outputs)
         elif labels is None:
             self.plain(node)
-        elif node.op != "placeholder" and is_movement(node, self.network):
+        elif node.op == "placeholder":
+            self.images(node, labels)
+        elif is_movement(node, self.network):
             self.movement(node, labels)
         else:
             self.computed(node, labels)
@@ -84,6 +86,14 @@ class Compaction:
         for name in node.target.split("."):
             value = getattr(value, name)
         return value.detach().cpu() if torch.is_tensor(value) else value
+
+    def images(self, node: fx.Node, labels: torch.Tensor) -> None:
+        """All images come in whole; channels that are gone are left out at once."""
+        self.full[node.name] = self.small[node.name] = self.numbered(labels)
+        self.labels[self.copy(node).name] = labels
+        wanted = self.shrunk(self.full[node.name], labels)
+        if wanted.shape != labels.shape:
+            self.select("select_images", [node.name], wanted, node, labels)
 
     def computed(self, node: fx.Node, labels) -> None:
         """What computes keeps its units whole: of its elements those stay whose units do."""
@@ -174,11 +184,16 @@ class Compaction:
     def gather(self, node: fx.Node, wanted: torch.Tensor, labels: torch.Tensor) -> None:
         """A Select of the wanted elements from the tensors that they come from."""
         sources = list(dict.fromkeys(self.origins(node)))
-        small = [self.small[name] for name in sources]
+        name = node.target if hasattr(self.module(node), "moved") else f"select_{node.name}"
+        self.select(name, sources, wanted, node, labels)
+
+    def select(self, name: str, sources: list[str], wanted: torch.Tensor, node: fx.Node, labels: torch.Tensor) -> None:
+        """A Select of the wanted elements of some operations, in the place of `node`."""
+        small = [self.small[source] for source in sources]
         select = _by_channel(small, wanted) or _by_element(small, wanted)
         if select is None:
             raise SpecDNNError(f"{describe(node)} moves units in a way that a cut cannot follow")
-        name = node.target if hasattr(self.module(node), "moved") else self.new_name(f"select_{node.name}")
+        name = name if name == node.target else self.new_name(name)
         self.selects[name] = select
         copied = self.graph.call_module(name, tuple(self.copies[source] for source in sources))
         self.copies[node.name], self.small[node.name] = copied, wanted
@@ -251,5 +266,5 @@ def _places(addresses: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     """Where each wanted address stands; behind the last where it is not there."""
     order = torch.argsort(addresses, stable=True)
     ranked = addresses[order]
-    place = torch.searchsorted(ranked, wanted).clamp(max=len(ranked) - 1)
+    place = torch.searchsorted(ranked, wanted.contiguous()).clamp(max=len(ranked) - 1)
     return torch.where(ranked[place] == wanted, order[place], len(addresses))

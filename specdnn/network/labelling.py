@@ -25,6 +25,7 @@ from specdnn.network.labels import (
     uniform_dimension,
 )
 from specdnn.network.tracing import first_line, in_place, settle_signs
+from specdnn.structures import SpecDNNError
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
 
@@ -339,9 +340,12 @@ class Labelling:
         return value
 
     def outputs(self, node: fx.Node) -> torch.Tensor:
-        labels = self.values[node.args[0].name] if node.args[0].name in self.labelled else None
-        if not torch.is_tensor(labels) or labels.dim() != 2 or labels.shape[0] != 1:
-            raise NotUnderstood("outputs must be (images, classes)")
+        labels, shape = self.values[node.args[0].name], self.seen[node.args[0].name]
+        if node.args[0].name not in self.labelled or len(shape) != 2 or shape[0] != IMAGES:
+            sizes = ", ".join(("images" if k == 0 else str(size)) for k, size in enumerate(shape))
+            raise SpecDNNError(
+                f"the network gives ({sizes}); a classifier gives (images, classes): wrap it in a module that does"
+            )
         row = labels[0]
         roots = self.roots(row)
         if len(roots.unique()) < len(roots) or bool(self.places(places_of(row)).any()):

@@ -72,7 +72,7 @@ class Sets:
     def join(self, one: torch.Tensor, other: torch.Tensor) -> None:
         """Join the sets of numbers that stand at the same place."""
         one, other = self(one).flatten(), self(other).flatten()
-        pairs = torch.unique(one * len(self.root) + other).numpy()
+        pairs = torch.unique_consecutive(one * len(self.root) + other).unique().numpy()
         first, second = np.divmod(pairs, len(self.root))
         if (first == second).all():
             return

@@ -51,13 +51,10 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     follows the mode of the result. A softmax or sigmoid at the end is left out: the result gives logits.
     Raises SpecDNNError where torch.fx cannot trace it, or where it takes or gives more than one tensor.
     """
+    while type(network).__name__ in WRAPPERS:
+        network = getattr(network, WRAPPERS[type(network).__name__])
+    _must_have_no_hooks(network)
     network, notes = copied(network)
-    for name, module in network.named_modules():
-        if module._forward_pre_hooks or module._forward_hooks:
-            raise SpecDNNError(
-                f"module {name or type(network).__name__} carries hooks (such as torch.nn.utils.weight_norm), which "
-                "cannot be traced: remove them (torch.nn.utils.remove_weight_norm) first"
-            )
     graph, training = (_graph(network.train(mode)) for mode in (False, True))
     notes += _follow_the_mode(network, graph, training)
     notes += _without_final(network, graph)
@@ -78,10 +75,17 @@ def _left_out(network: nn.Module, found: nn.Module) -> list[str]:
     return [f"left out, since the outputs do not depend on it: {names}"]
 
 
+def _must_have_no_hooks(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        if module._forward_pre_hooks or module._forward_hooks:
+            raise SpecDNNError(
+                f"module {name or type(network).__name__} carries hooks (such as torch.nn.utils.weight_norm), which "
+                "cannot be traced: remove them (torch.nn.utils.remove_weight_norm) first"
+            )
+
+
 def copied(network: nn.Module) -> tuple[nn.Module, list[str]]:
-    """A copy without wrappers for several devices, in single precision at least."""
-    while type(network).__name__ in WRAPPERS:
-        network = getattr(network, WRAPPERS[type(network).__name__])
+    """A copy in single precision at least, and what to say of it."""
     try:
         network = copy.deepcopy(network).requires_grad_()
     except Exception as error:  # whatever a user's own __deepcopy__ raises

@@ -280,6 +280,7 @@ class Units:
             roots = walk.channels(channels).numpy()[::-1]
             maker[roots], row[roots] = number, np.arange(len(roots))[::-1]
         fixed, inputs = _marked(walk, (channels for _, channels in walk.pinned)), _marked(walk, [walk.input])
+        fixed |= inputs & _marked(walk, (channels_of(one["sources"]) for one in walk.through))  # in a bundle
         unmade = maker == len(walk.made)  # zeros that padding adds, and constants
         features = _features(walk, unmade | fixed | _marked(walk, [channels_of(walk.output)]))
         flattened = np.zeros(count, dtype=bool)
@@ -329,20 +330,19 @@ def _layer_order(walk: Labelling, units: Units, channel: np.ndarray) -> tuple[np
     row = units.row[channel].copy()
     number = {root: k for k, root in enumerate(outputs.tolist())}
     row[wanted] = [number[root] for root in channel[wanted].tolist()]
-    place, rank = places_of(units.labels), np.empty(len(row), dtype=np.int64)
-    rank[np.lexsort((place, row, units.maker[channel]))] = np.arange(len(row))
-    first = np.full(alike.max() + 1, len(row))
-    np.minimum.at(first, alike, rank)
-    order = np.lexsort((rank, first[alike], wanted))
+    order = np.lexsort((places_of(units.labels), row, -alike, units.maker[channel], wanted))
     changes = np.concatenate([[0], np.flatnonzero(np.diff(alike[order])) + 1])
     return order, np.searchsorted(changes, np.arange(len(order)), side="right") - 1
 
 
 def _alike(walk: Labelling, units: Units, channel: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """(units,) equal numbers for units of the same tensors and readers."""
+    """(units,) equal numbers for units of the same tensors and readers; larger ones for units of earlier tensors.
+
+    So the order of layers does not depend on which units of a layer are there.
+    """
     found = wanted * 2 + units.fixed[channel]
-    for member in _tensors(walk):
-        found = _refined(found, member[channel])
+    for member in _tensors(walk, units.labels):
+        found = _refined(found, member)
     flattened = np.isin(units.labels, units.labels[places_of(units.labels) > 0])
     for one in walk.links:
         read = resolved(walk, one["sources"]).numpy()
@@ -350,12 +350,18 @@ def _alike(walk: Labelling, units: Units, channel: np.ndarray, wanted: np.ndarra
     return found
 
 
-def _tensors(walk: Labelling) -> list[np.ndarray]:
-    """Per tensor of the network, (channels,) whether each lies in it; those alike just once."""
+def _tensors(walk: Labelling, units: np.ndarray) -> list[np.ndarray]:
+    """Per tensor of the network, (units,) whether each lies in it; those alike just once."""
     values = [value for name, value in walk.values.items() if name in walk.labelled]
     tensors = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
     distinct = {id(one): one for one in tensors if torch.is_tensor(one)}.values()
-    members = (_marked(walk, [channels_of(one)]) for one in distinct)
+    feature = places_of(units) > 0
+    members = []
+    for one in distinct:
+        member = _marked(walk, [channels_of(one)])[channels_of(units)]
+        if one.dim() == 2 and member[feature].any():
+            member &= ~feature | np.isin(units, resolved(walk, one).numpy())
+        members.append(member)
     return list({member.tobytes(): member for member in members}.values())
 
 
