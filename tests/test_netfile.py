@@ -58,8 +58,7 @@ def compact_of(kind) -> CompactNetwork:
 
 
 def checkpoint_of(kind, compact=None, **other) -> Checkpoint:
-    sizes = parent_of(kind).wiring.sizes(parent_of(kind).kept)
-    own = {"accuracy": 0.9375, "algo": "OSLOM", "seed": 7, "parent_sizes": sizes, **other}
+    own = {"accuracy": 0.9375, "algo": "OSLOM", "seed": 7, **other}
     return Checkpoint(kind.__name__, "digits", compact or compact_of(kind), (0.3050, 0.3247), **own)
 
 
@@ -92,7 +91,7 @@ def test_a_network_comes_back_bit_for_bit_without_its_class(kind, whole, path):
     loaded = netfile.load(path, {})
     assert loaded.compact.kept == saved.compact.kept and loaded.classes == saved.classes
     assert loaded.compact.wiring.layers == saved.compact.wiring.layers
-    for field in ("arch", "dataset", "normalisation", "accuracy", "algo", "seed", "owed_epochs", "parent_sizes"):
+    for field in ("arch", "dataset", "normalisation", "accuracy", "algo", "seed", "owed_epochs"):
         assert getattr(loaded, field) == getattr(saved, field), field
     expected, found = (one.compact.network.state_dict() for one in (saved, loaded))
     assert set(found) == set(expected) and all(torch.equal(found[name], expected[name]) for name in found)
@@ -188,13 +187,7 @@ def test_normalisations(normalisation, path):
 def test_normalisations_that_make_no_sense(normalisation, path):
     saved = checkpoint_of(LeNet_5)
     with pytest.raises(SpecDNNError, match="normalisation"):
-        netfile.save(path, Checkpoint("LeNet_5", "", saved.compact, normalisation, None, parent_sizes=(1, 2, 3)))
-
-
-def test_a_cut_network_needs_the_sizes_of_its_parent(path):
-    with pytest.raises(SpecDNNError, match="sizes of its parent"):
-        netfile.save(path, checkpoint_of(LeNet_5, parent_sizes=()))
-    assert content_of(checkpoint_of(LeNet_5, parent_of(LeNet_5), parent_sizes=()), path)["parent_sizes"][0] == 430_500
+        netfile.save(path, Checkpoint("LeNet_5", "", saved.compact, normalisation, None))
 
 
 def test_an_interrupted_save_leaves_the_old_checkpoint(path, monkeypatch):
@@ -234,7 +227,7 @@ def test_networks_of_torchvision(name, path):
     for depth in parent.wiring.layers.prunable:
         kept = kept.replace(depth, kept.units[depth][::2])
     compact, some = cut(parent, kept), torch.rand(2, 3, 64, 64)
-    netfile.save(path, Checkpoint(name, "", compact, (), None, parent_sizes=parent.wiring.sizes(parent.kept)))
+    netfile.save(path, Checkpoint(name, "", compact, (), None))
     loaded = netfile.load(path, {})
     with torch.no_grad():
         assert torch.equal(netfile.load_network(path)(some), compact.network(some))
@@ -753,7 +746,7 @@ def test_old_checkpoints_still_load(name, image, path):
     loaded = netfile.load(OLD / f"{name}.pth.tar", ARCHITECTURES, image=image)
     assert_as_told(loaded, TOLD[name])
     parent = parent_of(ARCHITECTURES[TOLD[name]["network"]])
-    assert loaded.parent_sizes == parent.wiring.sizes(parent.kept)
+    assert loaded.compact.wiring.parent_sizes == parent.wiring.sizes(parent.kept)
     netfile.save(path, loaded)
     assert_as_told(netfile.load(path, {}), TOLD[name])
 
