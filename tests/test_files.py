@@ -66,9 +66,9 @@ def test_what_lies_beside_a_checkpoint():
     assert FIRST.table("csv") == ROOT / "LeNet_5.csv"
 
 
-def test_published_metrics_files_lie_in_one_folder():
+def test_a_published_run_is_named_after_its_metrics_file_and_its_seed():
     path = SavedModels(Path("saved"), "net").pruned((3,), "random")
-    named = [SavedModels(Path("saved"), "net", seed=seed).published(Path("runs"), path).name for seed in (1, 2)]
+    named = [SavedModels(Path("saved"), "net", seed=seed).published_name(path) for seed in (1, 2)]
     assert named == ["net.specialize.3.random.json", "seed2.net.specialize.3.random.json"]
 
 

@@ -149,6 +149,8 @@ class Labelling:
         return [n for n in node.all_input_nodes if n.name in self.labelled]
 
     def is_question(self, node: fx.Node) -> bool:
+        if node.target is getattr:
+            return node.args[1] in ops.ATTRIBUTES
         return node.op in ("call_function", "call_method") and node.target in ops.QUESTIONS
 
     def plain(self, node: fx.Node) -> None:

@@ -230,7 +230,8 @@ COPIES = {
 # Zeros in the shape of what is given, or in that of its arguments.
 ZEROS = {torch.zeros_like, "new_zeros"}
 # What asks for a tensor's size.
-QUESTIONS = {getattr, "size", "dim", "numel", "ndimension", "stride", "is_contiguous", "element_size", len}
+ATTRIBUTES = ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad", "layout")
+QUESTIONS = {"size", "dim", "numel", "ndimension", "stride", "is_contiguous", "element_size", len}
 # A monotone function of all outputs that classifiers may end in; networks here give what goes into it.
 FINAL = {
     *_functions(("softmax", "log_softmax", "sigmoid", "logsigmoid"), functional, torch),
