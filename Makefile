@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test lint setup oslom publish bench-oslom zoo clean
+.PHONY: run test lint setup oslom publish bench bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -46,6 +46,9 @@ oslom:
 
 publish: setup
 	$(PY) MNIST/main.py --publish
+
+bench: setup
+	$(PY) benchmarks/network_speed.py
 
 bench-oslom: setup
 	$(PY) benchmarks/oslom_speed.py --python "$(OLD)" --reference "$(REFERENCE)"

@@ -90,9 +90,8 @@ def strengths(compact: CompactNetwork, activations: list[np.ndarray]) -> tuple[l
     """
     relevance = Relevance(compact)
     found: list[Connections] = []
-    weights = mean_weights(compact)
-    for link, weight, active in reversed(list(zip(compact.wiring.links, weights, activations, strict=True))):
-        one = _connections(ends_of(compact, link), weight * active[:, None])
+    for link, active in reversed(list(zip(compact.wiring.links, activations, strict=True))):
+        one = _connections(ends_of(compact, link), _mean_weight(compact, link) * active[:, None])
         own = Connections(one.sources, one.targets, one.strengths * relevance.at(one.targets)[None, :])
         relevance.add(own.sources, own.strengths.sum(axis=1))
         found.insert(0, own)
