@@ -18,6 +18,7 @@ from specdnn.files import SavedModels
 from specdnn.network import evaluation, netfile, scores, watching
 from specdnn.network.surgery import cut
 from specdnn.results import report, runs
+from specdnn.structures import paper_rule_of
 
 ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
 QUICK_SWEEP = """--sweep --dataset digits --epochs 1 --retrain-epochs 1
@@ -125,7 +126,13 @@ def test_a_metrics_file_tells_what_was_measured_and_how(pruned):
             assert 0 <= found[name] <= 1
         assert found["tp"] + found["fp"] + found["fn"] + found["tn"] == 360
         assert found["algo"] == "OSLOM" and found["classes"] == [3] and found["options"]["keep"] == 0.2
-        assert {name for name, value in found.items() if isinstance(value, dict)} == {"kept", "options", "seconds"}
+        assert {name for name, value in found.items() if isinstance(value, dict)} == {
+            "kept",
+            "options",
+            "seconds",
+            "pins",
+        }
+        assert found["pins"] == {}
 
 
 def test_evaluating_measures_any_checkpoint_and_writes_nothing(main, parents, pruned, tmp_path, listing):
@@ -353,10 +360,10 @@ def test_retraining_a_network_that_nothing_was_cut_from_is_not_called_oslom(main
 def test_the_budget_of_the_paper_rule_is_met(arch, trim, prune, loaded, folder):
     words = ("--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0 --trim", trim)
     path, _ = prune(*words, "--rate 0.02", arch=arch)
-    found, network_type = metrics(path), folder.architectures[arch]
+    found, rule = metrics(path), paper_rule_of(folder.architectures[arch])
     assert 0.01 < found["paper_rule_rate"] <= 0.02
     widths = loaded(path).compact.kept.widths
-    assert found["paper_rule_weights"] == network_type.paper_rule_weights(widths)
+    assert found["paper_rule_weights"] == rule(widths)
     assert found["community_true_weights"] > found["true_weights"]
 
 
