@@ -165,6 +165,16 @@ def test_only_surgery_writes_or_slices_parameters():
                 assert not ({"weight", "bias", "data", "grad"} - ours) & ends, f"{name}: {ast.unparse(node)}"
 
 
+def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
+    """Wiring and surgery make and read graphs; files of networks write them down."""
+    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "modules", "netfile", "graphtext", "dryrun"}
+    for name, tree in FILES.items():
+        froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)
+        if any(f"{word}.".startswith("torch.fx.") for word in words):
+            assert name.removeprefix("network.") in core and name.startswith("network."), name
+
+
 def test_specdnn_names_no_data_set_and_no_layer():
     names = ("MNIST", "digits", "LeNet", "conv1", "conv2", "ip1", "ip2", "ip3")
     for path in sorted(ROOM.rglob("*.py")):
