@@ -467,8 +467,8 @@ class Labelling:
             raise NotUnderstood("it is over images or units, not over places")
         channels = channels_of(labels)
         leaders = channels.amax(dims, keepdim=True)
-        stacked = node.args and node.args[0].target is torch.stack  # two tensors, element by element
-        self.join_if_several_stay(channels, leaders.expand(channels.shape), stacked)
+        stacked = bool(node.args) and node.args[0].target is torch.stack  # two tensors, element by element
+        self.join_if_several_stay(channels, leaders.expand(channels.shape), stacked or node.name in self.bundles)
         left = leaders.view(shape) << HALF
         dim = self.box(left)
         return self.fresh(shape, dim, self.along(left, dim))
