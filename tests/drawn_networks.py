@@ -333,6 +333,49 @@ def not_understood(net, x):
     )
 
 
+@by_function
+def resized(net, x):
+    name = net.add(nn.InstanceNorm2d(x.shape[1], affine=True) if x[0, 0].numel() > 1 else nn.Identity())
+    small = x.shape[2] < SIDE
+    return net.pick(
+        (
+            lambda net, x: functional.interpolate(x, scale_factor=2) if small else x,
+            lambda net, x: functional.avg_pool2d(x, 3, stride=1, padding=1),
+            lambda net, x: functional.pad(x, (1, 1, 0, 0), mode="replicate"),
+            lambda net, x: getattr(net, name)(x),
+            lambda net, x: functional.leaky_relu(x, 0.1, inplace=True),
+        )
+    )
+
+
+@by_function
+def over_places(net, x):
+    """A convolution of one dimension over the flattened places."""
+    channels = x.shape[1]
+    name = net.add(nn.Conv1d(channels, net.pick((3, channels)), 1))
+    height, width = x.shape[2:]
+    return lambda net, x: getattr(net, name)(x.flatten(2)).unflatten(2, (height, width))
+
+
+@by_function
+def parts(net, x):
+    """Halves by other words; of an odd number of channels the first is done twice."""
+    gate = net.add(nn.GLU(1))
+
+    odd, half = x.shape[1] % 2, (x.shape[1] + 1) // 2
+    made = (lambda net, x: torch.cat((x, x[:, :1]), 1)) if odd else (lambda net, x: x)
+    return net.pick(
+        (
+            lambda net, x: functional.glu(made(net, x), 1),
+            lambda net, x: getattr(net, gate)(made(net, x)),
+            lambda net, x: made(net, x).tensor_split(2, 1)[1],
+            lambda net, x: made(net, x).unflatten(1, (2, half)).unbind(1)[1],
+            lambda net, x: made(net, x).unflatten(1, (2, half)).mean(1),
+            lambda net, x: made(net, x).unflatten(1, (half, 2)).amax(2),
+        )
+    )
+
+
 def joined(net: Drawn, seen):
     place, x = last(net, seen)
     spread = {(1, *x.shape[2:]), (x.shape[1], *(1 for _ in x.shape[2:]))}
@@ -368,7 +411,7 @@ def together(net: Drawn, seen):
 ON_MAPS = (
     *(conv, conv, conv, strided, depthwise, grouped, batch_norm, group_norm, prelu, activation, pool, in_place),
     *(in_place_on_a_part, with_numbers, dropout, shuffle, halves, slices, padded, there_and_back, gate, constant),
-    *(table, channels_last, not_understood, joined, joined, together),
+    *(table, channels_last, not_understood, joined, joined, together, resized, over_places, parts),
 )
 
 

@@ -261,6 +261,16 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
         assert not DISK & imports(f"network.{name}") and not {"open", "Path"} & calls(f"network.{name}"), name
 
 
+def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
+    """Wiring and surgery make and read graphs; files of networks write them down."""
+    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "modules", "netfile", "graphtext", "dryrun"}
+    for name, tree in FILES.items():
+        froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+        words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)
+        if any(f"{word}.".startswith("torch.fx.") for word in words):
+            assert name.removeprefix("network.") in core and name.startswith("network."), name
+
+
 def test_specdnn_names_no_data_set_and_no_layer():
     """torch's own functions may be called what they are called."""
     names = re.compile(r"MNIST|digits|LeNet|(?<!functional\.)conv[12]|ip[123]")

@@ -469,8 +469,8 @@ class Labelling:
             raise NotUnderstood("it is over images or units, not over places")
         channels = channels_of(labels)
         leaders = channels.amax(dims, keepdim=True)
-        stacked = node.args and node.args[0].target is torch.stack  # two tensors, element by element
-        self.join_if_several_stay(channels, leaders.expand(channels.shape), stacked)
+        stacked = bool(node.args) and node.args[0].target is torch.stack  # two tensors, element by element
+        self.join_if_several_stay(channels, leaders.expand(channels.shape), stacked or node.name in self.bundles)
         left = leaders.view(shape) << HALF
         dim = self.box(left)
         return self.fresh(shape, dim, self.along(left, dim))
@@ -485,30 +485,34 @@ class Labelling:
         return self.join(*labels.chunk(2, dim))
 
     def movement(self, node: fx.Node):
-        moved = node.args[0] if node.args else None
-        movers = moved if isinstance(moved, (list, tuple)) else [moved]
-        if any(source not in movers for source in self.sources(node)) and node.target not in (
-            "expand_as",
-            "view_as",
-            "reshape_as",
-        ):
-            raise NotUnderstood("it reads several tensors of the network")
-        for mover in movers:
-            if isinstance(mover, fx.Node) and mover.name not in self.labelled:
-                self.adopt(node, mover)
+        """What a movement makes of the labels themselves."""
+        self.movers(node)
         try:
             found = stand_in(node, self.network, self.values)
         except Exception as error:  # whatever the function raises on labels
             raise NotUnderstood(first_line(error)) from None
         if node.target is operator.getitem and not torch.is_tensor(found):
             return found
-        found = tuple(found) if isinstance(found, (tuple, list)) else found
-        for labels in found if isinstance(found, tuple) else (found,):
-            if not torch.is_tensor(labels) or labels.dim() == 0:
-                raise NotUnderstood("it gives no tensor")
-            if labels.shape[0] != 1 and not self.only_constants(node):
-                raise NotUnderstood("it moves parts of an image among the images")
-        return tuple(map(self.named, found)) if isinstance(found, tuple) else self.named(found)
+        several = isinstance(found, (tuple, list))
+        for labels in found if several else (found,):
+            self.must_be_of_one_image(node, labels)
+        return tuple(map(self.named, found)) if several else self.named(found)
+
+    def movers(self, node: fx.Node) -> None:
+        """See to it that all that a movement moves has labels, and that it takes nothing but sizes from the rest."""
+        moved = node.args[0] if node.args else None
+        movers = moved if isinstance(moved, (list, tuple)) else [moved]
+        if node.target not in ops.LIKE_ANOTHER and any(source not in movers for source in self.sources(node)):
+            raise NotUnderstood("it reads several tensors of the network")
+        for mover in movers:
+            if isinstance(mover, fx.Node) and mover.name not in self.labelled:
+                self.adopt(node, mover)
+
+    def must_be_of_one_image(self, node: fx.Node, labels) -> None:
+        if not torch.is_tensor(labels) or labels.dim() == 0:
+            raise NotUnderstood("it gives no tensor")
+        if labels.shape[0] != 1 and not self.only_constants(node):
+            raise NotUnderstood("it moves parts of an image among the images")
 
     def adopt(self, node: fx.Node, source: fx.Node) -> None:
         """Labels for a constant that is moved beside units; it stays as it is, and so do units joined with it."""
@@ -635,26 +639,24 @@ def describe(node: fx.Node) -> str:
 
 def _why_not_by_themselves(network: fx.GraphModule) -> dict[str, str]:
     """Modules and parameters whose numbers cannot be sliced for one use alone -> why."""
-    found = {}
     calls = Counter(n.target for n in network.graph.nodes if n.op == "call_module")
-    holders: dict[int, set[str]] = {}
+    found = {}
     for name, module in network.named_modules(remove_duplicate=False):
-        for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            holders.setdefault(id(parameter), set()).add(f"{name}.{own}".lstrip("."))
         if parametrize.is_parametrized(module):
             found[name] = "its weights are computed (parametrization)"
         if calls[name] > 1 and any(True for _ in module.parameters()):
             found[name] = f"it is used {calls[name]} times"
-    for names in holders.values():
-        if len(names) > 1:
-            found |= {
-                n: "its weights are shared with another module"
-                for name in names
-                for n in (name, name.rpartition(".")[0])
-            }
-    gets = {n.target for n in network.graph.nodes if n.op == "get_attr"}
-    modules = {name for name in calls}
-    for name in gets:  # a parameter that a module uses and the graph as well
-        if name.rpartition(".")[0] in modules:
-            found |= {n: "its weights are read elsewhere, too" for n in (name, name.rpartition(".")[0])}
+    for name in _shared_parameters(network):
+        found |= dict.fromkeys((name, name.rpartition(".")[0]), "its weights are shared with another module")
+    for name in {n.target for n in network.graph.nodes if n.op == "get_attr"}:
+        if name.rpartition(".")[0] in calls:  # a parameter that a module uses and the graph as well
+            found |= dict.fromkeys((name, name.rpartition(".")[0]), "its weights are read elsewhere, too")
     return found
+
+
+def _shared_parameters(network: nn.Module) -> list[str]:
+    """All names of parameters that have more than one."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in network.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return [name for own in names.values() if len(own) > 1 for name in own]

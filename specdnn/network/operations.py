@@ -227,6 +227,8 @@ COPIES = {
     *("roll", "flip", "repeat", "repeat_interleave", "new_zeros"),
     *_functions(("pad",), functional),
 }
+# What takes the size of another tensor.
+LIKE_ANOTHER = {"expand_as", "view_as", "reshape_as"}
 # Zeros in the shape of what is given, or in that of its arguments.
 ZEROS = {torch.zeros_like, "new_zeros"}
 # What asks for a tensor's size.

@@ -183,9 +183,10 @@ class Alive:
 def trace(network: nn.Module, image: torch.Tensor, bundles=()) -> Wiring:
     """The wiring of a network, seen on an example image (channels, height, width) or of any other shape.
 
-    The network itself stays as it is: a copy is traced. `bundles` are the names of convolutions and GroupNorms whose
-    single group is all that a cut left of several: its units are one. Raises SpecDNNError, one sentence, where torch.fx
-    cannot trace it, where it takes or gives more than one tensor, or where it fails on two such images.
+    The network itself stays as it is: a copy is traced. `bundles` are the names of convolutions, GroupNorms and means
+    over parts of channels that work on a single group, all that a cut left of several: its units are one. Raises
+    SpecDNNError, one sentence, where torch.fx cannot trace it, where it takes or gives more than one tensor, or where
+    it fails on two such images.
     """
     module, notes = traced(network)
     parameter = next(module.parameters(), image)
