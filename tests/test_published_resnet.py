@@ -72,7 +72,9 @@ def test_all_its_units_are_free_and_three_stages_share_one_stream(published):
     layers = published.compact.wiring.layers
     assert published.compact.wiring.pins == ()
     assert layers.prunable == tuple(range(1, len(layers.layers) - 1))  # all but pixels and outputs
-    assert sum(layers.widths[1:-1]) == 64 + 3 * (16 + 32 + 64)  # one stream, and one hidden layer in each of nine blocks
+    assert sum(layers.widths[1:-1]) == 64 + 3 * (
+        16 + 32 + 64
+    )  # one stream, and one hidden layer in each of nine blocks
 
 
 def test_a_cut_gives_what_the_masked_parent_gives(published, tmp_path):

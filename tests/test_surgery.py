@@ -295,3 +295,28 @@ def test_arguments_beside_the_images_stay_at_their_defaults():
         assert torch.equal(parent.network(images), network(images))
     kept = KeptUnits(((0, 2), (0, 1), (1,)))
     equal(cut(parent, kept), parent, kept, images, network)
+
+
+class PinnedOutputs(nn.Module):
+    """Outputs that are not understood stay behind those that are wanted."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.last = nn.Linear(6, 8), nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.hidden(x))) + self.last.bias
+
+
+def test_pinned_outputs_come_back_in_the_parents_numbers():
+    parent, images = CompactNetwork.parent(PinnedOutputs(), torch.zeros(6)), torch.randn(4, 6)
+    compact = cut(parent, parent.kept.replace(2, [0, 3]))
+    again = reopened(compact.network, torch.zeros(6), parent.wiring.layers, compact.kept)
+    less = compact.kept.replace(2, [3])
+    assert torch.equal(cut(again, less).network(images), parent.network(images)[:, [3]])
+
+
+def test_pinned_units_cannot_go():
+    parent = CompactNetwork.parent(PinnedOutputs(), torch.zeros(6))
+    with pytest.raises(ValueError, match="layer hidden are pinned"):
+        cut(parent, parent.kept.replace(1, [0, 1]))

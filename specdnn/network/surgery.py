@@ -68,6 +68,9 @@ def fresh(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
 
 def _made(parent: CompactNetwork, kept: KeptUnits, make) -> CompactNetwork:
     outputs, alive = kept.within(parent.kept)[-1], Alive(parent.wiring, kept)
+    for layer, units, before in zip(parent.wiring.layers.layers[:-1], kept.units, parent.kept.units, strict=False):
+        if units != before and not layer.prunable:
+            raise ValueError(f"the units of layer {layer.name} are pinned: none of them can go")
     graph, selects, labels = compacted(parent.wiring, alive, outputs)
     root = {name: select.to(_device(parent.network)) for name, select in selects.items()}
     cuts = {one.name: one for one in (*parent.wiring.links, *parent.wiring.through)}
@@ -215,13 +218,15 @@ def reopened(
     Raises ValueError if its layers are not those of the parent with these units.
     """
     own = trace(network, image)
+    names, widths, places = _expected(layers, kept, own.layers)
     found = dict(zip(own.layers.names, own.layers.widths, strict=True))
     single = (trace(network, image, bundles) for bundles in _single_groups(own, layers))
-    own = next((wiring for wiring in chain([own], single) if _fits(wiring.layers, layers, kept)), None)
+    fitting = (one for one in chain([own], single) if _fits(one.layers, names, widths, layers))
+    own = next(fitting, None)
     if own is None:
         expected = dict(zip(layers.names, kept.widths, strict=True))
         raise ValueError(f"its layers {found} contradict its kept units {expected}")
-    place = np.concatenate([first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)])
+    place = np.concatenate(places)
     total, channels = int(layers.offsets[-1]), own.nodes.channels
     fixed, channel = np.zeros(total, dtype=bool), channels + np.arange(total)  # what is gone has channels of its own
     channel[place], fixed[place] = own.nodes.channel, own.nodes.fixed
@@ -231,11 +236,24 @@ def reopened(
     return CompactNetwork(dataclasses.replace(own, layers=layers, nodes=nodes, parent_sizes=sizes), kept)
 
 
-def _fits(own: Layers, layers: Layers, kept: KeptUnits) -> bool:
-    """Whether layers are those of the parent, as wide as what is kept, and nothing more is pinned."""
-    if own.names != layers.names or own.widths != kept.widths:
+def _expected(layers: Layers, kept: KeptUnits, own: Layers):
+    """(names, widths, nodes of the parent) of the layers that a cut leaves, as a trace of it finds them.
+
+    Outputs that nobody wants, but that are pinned, are a layer of their own then.
+    """
+    places = [first + np.array(units) for first, units in zip(layers.offsets, kept.units, strict=False)]
+    names, last = layers.names, layers.names[-1]
+    if own.names == (*names, f"{last}:2"):
+        whole = np.arange(layers.offsets[-2], layers.offsets[-1])
+        names, places = own.names, [*places[:-1], np.setdiff1d(whole, places[-1]), places[-1]]
+    return names, tuple(map(len, places)), places
+
+
+def _fits(own: Layers, names: tuple[str, ...], widths: tuple[int, ...], layers: Layers) -> bool:
+    """Whether layers have these names and widths, and nothing is pinned that is not in the parent's."""
+    if own.names != names or own.widths != widths:
         return False
-    pairs = zip(own.layers, layers.layers, strict=True)
+    pairs = zip(own.layers, layers.layers[:-1], strict=False)
     return all(mine.prunable or mine.units == 1 or not parents.prunable for mine, parents in pairs)
 
 
