@@ -1,4 +1,4 @@
-"""A network that others trained: the ResNet-20 of He et al. 2015, section 4.2, from the file that its authors' port published.
+"""A network that others trained: the ResNet-20 of He et al. 2015, section 4.2, from the file of its best-known port.
 
 The images that it was trained on are not here; what is compared is the network itself.
 """

@@ -301,3 +301,13 @@ def test_main_py_only_hands_over(folder):
 def test_what_importing_does_not_load(module, unloaded):
     asked = f"import sys, {module}; print({unloaded} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_importing_specdnn_leaves_the_process_as_it_was():
+    asked = (
+        "import os, signal, sys, threading, warnings; "
+        "state = lambda: (dict(os.environ), os.getcwd(), list(sys.path), list(warnings.filters), sys.excepthook, "
+        "threading.active_count(), [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]); "
+        "before = state(); import specdnn; print(state() == before)"
+    )
+    assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "True\n"
