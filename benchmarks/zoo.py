@@ -91,8 +91,9 @@ class Case:
         wiring, prunable = self.parent.wiring, np.zeros(int(self.layers.offsets[-1]), dtype=bool)
         for depth in self.layers.prunable:
             prunable[self.layers.offsets[depth] : self.layers.offsets[depth + 1]] = True
-        ends = [link for link in wiring.links if self.entry.hidden and link.name.endswith(self.entry.hidden)]
-        return all(prunable[wiring.nodes.of(link.targets)].all() for link in ends)
+        ends = [name for name, _ in self.network.named_modules() if name.endswith(self.entry.hidden or "no module")]
+        links = {link.name: link for link in wiring.links}
+        return all(name in links and prunable[wiring.nodes.of(links[name].targets)].all() for name in ends)
 
 
 def seeded(network: nn.Module, images: torch.Tensor) -> torch.Tensor:

@@ -104,6 +104,27 @@ def test_modules_that_nothing_reads_make_no_layers():
     )
 
 
+class ClassToken(Plain):
+    """Channels of the map become those of tokens, with one token more and a place added to each."""
+
+    def __init__(self):
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 1, 6))
+        self.places = nn.Parameter(torch.randn(1, 65, 6))
+        self.mlp = nn.Sequential(nn.Linear(6, 8), nn.GELU(), nn.Linear(8, 6))
+
+    def forward(self, x):
+        x = self.features(x).flatten(2).permute(0, 2, 1)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], dim=1) + self.places
+        return self.fc((x + self.mlp(x))[:, 0])
+
+
+def test_a_token_beside_others_has_their_units_and_a_table_of_places_is_sliced():
+    wiring = assert_exact(ClassToken())
+    assert layers_of(wiring) == {"input": 2, "conv1": 6, "conv2": 6, "mlp.0": 8, "fc": 4}
+    assert not wiring.pins and {one.name for one in wiring.through} == {"token", "places"}
+
+
 # ------------------------------------------------------------------------------------------ in place
 
 
@@ -326,7 +347,8 @@ def test_dropout_as_a_function_follows_the_mode():
             self.mode = nn.Identity()  # a name that the room would like to use
 
         def features(self, x):
-            return functional.dropout(self.mode(super().features(x)), 0.5, training=self.training)
+            x = self.mode(super().features(x)) * torch.tensor(2.0)  # a constant made on the way
+            return functional.dropout(x, 0.5, training=self.training)
 
     network = trace(Dropped(), IMAGE).network
     one, other = results(IMAGE[None], network, network)

@@ -212,20 +212,24 @@ class Labelling:
             raise NotUnderstood("it mixes all units")
 
     def box(self, labels: torch.Tensor) -> int:
-        """The dimension along which units differ; where they are mixed, those are joined that leave one.
+        """The dimension along which units differ; where they are mixed, as few as possible are joined to have one.
 
         What computes must leave units whole: after a cut they must still form a tensor.
         """
         dim = uniform_dimension(self.roots(labels))
-        for candidate in [d for d in range(1, labels.dim()) if labels.shape[d] > 1] if dim is None else ():
-            try:
-                self.along(labels, candidate)
-                return candidate
-            except NotUnderstood:
-                continue
         if dim is None:
-            raise NotUnderstood("units are mixed along every dimension")
+            candidates = [d for d in range(1, labels.dim()) if labels.shape[d] > 1]
+            dim = max(candidates, key=lambda d: self.left_by_joining(labels, d), default=1)
+            self.along(labels, dim)
         return dim
+
+    def left_by_joining(self, labels: torch.Tensor, dim: int) -> int:
+        """How many units of a tensor would be left if those at each index of a dimension were joined."""
+        before, rows = self.channels.root, channels_of(rows_of(labels, dim))
+        self.channels.join(rows, rows[:, :1].expand(rows.shape))
+        left = len(self.channels(rows[:, 0]).unique())
+        self.channels.root = before
+        return left
 
     def columns(self, labels: torch.Tensor, dim: int) -> torch.Tensor:
         """What is read along a dimension: features or channels where there is just one image's row, else channels."""

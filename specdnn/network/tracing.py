@@ -6,6 +6,7 @@ import copy
 import functools
 import inspect
 import operator
+import re
 
 import torch
 from torch import fx, nn
@@ -155,7 +156,7 @@ def first_line(error: Exception) -> str:
 def _follow_the_mode(network: nn.Module, graph: fx.Graph, training: fx.Graph) -> list[str]:
     """Give the nodes whose arguments are False in evaluation and True in training the mode itself."""
     pairs = list(zip(graph.nodes, training.nodes, strict=False))
-    if len(graph.nodes) != len(training.nodes) or any(str(a.target) != str(b.target) for a, b in pairs):
+    if len(graph.nodes) != len(training.nodes) or any(_does(a) != _does(b) for a, b in pairs):
         return ["the network does something else in training mode; what it does in evaluation mode is traced"]
     switches = [(a, b) for a, b in pairs if _switched(a, b)]
     if switches:
@@ -169,6 +170,11 @@ def _follow_the_mode(network: nn.Module, graph: fx.Graph, training: fx.Graph) ->
             node.args = tuple(_chosen(a, b, mode) for a, b in zip(node.args, other.args, strict=True))
             node.kwargs = {name: _chosen(a, other.kwargs[name], mode) for name, a in node.kwargs.items()}
     return []
+
+
+def _does(node: fx.Node) -> str:
+    """What a node does; every trace of a network numbers the constants that it meets anew."""
+    return re.sub(r"_tensor_constant\d+", "constant", str(node.target))
 
 
 def _switched(node: fx.Node, other: fx.Node) -> bool:
