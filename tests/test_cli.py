@@ -820,7 +820,7 @@ def test_a_published_line_that_is_damaged_is_told_and_stays(swept, publish, caps
     whole = saved.runs().read_bytes()
     lines = whole.splitlines(keepends=True)
     lines[-1] = lines[-1].replace(b'"true_weights": ', b'"true_weights": -')
-    damaged = b"".join([*lines, b"<<<<<<< HEAD\n"])
+    damaged = b"".join([*lines, b"no record\n"])
     saved.runs().write_bytes(damaged)
     capsys.readouterr()
     assert publish(tmp_path / "nothing here") == 0
@@ -830,7 +830,7 @@ def test_a_published_line_that_is_damaged_is_told_and_stays(swept, publish, caps
     ]
     assert saved.runs().read_bytes() == damaged
     assert publish(swept / "digits") == 0
-    assert saved.runs().read_bytes() == whole + b"<<<<<<< HEAD\n"
+    assert saved.runs().read_bytes() == whole + b"no record\n"
 
 
 def test_only_what_is_there_is_published(swept, publish, capsys, tmp_path):

@@ -99,7 +99,7 @@ def test_runs_of_other_data_sets_stay_and_are_not_read(saved):
 
 
 STRANGE = [
-    (b"<<<<<<< HEAD", "it cannot be read as JSON"),
+    (b"no record", "it cannot be read as JSON"),
     (b'{"name": "net.5.json", "verb"', "it cannot be read as JSON"),
     (b"\xff", "it cannot be read as JSON"),
     (json.dumps(retrained(0, checkpoint_hash="a")).encode(), "its name is missing, or no text"),
