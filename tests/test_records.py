@@ -124,6 +124,7 @@ WRONG = pytest.mark.parametrize(
         ("{}", "dataset is missing"),
         (broken()[:300], "it cannot be read as JSON"),
         ("[" * 100000, "it cannot be read as JSON"),
+        (broken().replace("{", '{"deep": ' + 500 * "[" + 500 * "]" + ", ", 1), "nested more than 20 levels deep"),
         (b"\xff\xfe", "it cannot be read as JSON"),
         (broken().replace("0.5", "NaN", 1), "NaN is no number"),
         (broken().replace("0.5", "Infinity", 1), "Infinity is no number"),

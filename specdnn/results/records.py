@@ -77,6 +77,8 @@ def checked(content: bytes, dataset: str) -> dict | None:
         raise ValueError(f"it cannot be read as JSON ({_first_line(error)})") from None
     if not isinstance(told, dict):
         raise ValueError(f"it is no metrics file but {_short(told)}")
+    if _deeper(told, DEEPEST):
+        raise ValueError(f"its lists are nested more than {DEEPEST} levels deep")
     _check(told, {"dataset": TEXT, "verb": VERB}, {})
     if told["dataset"] != dataset:
         return None
@@ -86,6 +88,12 @@ def checked(content: bytes, dataset: str) -> dict | None:
         figures = FIGURES if told["verb"] == "retrain" else {}
         _check(told, {**MADE, **figures}, {**FIGURES, **MORE})
     return told
+
+
+def _deeper(value, levels: int) -> bool:
+    """Whether lists or dictionaries lie in each other more than so many levels deep."""
+    inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
+    return inside is not None and (levels == 0 or any(_deeper(one, levels - 1) for one in inside))
 
 
 def _no_number(word: str):
@@ -173,6 +181,7 @@ RATE = Kind("a number above 0", lambda value: _number(value) and value > 0)
 WIDTHS = Kind("a list of whole numbers", lambda value: value is None or _list_of(_whole)(value))
 EXHIBITS = Kind("a list of what the contact sheet shows", _list_of(shown.is_exhibit))
 
+DEEPEST = 20  # levels of lists in a metrics file
 MADE = {  # how a network was made
     **dict.fromkeys(("arch", "algo", "split"), TEXT),
     "seed": Kind("a whole number", _whole),
