@@ -103,8 +103,8 @@ def extract(
             split="validation" if test is None else "test",
             cuda=like_model.is_cuda,
         )
-        for note in whole.wiring.notes:
-            log(note)
+        for sentence in whole.wiring.told():
+            log(sentence)
         return _extracted(Work(chosen, images, log), whole, like)
 
 

@@ -54,6 +54,8 @@ def prune(job: Job, origin: Path, loaded: Checkpoint, warm_ups: WarmUps | None =
         input_hash = origin_hash + rivals.digest(reference)
         if skip(job, "prune", path, input_hash):
             return path
+        for sentence in loaded.compact.wiring.told():
+            work.log(sentence)
         check_images(work, o.classes or loaded.classes)
         rivals.check(work, loaded.compact, reference)
         warm = None if o.algo in rivals.CONTROLS else (warm_ups or WarmUps()).of(work, origin_hash, loaded)

@@ -191,3 +191,27 @@ def test_wrapped_and_half_precision_models_work(extract, trained, small, wrapped
 
 def test_the_readme_example_is_this_door():
     assert {"extract", "load", "Specialised"} <= set(specdnn.DOOR)
+
+
+class Normalised(nn.Module):
+    """A LayerNorm pins the units that it normalises together."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.hidden, self.out = (
+            nn.Linear(784, 12),
+            nn.LayerNorm(12),
+            nn.Linear(12, 30),
+            nn.Linear(30, 10),
+        )
+
+    def forward(self, x):
+        return self.out(torch.relu(self.hidden(self.norm(self.first(x.flatten(1))))))
+
+
+def test_what_is_pinned_is_told_in_the_log_and_in_the_metrics(extract):
+    torch.manual_seed(1)
+    said = []
+    found = extract(Normalised(), rate=0.5, log=said.append)
+    assert "12 of 42 units are pinned and stay, since not understood is: LayerNorm norm (12)" in said
+    assert found.metrics["pins"] == {"LayerNorm norm": 12} and found.kept.widths[1] == 12

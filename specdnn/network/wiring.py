@@ -157,6 +157,16 @@ class Wiring:
             macs += count * one.weights * one.places
         return weights, parameters, macs
 
+    def told(self) -> tuple[str, ...]:
+        """Sentences on what is not as in the given network, and on what cannot be cut."""
+        if not self.pins:
+            return self.notes
+        inside = self.layers.layers[1:-1]
+        stay, count = sum(layer.units for layer in inside if not layer.prunable), sum(layer.units for layer in inside)
+        first = "; ".join(f"{pin.operation} ({pin.units})" for pin in self.pins[:3])
+        more = f"; and {len(self.pins) - 3} more, which the metrics file names" if len(self.pins) > 3 else ""
+        return (*self.notes, f"{stay} of {count} units are pinned and stay, since not understood is: {first}{more}")
+
 
 class Alive:
     """What stays of labels if just some units are kept."""
