@@ -88,9 +88,9 @@ def layerwise_round(work: Work, found: Extraction, reference: Reference | None) 
 
 def scratch(work: Work, whole: CompactNetwork, reference: Reference) -> Extraction:
     """The units that OSLOM kept, with first weights; the epochs that OSLOM took are added to the long retraining."""
-    o = work.options
-    torch.manual_seed(o.seed)
-    compact = fresh(wanted_outputs(whole, classes_of(work, whole)), reference.kept)
+    torch.manual_seed(work.options.seed)
+    wanted = whole.kept.replace(len(whole.kept.units) - 1, classes_of(work, whole))
+    compact = fresh(fresh(whole, wanted), reference.kept)  # the whole network's are drawn first, as in published runs
     return untrained(work, compact, reference)
 
 
