@@ -122,6 +122,7 @@ class Labelling:
         self.sized: dict[str, set[str]] = {}  # plain node -> labelled nodes whose size it tells
         self.channels, self.places = Sets(), Sets(1)  # place 0 is the whole channel
         self.pinned: list[tuple[str, torch.Tensor]] = []
+        self.whole: list[torch.Tensor] = []  # channels whose places are no units of their own
         self.made: list[tuple[str, torch.Tensor]] = []  # who makes channels, in order of execution
         self.links: list[dict] = []
         self.through: list[dict] = []
@@ -498,8 +499,11 @@ class Labelling:
         if node.target is operator.getitem and not torch.is_tensor(found):
             return found
         several = isinstance(found, (tuple, list))
+        rows = any(torch.is_tensor(x) and x.dim() == 2 for x in (self.values[n.name] for n in self.sources(node)))
         for labels in found if several else (found,):
             self.must_be_of_one_image(node, labels)
+            if rows and labels.dim() != 2:
+                self.whole.append(channels_of(labels).clamp(min=0))  # what is a map again is not cut by its places
         return tuple(map(self.named, found)) if several else self.named(found)
 
     def movers(self, node: fx.Node) -> None:

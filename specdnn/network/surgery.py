@@ -259,8 +259,9 @@ def _fits(own: Layers, names: tuple[str, ...], widths: tuple[int, ...], layers: 
 
 def _single_groups(own: Wiring, layers: Layers):
     """Names of what may be all that a cut left of several groups: fewer at first, then more."""
-    modules, nodes = dict(own.network.named_modules()), [node.name for node in own.network.graph.nodes]
+    modules, nodes = dict(own.network.named_modules()), own.network.graph.nodes
+    means = [node.name for node in nodes if node.op in ("call_function", "call_method")]
     norms = [name for name, module in modules.items() if getattr(module, "num_groups", 0) == 1]
     plain = [n for n, module in modules.items() if getattr(module, "groups", 0) == 1 and n not in layers.names]
     extra = [name for name in own.layers.names if name in plain]  # in the parent they make no units
-    yield from (extra, norms + extra, extra + nodes, norms + extra + nodes, norms + plain + nodes)
+    yield from (extra, norms + extra, extra + means, norms + extra + means, norms + plain + means)

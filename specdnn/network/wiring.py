@@ -293,7 +293,7 @@ class Units:
         fixed, inputs = _marked(walk, (channels for _, channels in walk.pinned)), _marked(walk, [walk.input])
         fixed |= inputs & _marked(walk, (channels_of(one["sources"]) for one in walk.through))  # in a bundle
         unmade = maker == len(walk.made)  # zeros that padding adds, and constants
-        features = _features(walk, unmade | fixed | _marked(walk, [channels_of(walk.output)]))
+        features = _features(walk, unmade | fixed | _marked(walk, [*walk.whole, channels_of(walk.output)]))
         flattened = np.zeros(count, dtype=bool)
         flattened[channels_of(features)] = True
         whole = np.flatnonzero(~unmade & ~flattened)
