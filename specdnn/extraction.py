@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from specdnn import files, options, rivals, stages, trimming
 from specdnn.images import dataset_of
@@ -39,7 +39,7 @@ class Specialised:
     community: dict
 
     @property
-    def network(self) -> fx.GraphModule:
+    def network(self) -> nn.Module:
         return self.checkpoint.compact.network
 
     @property
@@ -134,7 +134,7 @@ def _validated(work: Work, whole: CompactNetwork) -> dict:
     return evaluation.all_metrics(logits, work.data.validation.labels, whole.kept.classes, len(work.all_classes))
 
 
-def load(path: str | Path) -> fx.GraphModule:
+def load(path: str | Path) -> nn.Module:
     """The network of a saved file: images -> logits (images, wanted classes). Nothing in the file is executed."""
     return netfile.load_network(Path(path))
 
