@@ -223,7 +223,7 @@ def test_the_linear_control_is_a_network_like_the_others(extracted, main, loaded
     assert main("--retrain --retrain-epochs 3 --pretrained", path, "--save-dir", tmp_path).code == 0
     again = tmp_path / "digits" / "LeNet_300_100.specialize.3.linear.best_retrained.pth.tar"
     found, made = metrics(again), loaded(again)
-    assert found["arch"] == made.arch == "LeNet_300_100" and type(made.compact.network).__name__ == "Linear"
+    assert found["arch"] == made.arch == "LeNet_300_100" and made.network == "Linear"
     assert found["true_parameters"] == 785 and found["true_weights"] == found["macs"] == 784
     assert found["true_rate"] == pytest.approx(785 / 266_610)
     logits = evaluation.logits_of(made.compact.network, digits.test.images)[:, 0]
