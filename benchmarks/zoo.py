@@ -222,7 +222,7 @@ Tracing and one cut of ResNet-50 take {gate:.2f} times as long as a forward pass
 * *equal*: the compact network gives what the masked parent gives (the user's own network, with hooks that silence the inputs of its links), to a relative {exact:.0e}; *cut again*: also after a second cut of the cut network; *in training*: also with batch statistics. Stochastic depth draws the same in both, dropout is off, since its masks have other shapes; no network is left out.
 * *sizes*: weights, parameters and multiply-accumulates by arithmetic on the wiring are those counted on the network; *step*: a step of SGD changes the loss.
 * *file*: what comes back from a file, without the network's class; *ONNX*: the exported file run by onnxruntime in single precision, to {onnx_limit:.0e}.
-* *torch-pruning*: the same units (whole channels where a map is flattened) cut by its dependency graph; "equal" to the masked parent or what happened.
+* *torch-pruning*: the same units (whole channels where a map is flattened) cut by its dependency graph; "equal" to the masked parent or what happened. Of a grouped convolution (ResNeXt, RegNet) it cuts channels inside every group, never whole groups as here.
 """  # noqa: E501
 
 
