@@ -1,6 +1,7 @@
 """What pyproject.toml cannot say: installing the package compiles the programs of oslom/ into specdnn/bin.
 
-An installation in place (`pip install -e .`) compiles nothing: there `specdnn.community.binaries` takes those of oslom/.
+An installation in place (`pip install -e .`) compiles nothing: there `specdnn.community.binaries` finds those of
+oslom/.
 """
 
 import os
