@@ -11,11 +11,13 @@ import re
 import torch
 from torch import fx, nn
 
+import specdnn
 from specdnn.network import operations
 from specdnn.network.modules import Mode, Select
 from specdnn.structures import SpecDNNError
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+OURS = tuple(package.__file__.removesuffix("__init__.py") for package in (specdnn, torch))  # and torch's
 WHAT_TO_DO = (
     "what the network does must not depend on the values of its tensors, and forward must take one batch of images"
 )
@@ -143,7 +145,7 @@ def _place(error: Exception) -> str:
     place, trace = "", error.__traceback__
     while trace:
         file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
-        if "/torch/" not in file and "/specdnn/" not in file and not file.startswith("<"):
+        if not file.startswith(("<", *OURS)):
             place = f" ({file}, line {line})"
         trace = trace.tb_next
     return place
