@@ -59,7 +59,7 @@ zoo: setup
 	$(PY) -m venv .venv/zoo
 	$(PY) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > "$$(.venv/zoo/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/setup.pth"
 	.venv/zoo/bin/python -m pip install --disable-pip-version-check -r benchmarks/requirements-zoo.txt
-	.venv/zoo/bin/python benchmarks/zoo.py
+	PYTHONPATH="$(CURDIR)" .venv/zoo/bin/python benchmarks/zoo.py
 
 clean:
 	$(MAKE) -C oslom clean
