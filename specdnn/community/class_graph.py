@@ -49,9 +49,10 @@ def _one_per_pair(edges: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray,
     if not len(edges):
         return edges, strengths
     low, high = edges.min(axis=1), edges.max(axis=1)
-    _, first, pair = np.unique(low * (high.max() + 1) + high, return_index=True, return_inverse=True)
-    if len(first) == len(edges):
+    names = low * (high.max() + 1) + high
+    if (np.diff(np.sort(names)) > 0).all():
         return edges, strengths
+    _, first, pair = np.unique(names, return_index=True, return_inverse=True)
     order = np.argsort(first)
     return edges[first[order]], np.bincount(pair.reshape(-1), strengths)[order]
 

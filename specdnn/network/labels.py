@@ -53,6 +53,19 @@ def same_along_the_others(values: torch.Tensor, dim: int) -> bool:
     return bool((rows == rows[:, :1]).all())
 
 
+def spread(values: torch.Tensor) -> torch.Tensor:
+    """The same values, stored once along every dimension in which they do not change."""
+    once = values
+    for dim in range(values.dim()):
+        if same_along(once, dim):
+            once = once.narrow(dim, 0, min(1, once.shape[dim])).clone()
+    return once.expand(values.shape)
+
+
+def same_along(values: torch.Tensor, dim: int) -> bool:
+    return bool((values == values.narrow(dim, 0, min(1, values.shape[dim]))).all())
+
+
 class Sets:
     """Numbers 0, 1, ... of which some are joined to sets; a set is named by its smallest member."""
 

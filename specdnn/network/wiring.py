@@ -25,7 +25,7 @@ import torch
 from torch import fx, nn
 
 from specdnn.network.labelling import IMAGES, Labelling
-from specdnn.network.labels import HALF, at_channels, channels_of, places_of
+from specdnn.network.labels import HALF, at_channels, channels_of, places_of, spread
 from specdnn.network.operations import CONVOLUTIONS, LINEAR
 from specdnn.network.tracing import first_line, traced
 from specdnn.structures import KeptUnits, Layer, Layers, Pin, SpecDNNError
@@ -262,7 +262,7 @@ def all_labels(walk: Labelling) -> dict:
             return tuple(map(final, labels))
         if torch.is_tensor(labels) and id(labels) not in done:
             found = resolved(walk, labels)
-            done[id(labels)] = found if labels.dim() == 2 else at_channels(found)
+            done[id(labels)] = found if labels.dim() == 2 else spread(at_channels(found))
         return done[id(labels)] if torch.is_tensor(labels) else None
 
     return {node.name: final(walk.values[node.name]) for node in walk.network.graph.nodes if node.name in walk.labelled}
