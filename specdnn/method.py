@@ -202,7 +202,7 @@ def relevance_scores(work: Work, compact: CompactNetwork) -> Scores:
 
 
 def unit_scores(work: Work, compact: CompactNetwork):
-    """(strengths per pair of layers, relevance per layer) of a network for its classes."""
+    """(strengths per link, relevance per layer) of a network for its classes."""
     data = work.data
     with bar(-(-len(data.train) // watching.BATCH_SIZE), "activations") as shown:
         means = watching.class_means(compact, data.train, len(work.all_classes), data.normalisation, tick=shown.update)

@@ -18,6 +18,11 @@ class SpecDNNError(Exception):
     """Something the user can put right; the message is one sentence that says how."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in a line that a sentence can go on after."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
 # ------------------------------------------------------------------------------------------ networks
 
 

@@ -137,10 +137,15 @@ def target_widths(work: Work, compact: CompactNetwork, scores) -> tuple[int, ...
 def check_budget(work: Work, whole: CompactNetwork) -> None:
     """Raise SpecDNNError, before anything is trained, if one unit per layer of a network is more than the budget."""
     kept = whole.kept.replace(len(whole.kept.units) - 1, work.options.classes or whole.kept.classes)
-    for depth in whole.wiring.layers.prunable:
-        kept = kept.replace(depth, kept.units[depth][:1])
-    if not meets_budget(work, whole.wiring, kept):
+    if not meets_budget(work, whole.wiring, narrowest(whole, kept)):
         raise budget_too_small()
+
+
+def narrowest(compact: CompactNetwork, kept: KeptUnits) -> KeptUnits:
+    """One unit per prunable layer of a choice."""
+    for depth in compact.wiring.layers.prunable:
+        kept = kept.replace(depth, kept.units[depth][:1])
+    return kept
 
 
 def budget_too_small() -> SpecDNNError:
@@ -267,7 +272,4 @@ def balanced_accuracy(work: Work, compact: CompactNetwork) -> float:
 
 def lowest_rate(work: Work, compact: CompactNetwork) -> float:
     """The rate of one unit per prunable layer."""
-    kept = compact.kept
-    for depth in compact.wiring.layers.prunable:
-        kept = kept.replace(depth, kept.units[depth][:1])
-    return work.rate(compact.wiring, kept)
+    return work.rate(compact.wiring, narrowest(compact, compact.kept))

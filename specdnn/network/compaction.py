@@ -13,7 +13,7 @@ from torch import fx
 
 from specdnn.network.labelling import describe, is_movement, stand_in
 from specdnn.network.labels import NOTHING, rows_of, uniform_dimension
-from specdnn.network.modules import Select
+from specdnn.network.modules import Select, named
 from specdnn.network.tracing import without_dead_code
 from specdnn.network.wiring import Alive, Wiring
 from specdnn.structures import SpecDNNError
@@ -82,9 +82,7 @@ class Compaction:
             self.small[node.name] = self.full[node.name]
 
     def constant(self, node: fx.Node):
-        value = self.network
-        for name in node.target.split("."):
-            value = getattr(value, name)
+        value = named(self.network, node.target)
         return value.detach().cpu() if torch.is_tensor(value) else value
 
     def images(self, node: fx.Node, labels: torch.Tensor) -> None:
@@ -138,7 +136,9 @@ class Compaction:
 
     def remember(self, copied: fx.Node, labels) -> None:
         """Label a copy with what stays of the labels."""
-        self.labels[copied.name] = labels if isinstance(labels, tuple) else self.shrunk(labels, labels)
+        self.labels[copied.name] = fx.node.map_aggregate(
+            labels, lambda x: self.shrunk(x, x) if torch.is_tensor(x) else x
+        )
 
     # ------------------------------------------------------------------------------------- what moves
 
@@ -150,10 +150,7 @@ class Compaction:
         wanted = [self.shrunk(part, label) for part, label in zip(parts, own, strict=True)]
         if self.still_gives(node, wanted):
             self.small[node.name] = tuple(wanted) if isinstance(labels, tuple) else wanted[0]
-            copied = self.copy(node)
-            self.labels[copied.name] = (
-                tuple(map(self.shrunk, own, own)) if isinstance(labels, tuple) else self.shrunk(*own, *own)
-            )
+            self.remember(self.copy(node), labels)
         elif wanted[0] is not None and not isinstance(labels, tuple):
             self.gather(node, wanted[0], labels)
 
@@ -220,10 +217,10 @@ class Compaction:
         wanted = self.full[source.name][:, list(outputs)]
         small, last = self.small[source.name], self.copies[source.name]
         if small.shape != wanted.shape or not _agree(small, wanted):
-            name = self.new_name("select_outputs")
-            self.selects[name] = _by_channel([small], wanted)
-            last = self.graph.call_module(name, (last,))
-            self.labels[last.name] = self.wiring.labels[source.name][:, list(outputs)]
+            self.select(
+                "select_outputs", [source.name], wanted, node, self.wiring.labels[source.name][:, list(outputs)]
+            )
+            last = self.copies[node.name]
         self.graph.output(last)
 
 

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from specdnn.network import whitelist
 from specdnn.network.modules import Select
+from specdnn.structures import first_line
 
 SMALLEST, LARGEST = 1 << 24, 1 << 29  # how many numbers any network may compute for one image, and how many none may
 PER_PIXEL = 1 << 12  # networks give about 50 to 350 numbers per pixel in all
@@ -31,7 +32,7 @@ def outputs_of(network: fx.GraphModule, state: dict[str, torch.Tensor], image_sh
         with torch.no_grad(), Bounded(most):
             found = DryRun(network, state, most).run(image)
     except Exception as error:  # whatever an operation raises on what it does not expect
-        raise ValueError(f"its network fails on images of {_shape(image_shape)}: {_first_line(error)}") from None
+        raise ValueError(f"its network fails on images of {_shape(image_shape)}: {first_line(error)}") from None
     if not torch.is_tensor(found) or found.dim() != 2 or found.shape[0] != 1 or not found.is_floating_point():
         raise ValueError(f"its network gives no row of logits for an image of {_shape(image_shape)}")
     return found.shape[1]
@@ -39,10 +40,6 @@ def outputs_of(network: fx.GraphModule, state: dict[str, torch.Tensor], image_sh
 
 def _shape(sizes) -> str:
     return "x".join(map(str, sizes))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 class Bounded(TorchDispatchMode):

@@ -21,7 +21,7 @@ import torch
 from torch import fx, nn
 
 from specdnn.network import whitelist
-from specdnn.network.modules import PLACES, Select, arguments
+from specdnn.network.modules import PLACES, Select, arguments, named
 
 LONGEST = 1 << 24  # characters of a text
 DEEPEST = 16  # lists in lists
@@ -100,16 +100,10 @@ def constructed(module: nn.Module) -> dict:
 
 
 def _tensor_kind(network: fx.GraphModule, target: str) -> str:
-    tensor = _found(network, target)
+    tensor = named(network, target)
     if not torch.is_tensor(tensor):
         raise ValueError(f"{target} is a {type(tensor).__name__}, not a tensor")
     return "parameter" if isinstance(tensor, nn.Parameter) else "buffer"
-
-
-def _found(network: nn.Module, target: str):
-    for word in target.split("."):
-        network = getattr(network, word)
-    return network
 
 
 def _tied(network: nn.Module) -> dict[str, str]:

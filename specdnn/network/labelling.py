@@ -24,8 +24,9 @@ from specdnn.network.labels import (
     rows_of,
     uniform_dimension,
 )
-from specdnn.network.tracing import first_line, in_place, settle_signs
-from specdnn.structures import SpecDNNError
+from specdnn.network.modules import named
+from specdnn.network.tracing import in_place, settle_signs
+from specdnn.structures import SpecDNNError, first_line
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
 
@@ -328,7 +329,7 @@ class Labelling:
 
     def constant(self, node: fx.Node) -> torch.Tensor | None:
         """A parameter or buffer has a number per unit if it is long in one dimension only; others are plain values."""
-        value = self.seen_constant(node)
+        value = named(self.network, node.target)
         long = [d for d, size in enumerate(value.shape) if size > 1] if torch.is_tensor(value) else []
         if len(long) != 1 or not value.is_floating_point():
             self.values[node.name] = value.detach().cpu() if torch.is_tensor(value) else value
@@ -339,12 +340,6 @@ class Labelling:
         else:
             self.through_parameter(node, self.along(labels, long[0]), long[0], 1)
         return labels
-
-    def seen_constant(self, node: fx.Node):
-        value = self.network
-        for name in node.target.split("."):
-            value = getattr(value, name)
-        return value
 
     def outputs(self, node: fx.Node) -> torch.Tensor:
         labels, shape = self.values[node.args[0].name], self.seen[node.args[0].name]
@@ -427,7 +422,7 @@ class Labelling:
 
     def through_parameter(self, node: fx.Node, channels: torch.Tensor, dim: int, numbers: int) -> None:
         """A parameter or buffer of which every unit has some numbers, along one dimension."""
-        value = self.seen_constant(node)
+        value = named(self.network, node.target)
         numbers *= isinstance(value, nn.Parameter)
         counts = {"weights": numbers * (value.dim() > 1), "parameters": numbers}
         self.add_through(node.target, "parameter", channels << HALF, dim=dim, **counts)

@@ -48,6 +48,13 @@ class Mode(nn.Module):
         return self.training
 
 
+def named(network: nn.Module, target: str):
+    """The module, parameter or buffer of a dotted name."""
+    for word in target.split("."):
+        network = getattr(network, word)
+    return network
+
+
 def arguments(module: nn.Module) -> dict:
     """What the constructor of a module's class was given, as far as it kept it under the same names."""
     names = [name for name in inspect.signature(type(module).__init__).parameters if name not in ("self", *PLACES)]

@@ -11,80 +11,33 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-_ACTIVATIONS = [
-    "relu",
-    "relu_",
-    "relu6",
-    "leaky_relu",
-    "leaky_relu_",
-    "elu",
-    "elu_",
-    "selu",
-    "selu_",
-    "celu",
-    "celu_",
-    "gelu",
-    "silu",
-    "mish",
-    "softplus",
-    "softsign",
-    "tanhshrink",
-    "hardtanh",
-    "hardtanh_",
-    "hardswish",
-    "hardsigmoid",
-    "logsigmoid",
-    "sigmoid",
-    "tanh",
-    "threshold",
-    "threshold_",
-    "hardshrink",
-    "softshrink",
-    "rrelu",
-    "rrelu_",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "alpha_dropout",
-    "feature_alpha_dropout",
-]
-_MATHEMATICS = [
-    "relu",
-    "relu_",
-    "sigmoid",
-    "sigmoid_",
-    "tanh",
-    "tanh_",
-    "exp",
-    "exp_",
-    "expm1",
-    "log",
-    "log1p",
-    "sqrt",
-    "rsqrt",
-    "abs",
-    "neg",
-    "square",
-    "sign",
-    "sin",
-    "cos",
-    "erf",
-    "clamp",
-    "clamp_",
-    "clip",
-    "clone",
-    "detach",
-    "round",
-    "floor",
-    "ceil",
-    "reciprocal",
-    "nan_to_num",
-    "selu",
-    "celu",
-]
-_CASTS = ["float", "double", "half", "bfloat16", "to", "type", "type_as", "cpu", "cuda"]
-_POOLS = ["max_pool", "avg_pool", "adaptive_avg_pool", "adaptive_max_pool", "lp_pool"]
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_ACTIVATIONS = _words("""
+    relu relu_ relu6 leaky_relu leaky_relu_ elu elu_ selu selu_ celu celu_ gelu silu mish softplus softsign
+    tanhshrink hardtanh hardtanh_ hardswish hardsigmoid logsigmoid sigmoid tanh threshold threshold_ hardshrink
+    softshrink rrelu rrelu_ dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout
+""")
+_MATHEMATICS = _words("""
+    relu relu_ sigmoid sigmoid_ tanh tanh_ exp exp_ expm1 log log1p sqrt rsqrt abs neg square sign sin cos erf
+    clamp clamp_ clip clone detach round floor ceil reciprocal nan_to_num selu celu
+""")
+_CASTS = _words("float double half bfloat16 to type type_as cpu cuda")
+_POOLS = _words("max_pool avg_pool adaptive_avg_pool adaptive_max_pool lp_pool")
+_REDUCTIONS = _words("mean sum amax amin var std")
+_MOVED = _words("""
+    flatten reshape permute transpose chunk split squeeze unsqueeze narrow roll unflatten swapaxes movedim
+    tensor_split flip unbind select ravel repeat_interleave
+""")
+_MOVED_BY_FUNCTIONS = _words("""
+    cat concat stack swapdims hstack channel_shuffle pixel_shuffle pixel_unshuffle broadcast_to zeros_like
+""")
+_MOVED_BY_METHODS = _words("""
+    view expand expand_as t view_as reshape_as repeat new_zeros contiguous
+""")
 
 
 def _functions(names, *places) -> set:
@@ -108,26 +61,7 @@ BINARY = {
         ("add", "sub", "mul", "div", "true_divide", "maximum", "minimum", "pow", "subtract", "multiply", "rsub"), torch
     ),
     *(getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")),
-    *(
-        [
-            "add",
-            "add_",
-            "sub",
-            "sub_",
-            "mul",
-            "mul_",
-            "div",
-            "div_",
-            "true_divide",
-            "maximum",
-            "minimum",
-            "pow",
-            "pow_",
-            "__add__",
-            "__radd__",
-            "__mul__",
-        ]
-    ),
+    *_words("add add_ sub sub_ mul mul_ div div_ true_divide maximum minimum pow pow_ __add__ __radd__ __mul__"),
 }
 # What changes its left side in place -> the method that does so to a tensor, and what it means for numbers.
 IN_PLACE_SIGNS = {
@@ -141,80 +75,13 @@ IN_PLACE_SIGNS = {
 # Every channel (dimension 1) by itself, its places changed.
 PER_CHANNEL = {*_functions((*_pool_names, "interpolate"), functional, torch)}
 # Places averaged away.
-REDUCTIONS = {
-    *_functions(("mean", "sum", "amax", "amin", "var", "std"), torch),
-    *["mean", "sum", "amax", "amin", "var", "std"],
-}
+REDUCTIONS = {*_functions(_REDUCTIONS, torch), *_REDUCTIONS}
 # Elements are moved, none is computed.
 MOVEMENTS = {
-    *_functions(
-        [
-            "flatten",
-            "reshape",
-            "permute",
-            "transpose",
-            "cat",
-            "concat",
-            "stack",
-            "chunk",
-            "split",
-            "squeeze",
-            "unsqueeze",
-            "narrow",
-            "roll",
-            "unflatten",
-            "swapaxes",
-            "swapdims",
-            "movedim",
-            "tensor_split",
-            "hstack",
-            "flip",
-            "unbind",
-            "select",
-            "channel_shuffle",
-            "pixel_shuffle",
-            "pixel_unshuffle",
-            "broadcast_to",
-            "ravel",
-            "repeat_interleave",
-            "zeros_like",
-        ],
-        torch,
-    ),
-    *_functions(["pad"], functional),
+    *_functions((*_MOVED, *_MOVED_BY_FUNCTIONS), torch),
+    *(*_MOVED, *_MOVED_BY_METHODS),
+    functional.pad,
     operator.getitem,
-    *(
-        [
-            "flatten",
-            "view",
-            "reshape",
-            "permute",
-            "transpose",
-            "chunk",
-            "split",
-            "squeeze",
-            "unsqueeze",
-            "narrow",
-            "roll",
-            "expand",
-            "expand_as",
-            "unflatten",
-            "t",
-            "swapaxes",
-            "movedim",
-            "tensor_split",
-            "flip",
-            "unbind",
-            "select",
-            "view_as",
-            "reshape_as",
-            "repeat",
-            "ravel",
-            "repeat_interleave",
-            "new_zeros",
-            "contiguous",
-        ]
-    ),
 }
 # What may give the very tensor that it is given, or a view of it; all movements but COPIES do as well.
 SAME = {
@@ -225,7 +92,7 @@ SAME_MODULES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3
 COPIES = {
     *_functions(("cat", "concat", "stack", "hstack", "roll", "flip", "repeat_interleave", "zeros_like"), torch),
     *("roll", "flip", "repeat", "repeat_interleave", "new_zeros"),
-    *_functions(("pad",), functional),
+    functional.pad,
 }
 # What takes the size of another tensor.
 LIKE_ANOTHER = {"expand_as", "view_as", "reshape_as"}

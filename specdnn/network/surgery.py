@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from specdnn.network.compaction import compacted
-from specdnn.network.modules import arguments
+from specdnn.network.modules import arguments, named
 from specdnn.network.wiring import Alive, Link, Through, Wiring, trace
 from specdnn.structures import KeptUnits, Layers
 
@@ -77,20 +77,13 @@ def _made(parent: CompactNetwork, kept: KeptUnits, make) -> CompactNetwork:
     copies: dict = {}  # one memory of copies for all, so that what is shared stays shared
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr") and node.target not in root:
-            root[node.target] = make(_found(parent.network, node.target), cuts.get(node.target), alive, copies)
+            root[node.target] = make(named(parent.network, node.target), cuts.get(node.target), alive, copies)
     network = fx.GraphModule(root, graph, type(parent.network).__name__).train(parent.network.training)
     return CompactNetwork(restricted(parent.wiring, network, alive, labels), kept)
 
 
 def _device(network: nn.Module) -> torch.device | None:
     return next((p.device for p in network.parameters()), None)
-
-
-def _found(network: nn.Module, target: str):
-    """The module or tensor of a dotted name."""
-    for name in target.split("."):
-        network = getattr(network, name)
-    return network
 
 
 def restricted(wiring: Wiring, network: fx.GraphModule, alive: Alive, labels: dict) -> Wiring:

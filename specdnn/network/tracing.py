@@ -14,7 +14,7 @@ from torch import fx, nn
 import specdnn
 from specdnn.network import operations
 from specdnn.network.modules import Mode, Select
-from specdnn.structures import SpecDNNError
+from specdnn.structures import SpecDNNError, first_line
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 OURS = tuple(package.__file__.removesuffix("__init__.py") for package in (specdnn, torch))  # and torch's
@@ -149,10 +149,6 @@ def _place(error: Exception) -> str:
             place = f" ({file}, line {line})"
         trace = trace.tb_next
     return place
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def _follow_the_mode(network: nn.Module, graph: fx.Graph, training: fx.Graph) -> list[str]:

@@ -27,8 +27,8 @@ from torch import fx, nn
 from specdnn.network.labelling import IMAGES, Labelling
 from specdnn.network.labels import HALF, at_channels, channels_of, places_of, spread
 from specdnn.network.operations import CONVOLUTIONS, LINEAR
-from specdnn.network.tracing import first_line, traced
-from specdnn.structures import KeptUnits, Layer, Layers, Pin, SpecDNNError
+from specdnn.network.tracing import traced
+from specdnn.structures import KeptUnits, Layer, Layers, Pin, SpecDNNError, first_line
 
 
 @dataclass(frozen=True)
