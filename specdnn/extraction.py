@@ -21,7 +21,7 @@ from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring
 from specdnn.structures import KeptUnits, SpecDNNError
-from specdnn.work import Work, check_images
+from specdnn.work import Work, check_images, classes_among
 
 MEMORY = 4e9  # bytes of images that are kept in memory as one tensor
 
@@ -157,12 +157,10 @@ def _wanted(classes, count: int) -> tuple[int, ...] | None:
     """The classes asked for, sorted; None for all of them."""
     if classes is None:
         return None
-    wanted = sorted({int(c) for c in ([classes] if isinstance(classes, int) else classes)})
-    for unknown in (c for c in wanted if not 0 <= c < count):
-        raise SpecDNNError(f"there is no class {unknown}: classes are 0 to {count - 1}")
+    wanted = classes_among([classes] if isinstance(classes, int) else classes, count)
     if not wanted:
         raise SpecDNNError("classes names no class")
-    return None if len(wanted) == count else tuple(wanted)
+    return None if len(wanted) == count else wanted
 
 
 def _first_image(data) -> torch.Tensor:

@@ -22,7 +22,7 @@ from specdnn.options import VERBS, Options
 from specdnn.results import overview, publishing, runs
 from specdnn.results.publishing import Say
 from specdnn.structures import Dataset, SpecDNNError, paper_rule_of
-from specdnn.work import Work
+from specdnn.work import Work, classes_among
 
 
 def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say) -> list[str]:
@@ -149,10 +149,7 @@ def wanted_classes(specialize, all_classes: int, loaded: Checkpoint | None, path
     own = loaded.classes if loaded else tuple(range(all_classes))
     if specialize is None:
         return None if len(own) == all_classes else own
-    wanted = tuple(sorted(set(specialize)))
-    unknown = [c for c in wanted if not 0 <= c < all_classes]
-    if unknown:
-        raise SpecDNNError(f"there is no class {unknown[0]}: classes are 0 to {all_classes - 1}")
+    wanted = classes_among(specialize, all_classes)
     if len(own) < all_classes and wanted != own:
         raise SpecDNNError(
             f"{path} is specialised to {files.joined(own)}, not to {files.joined(wanted)}: "

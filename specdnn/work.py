@@ -167,6 +167,14 @@ def lacking(work: Work, classes, splits=("validation",)) -> str:
     return ""
 
 
+def classes_among(asked, count: int) -> tuple[int, ...]:
+    """The classes asked for, sorted; raises SpecDNNError if one is none of 0 to `count` - 1."""
+    wanted = tuple(sorted(set(map(int, asked))))
+    for unknown in (c for c in wanted if not 0 <= c < count):
+        raise SpecDNNError(f"there is no class {unknown}: classes are 0 to {count - 1}")
+    return wanted
+
+
 def check_images(work: Work, classes) -> None:
     """Raise SpecDNNError, before any training, if a wanted class cannot be learned or its score is undefined."""
     if words := lacking(work, classes, ("train", "validation")):
