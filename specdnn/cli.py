@@ -162,6 +162,25 @@ def add_verbs(verbs) -> None:
         "--report", action="store_true", help="print and write tables and pictures of the finished classes"
     )
     verbs.add_argument(
+        "--export",
+        type=options.path,
+        metavar="DIR",
+        help="write --pretrained for use elsewhere: safetensors, ONNX, a C header, a model card, all measured",
+    )
+    verbs.add_argument(
+        "--compose",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="join the retrained networks of these classes to one network with all their outputs",
+    )
+    verbs.add_argument(
+        "--compare",
+        type=options.path,
+        metavar="PARENT",
+        help="how far --pretrained agrees with its parent's checkpoint on --images",
+    )
+    verbs.add_argument(
         "--publish",
         action="store_true",
         help="add the finished runs to those in results/ and rebuild tables, pictures and README from them",
@@ -171,10 +190,11 @@ def add_verbs(verbs) -> None:
 def chosen_verb(args: argparse.Namespace) -> str:
     """The verb, `train` if none is named; raises SpecDNNError if another option does not go with it."""
     verb = next((name for name in options.VERBS if getattr(args, name)), "train")
-    if verb in ("evaluate", "prune", "retrain") and args.pretrained is None:
+    if verb in options.ON_A_CHECKPOINT and args.pretrained is None:
         raise SpecDNNError(f"--{verb} needs a checkpoint: give --pretrained FILE")
-    if verb not in ("evaluate", "prune", "retrain") and args.pretrained is not None:
-        raise SpecDNNError("--pretrained goes with --prune, --retrain or --evaluate: name one of them")
+    if verb not in options.ON_A_CHECKPOINT and args.pretrained is not None:
+        *first, last = (f"--{name}" for name in options.ON_A_CHECKPOINT)
+        raise SpecDNNError(f"--pretrained goes with {', '.join(first)} or {last}: name one of them")
     if verb == "train" and args.classes is not None:
         raise SpecDNNError("--specialize goes with --prune, --retrain, --evaluate or --sweep: name one of them")
     for name in ("rate", "max_params", "min_balanced"):

@@ -28,7 +28,8 @@ ALGORITHMS = {
 }
 MOST_SEEDS = 2147483399  # what the OSLOM programs take
 
-VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "publish")
+VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "export", "compose", "compare", "publish")
+ON_A_CHECKPOINT = ("prune", "retrain", "evaluate", "export", "compare")  # verbs that start from --pretrained
 # The stages, each of which leaves a result; an option says which of these it shapes.
 TRAIN, PRUNE, RETRAIN, EVALUATE = STAGES = ("train", "prune", "retrain", "evaluate")
 EXTRACTING = (PRUNE,)

@@ -48,7 +48,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
         note(told)
     if verb == "sweep":
         return sweep(folder, job, say, warn)
-    verb_of(verb, job, loaded, say)
+    verb_of(verb, args, job, loaded, say)
     return []
 
 
@@ -58,7 +58,7 @@ def introduction(verb: str, data: Dataset, options: Options, loaded: Checkpoint 
     return told + ([f"{options.pretrained}: {'; '.join(loaded.understood)}"] if loaded and loaded.understood else [])
 
 
-def verb_of(verb: str, job: Job, loaded: Checkpoint | None, say: Say) -> None:
+def verb_of(verb: str, args: argparse.Namespace, job: Job, loaded: Checkpoint | None, say: Say) -> None:
     if verb == "train":
         stages.train_parent(job)
     elif verb == "evaluate":
