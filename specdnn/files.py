@@ -258,14 +258,36 @@ def _cannot_write(path: Path, error: OSError) -> SpecDNNError:
     return SpecDNNError(f"cannot write {path}: {error.strerror}; choose another folder with --save-dir")
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, way: str = " with --save-dir") -> None:
     """Raise SpecDNNError, before any work is done, if nothing could be written below `folder`."""
     existing = folder
     while not os.path.lexists(existing) and existing != existing.parent:
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         reason = "is not a folder" if not existing.is_dir() else "cannot be written"
-        raise SpecDNNError(f"cannot write below {folder}: {existing} {reason}; choose another folder with --save-dir")
+        raise SpecDNNError(f"cannot write below {folder}: {existing} {reason}; choose another folder{way}")
+
+
+def check_free(folder: Path) -> None:
+    """Raise SpecDNNError if a folder that is to be made is there already, unless it is empty."""
+    if os.path.lexists(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        what = "holds files" if folder.is_dir() else "is a file"
+        raise SpecDNNError(f"{folder} {what} already: name a folder that is not there yet, or take it away")
+    check_writable(folder, "")
+
+
+def write_folder(folder: Path, contents: dict[str, bytes]) -> None:
+    """Write a new folder of files, all or none of them."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as aside:
+            made = Path(aside) / "all"
+            made.mkdir()
+            for name, content in contents.items():
+                (made / name).write_bytes(content)
+            os.replace(made, folder)
+    except OSError as error:
+        raise SpecDNNError(f"cannot write {folder}: {error.strerror}; choose another folder") from None
 
 
 def write_metrics(checkpoint: Path, metrics: dict) -> None:
@@ -322,4 +344,8 @@ def _cannot_read(path: Path, error: OSError) -> SpecDNNError:
 
 
 def file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Of a file, or of all files of a folder."""
+    digest = hashlib.sha256()
+    for one in sorted(path.iterdir()) if path.is_dir() else [path]:
+        digest.update(one.read_bytes())
+    return digest.hexdigest()

@@ -19,7 +19,18 @@ from specdnn.method import warmed_up
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import SpecDNNError
-from specdnn.work import Clock, Work, check_images, fit, lacking, progress, recipe, validation_score, wanted_outputs
+from specdnn.work import (
+    Clock,
+    Work,
+    check_images,
+    fit,
+    lacking,
+    loss_of,
+    progress,
+    recipe,
+    validation_score,
+    wanted_outputs,
+)
 
 
 def train_parent(job: Job) -> Path:
@@ -40,7 +51,8 @@ def _train(job: Job, path: Path) -> Path:
     parent = CompactNetwork.parent(job.network_type().to(images.device), images[0])
     with work.clock("train"):
         accuracy = fit(work, parent, recipe(o, o.epochs, o.lr), "train")
-    made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed)
+    softmax = loss_of(work, parent) == "ce"
+    made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed, softmax=softmax)
     return finish(job, "train", path, made, "")
 
 
@@ -104,10 +116,11 @@ def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
     return None
 
 
-def origin_of(work: Work, loaded: Checkpoint, **changed) -> Checkpoint:
+def origin_of(work: Work, loaded: Checkpoint, compact: CompactNetwork, **changed) -> Checkpoint:
     """The checkpoint to save: where it comes from, with what a stage changed."""
     own = {"dataset": work.options.dataset, "normalisation": work.data.normalisation, "seed": work.options.seed}
-    return dataclasses.replace(loaded, **own, **changed)
+    softmax = loss_of(work, compact) == "ce"
+    return dataclasses.replace(loaded, compact=compact, softmax=softmax, **own, **changed)
 
 
 def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:

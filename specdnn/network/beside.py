@@ -33,6 +33,7 @@ def facts_of(content: dict) -> dict:
         "accuracy": accuracy(content["acc"]),
         "parent_sizes": tuple(sizes),
         "notes": tuple(notes),
+        "softmax": content.get("softmax") is True,
         **origin(content),
     }
 

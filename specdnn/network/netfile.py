@@ -15,7 +15,7 @@ import torch
 from torch import fx
 
 from specdnn import files, foreign
-from specdnn.network import beside, dryrun, graphtext, oldfiles, reading
+from specdnn.network import beside, dryrun, graphtext, oldfiles, portable, reading
 from specdnn.network.surgery import CompactNetwork, reopened
 from specdnn.structures import KeptUnits, SpecDNNError
 
@@ -29,7 +29,8 @@ class Checkpoint:
     `arch` names the parent. `normalisation`: mean and standard
     deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `network`:
     the class of the network where it is another one than the parent. `owed_epochs` are added to the long retraining of
-    a network that was not trained so far. `notes` say in which respects the traced network is not what was given;
+    a network that was not trained so far. `softmax`: its outputs are classes that exclude each other, else each is one
+    against the rest. `notes` say in which respects the traced network is not what was given;
     `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
     """
 
@@ -42,6 +43,7 @@ class Checkpoint:
     seed: int = 1
     owed_epochs: int = 0
     network: str = ""
+    softmax: bool = False
     notes: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
 
@@ -58,15 +60,25 @@ def save(path: Path, saved: Checkpoint) -> None:
 
     Raises SpecDNNError, one sentence, if the network has something in it that cannot be rebuilt from a file.
     """
+    buffer = io.BytesIO()
+    torch.save(_shared(_checked(saved), {}), buffer)
+    files.write(path, buffer.getvalue())
+
+
+def portable_files(saved: Checkpoint, more: dict) -> dict[str, bytes]:
+    """Name -> bytes of the network in safetensors and JSON, which tells `more` beside it. Raises as `save` does."""
+    return portable.written(_checked(saved), more)
+
+
+def _checked(saved: Checkpoint) -> dict:
+    """What is to be written, after it was found to load again."""
     try:
         content = _content(saved)
         beside.facts_of(content)
         _network(content)
     except LOST as error:
         raise SpecDNNError(f"{saved.arch} cannot be saved: {reading.why(error)}") from None
-    buffer = io.BytesIO()
-    torch.save(_shared(content, {}), buffer)
-    files.write(path, buffer.getvalue())
+    return content
 
 
 def _content(saved: Checkpoint) -> dict:
@@ -97,6 +109,7 @@ def _content(saved: Checkpoint) -> dict:
         "algo": saved.algo,
         "seed": saved.seed,
         "owed_epochs": saved.owed_epochs,
+        **({"softmax": True} if saved.softmax else {}),
         "notes": list(dict.fromkeys((*saved.notes, *wiring.notes))),
     }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from specdnn import foreign
+from specdnn.network import portable
 from specdnn.structures import SpecDNNError
 
 ENDINGS = (".tar", ".pth", ".pt", ".th", ".ckpt", ".bin")  # how files of checkpoints are named, ours .pth.tar
@@ -19,7 +20,12 @@ DEEPEST = 4  # a dictionary may hold itself
 
 
 def content_of(path: Path):
-    """What a file holds: tensors, plain values and numpy's numbers. Raises SpecDNNError if it is missing or no such."""
+    """What a file, or a folder of exported files, holds: tensors, plain values and numpy's numbers.
+
+    Raises SpecDNNError if it is missing or no such.
+    """
+    if portable.is_folder(path):
+        return portable.read(path)
     _check_file(path)
     size = path.stat().st_size
     _check_unpacked(path, size)

@@ -160,6 +160,19 @@ def _like(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
     return nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new
 
 
+@torch.no_grad()
+def absorb(module: nn.Module, mean: float, deviation: float) -> None:
+    """Make a Linear or a convolution without padding take x where it took (x - mean) / deviation.
+
+    Worked out in double precision, in place.
+    """
+    weight = module.weight.double() / deviation
+    bias = -mean * weight.flatten(1).sum(1)
+    bias = bias if module.bias is None else bias + module.bias.double()
+    for name, tensor in {"weight": weight, "bias": bias}.items():
+        setattr(module, name, nn.Parameter(tensor.to(module.weight)))
+
+
 # ------------------------------------------------------------------------------------------ the masked parent
 
 
