@@ -93,6 +93,22 @@ def how_often(measure: str) -> Callable[[Rows], str]:
 
 
 @dataclass(frozen=True)
+class Section:
+    """A heading, a sentence and a table, every line as wide as the headings; as a text it is Markdown."""
+
+    heading: str
+    sentence: str
+    headings: tuple[str, ...]
+    lines: list[list[str]]
+
+    def __str__(self) -> str:
+        """The first column to the left, numbers to the right."""
+        rule = "|---|" + "---:|" * (len(self.headings) - 1)
+        written = [f"| {' | '.join(cells)} |" for cells in (self.headings, *self.lines)]
+        return "\n".join([f"### {self.heading}", "", self.sentence, "", written[0], rule, *written[1:], ""])
+
+
+@dataclass(frozen=True)
 class Table:
     """A heading, one sentence, and columns (heading, how the rows of a class are written)."""
 
@@ -100,14 +116,14 @@ class Table:
     sentence: str
     columns: tuple[tuple[str, Callable[[Rows], str]], ...]
 
-    def text(self, rows: Rows) -> str:
-        """A line per class and, of several, their mean; empty if nothing is known of the first column."""
+    def section(self, rows: Rows) -> Section | None:
+        """A line per class and, of several, their mean; None if nothing is known of the first column."""
         groups: list[tuple[Any, Rows]] = list(scorecard.by_class(rows).items())
         groups += [("mean", rows)] if len(groups) > 1 else []
         lines = [[str(name), *(write(group) for _, write in self.columns)] for name, group in groups]
         if all(line[1] == MISSING for line in lines):
-            return ""
-        return section(self.heading, self.sentence, ["class", *(name for name, _ in self.columns)], lines)
+            return None
+        return Section(self.heading, self.sentence, ("class", *(name for name, _ in self.columns)), lines)
 
 
 DETECTION = Table(
@@ -193,14 +209,6 @@ WITHOUT_RETRAINING = Table(
 )
 
 
-def section(heading: str, sentence: str, headings: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
-    """A heading, a sentence and a Markdown table, the first column to the left, numbers to the right."""
-    headings = list(headings)
-    rule = "|---|" + "---:|" * (len(headings) - 1)
-    written = [f"| {' | '.join(cells)} |" for cells in (headings, *lines)]
-    return "\n".join([f"### {heading}", "", sentence, "", written[0], rule, *written[1:], ""])
-
-
 # ------------------------------------------------------------------------------------------ rivals
 
 IN_WHAT = "in mean balanced accuracy, in percentage points; less than its standard error is a tie"
@@ -237,15 +245,15 @@ def _error(difference: Paired) -> str:
     return "" if difference.error is None else f" ± {100 * difference.error:.2f}"
 
 
-def rivals(rows: Rows) -> str:
-    """A line per algorithm, the paired differences beside it; empty without a rival."""
+def rivals(rows: Rows) -> Section | None:
+    """A line per algorithm, the paired differences beside it; None without a rival."""
     algos, ours = scorecard.rivals(rows), scorecard.of_algo(rows, OURS)
     if not (ours and algos):
-        return ""
+        return None
     words = "; ".join(f"*{algo}*: {ALGORITHMS[algo]}" for algo in algos if algo in ALGORITHMS)
     headings = ("algorithm", "classes", "accuracy %", "balanced %", "weights", f"{OURS} minus it: accuracy", "balanced")
     lines = [_rival_line(OURS, ours, []), *(_rival_line(a, scorecard.of_algo(rows, a), ours) for a in algos)]
-    return section(
+    return Section(
         "The rivals",
         f"Means of the classes at equal size ({words}). The differences are percentage points, paired by class and "
         "seed: mean over the seeds of a class, then mean and standard error over the classes, and in how many "
@@ -271,11 +279,11 @@ def _difference(found: Paired | None) -> str:
 # ------------------------------------------------------------------------------------------ other recipes
 
 
-def budgets(rows: Rows) -> str:
-    """A line per recipe of ours, the smallest networks first; empty if there is only one."""
+def budgets(rows: Rows) -> Section | None:
+    """A line per recipe of ours, the smallest networks first; None if there is only one."""
     groups = list(scorecard.by_recipe(scorecard.of_algo(rows, OURS)).values())
     if len(groups) < 2:
-        return ""
+        return None
     columns = (("epochs", count("epochs")), DETECTION.columns[0], DETECTION.columns[2], *SIZES.columns[1:5])
     ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters"))
     names = [next((row for row in group if row["budget"]), group[0])["recipe_name"] for group in ordered]
@@ -284,7 +292,7 @@ def budgets(rows: Rows) -> str:
         for name, group in zip(names, ordered, strict=True)
     ]
     sentence = f"What {OURS} reaches at every size asked for; *none*: the whole community; epochs of the retraining."
-    return section("Every budget", sentence, ["budget", "classes", *(name for name, _ in columns)], lines)
+    return Section("Every budget", sentence, ("budget", "classes", *(name for name, _ in columns)), lines)
 
 
 def rivals_apart(rows: Rows) -> str:
@@ -302,34 +310,34 @@ def _few(classes: list[int]) -> str:
 # ------------------------------------------------------------------------------------------ networks of several classes
 
 
-def several(rows: Rows) -> str:
-    """A line per set of classes, algorithm and recipe; empty without any."""
+def several(rows: Rows) -> Section | None:
+    """A line per set of classes, algorithm and recipe; None without any."""
     groups: dict[tuple, Rows] = {}
     for row in sorted(rows, key=lambda row: (row["classes"], row["algo"] != OURS, row["algo"], row["recipe"])):
         groups.setdefault((row["class"], row["algo"], row["recipe_name"]), []).append(row)
     columns = (*DETECTION.columns[:3], DETECTION.columns[6], *SIZES.columns[:3], SIZES.columns[4])
     lines = [[*named, *(write(group) for _, write in columns)] for named, group in groups.items()]
-    headings = ["classes", "algorithm", "budget", *(name for name, _ in columns)]
+    headings = ("classes", "algorithm", "budget", *(name for name, _ in columns))
     sentence = (
         "One network with an output per class, each one-against-rest: means over the outputs. Of all classes at once "
         "the accuracy is that of the largest output."
     )
-    return section("Networks of several classes", sentence, headings, lines) if lines else ""
+    return Section("Networks of several classes", sentence, headings, lines) if lines else None
 
 
 # ------------------------------------------------------------------------------------------ the published table
 
 
-def published(cells: list[PublishedCell]) -> str:
-    """Our networks beside the published table; empty where none is published."""
+def published(cells: list[PublishedCell]) -> Section | None:
+    """Our networks beside the published table; None where none is published."""
     cells = [cell for cell in cells if cell.ours]
     if not cells:
-        return ""
+        return None
     lines = [_published_line(cell) for cell in cells]
     means = [f"{100 * sum(getattr(c, name) for c in cells) / len(cells):.{d}f}" for name, d in _PRINTED]
     ours = [row for cell in cells for row in cell.ours]
     lines += [["mean", means[0], percent("accuracy")(ours), means[1], percent("paper_rule_rate", 4)(ours), ""]]
-    return section(
+    return Section(
         "Beside the published table",
         "A class is beaten where the network is both more accurate and smaller by the paper rule, each strictly and "
         "after rounding as published; of several sizes the largest that is still smaller counts.",
@@ -372,28 +380,33 @@ def _any(cells: list[PublishedCell]) -> bool:
 # ------------------------------------------------------------------------------------------ whole texts
 
 
-def markdown(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures) -> str:
-    """The whole report of a network: who is ahead, what was measured, the tables, and the pictures beside it.
+def parts(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell]) -> list[str | Section]:
+    """The whole report of a network: who is ahead, what was measured, the tables.
 
     `others` are the networks of several classes.
     """
     main = scorecard.main_rows(rows)
     ours = scorecard.of_algo(main, OURS)
-    tables = (DETECTION, COUNTS, SIZES, SHARES, FIRST_ROUND, WITHOUT_RETRAINING)
-    parts = [
+    tables = (COUNTS, SIZES, SHARES, FIRST_ROUND, WITHOUT_RETRAINING)
+    told = [
         lead(main) if rows else "",
         measured(main, parents, cells) if rows else "",
-        DETECTION.text(ours),
+        DETECTION.section(ours),
         published(cells),
         rivals(main),
         budgets(rows),
         rivals_apart(rows),
-        *(table.text(ours) for table in tables[1:]),
-        FIRST_ROUND_ALONE.text(scorecard.first_round_alone(rows)),
+        *(table.section(ours) for table in tables),
+        FIRST_ROUND_ALONE.section(scorecard.first_round_alone(rows)),
         several(others),
-        *_shown(pictures),
     ]
-    return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part)
+    return [part for part in told if part]
+
+
+def markdown(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures) -> str:
+    """The whole report, and the pictures beside it."""
+    told = [str(part) for part in (*parts(rows, others, parents, cells), *_shown(pictures))]
+    return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in told)
 
 
 def readme_section(
@@ -402,7 +415,7 @@ def readme_section(
     """The same in short; `whole`: where the whole report lies."""
     main = scorecard.main_rows(rows)
     link = f"[The whole report]({whole}) has every table and picture: per class, per budget, and round by round."
-    parts = [
+    told = [
         f"{lead(main)} {measured(main, parents, cells)}" if rows else "",
         provenance(main or others),
         published(cells),
@@ -411,7 +424,7 @@ def readme_section(
         *_shown(pictures),
         link,
     ]
-    return "\n\n".join(part.strip() for part in parts if part).replace("\n### ", "\n#### ") + "\n"
+    return "\n\n".join(str(part).strip() for part in told if part).replace("\n### ", "\n#### ") + "\n"
 
 
 def _shown(pictures: Pictures) -> list[str]:
