@@ -1,11 +1,9 @@
-"""A network, handed out: safetensors, ONNX, C and a model card in one folder, checked against torch and measured."""
+"""A network handed out: safetensors, ONNX, C and a model card in one folder, checked against torch and measured."""
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from torch import nn
 
 from specdnn import files
 from specdnn.network import c99, netfile, onnxfile, running
-from specdnn.network.deployed import deployed, reference
+from specdnn.network.deployed import UNCHANGED, Normalise, deployed, reference
 from specdnn.network.netfile import Checkpoint
 from specdnn.results import card
 from specdnn.structures import SpecDNNError
@@ -23,50 +21,155 @@ from specdnn.work import bar
 
 MOST_IMAGES = 1000  # on which the exported networks are compared
 TOLERANCE = 1e-5  # in probability
-BATCHES = (1, 256)
 NEEDED = ("safetensors", *onnxfile.NEEDED)
 THRESHOLD = 0.5  # of every probability
-LONGEST_C = 1 << 23  # parameters beyond which a compiler takes minutes
+BATCHES = (1, 256)
+LONGEST_C = 1 << 24  # parameters beyond which a compiler takes many minutes
+IN_TORCH, IN_ONNX, IN_C = "torch", "onnxruntime", "C"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """One network in all forms: name of the file -> bytes, runners by the name of what runs it."""
+    """A network in all its forms.
+
+    `contents`: file -> bytes; `runners`: what runs it -> how; `sizes`: file, or "C object" -> bytes; `left_out`: file
+    -> why there is none.
+    """
 
     contents: dict[str, bytes]
     runners: dict[str, running.Runner]
     sizes: dict[str, int]
-    left_out: dict[str, str] = field(default_factory=dict)  # file -> why
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
-def export(
-    folder: Path, saved: Checkpoint, parent: Checkpoint, images: np.ndarray, measured: dict, names, told: dict
-) -> str:
+def export(folder: Path, saved: Checkpoint, parent: Checkpoint, images: np.ndarray, measured: dict, told: dict) -> str:
     """Write a network for use elsewhere into a new folder, all files or none; returns the table of sizes and speeds.
 
-    `images` (n, *shape) float32: intensities in 0..1, or where the normalisation is not known as the network takes
-    them; `measured`: its metrics file; `names`: of all classes; `told`: what else config and card say. `parent` is
-    exported beside it to be measured. Raises SpecDNNError, one sentence, and writes nothing if a package is missing,
-    if `folder` is there already, or if one of the exported networks does not do what torch does.
+    `images` (n, *shape) float32: intensities in 0..1, or, where the normalisation is not known, images as the network
+    takes them; `measured`: its metrics file; `told`: what config and card say beside it (`class_names`, `provenance`).
+    `parent` is exported, too, to be measured beside it. Raises SpecDNNError, one sentence, and writes nothing, if a
+    package is missing, if `folder` is there already, or if an exported network does not do what torch does.
     """
-    check_packages()
-    files.check_free(folder)
+    check(folder)
+    images = images[:MOST_IMAGES]
     with bar(4, "export") as shown:
-        own = exported(saved, config(saved, measured, names, told))
+        own = exported(saved, {**told, **use_of(saved)})
         shown.update()
-        agreement = check(own, saved, images)
+        agreement = agreeing(own, saved, images)
         shown.update()
-        whole = exported(parent, {})
-        rows = compared(own, whole, saved, parent, images)
+        rows = compared(own, exported(parent, {}), saved, parent, images)
         shown.update()
-        facts = {"rows": rows, "agreement": agreement, "left_out": own.left_out, "images": len(images), **told}
-        own.contents[card.NAME] = card.text(saved_facts(saved, names), measured, facts).encode()
-        files.write_folder(folder, own.contents)
+        facts = {**told, **use_of(saved), "agreement": agreement, "left_out": own.left_out, "images": len(images)}
+        facts |= {"name": c_name(saved), "rows": rows, "normalisation": saved.normalisation}
+        facts |= {"image_shape": saved.compact.wiring.image_shape}
+        text = card.text(measured, facts)
+        files.write_folder(folder, {**own.contents, card.NAME: text.encode()})
         shown.update()
-    return card.table(rows)
+    return card.sizes_and_speeds(rows)
 
 
-def check_packages() -> None:
+def raw_images(images, normalisation: tuple) -> np.ndarray:
+    """The first images (n, *shape) of those that a network takes, as they were before their normalisation."""
+    some = torch.as_tensor(images[:MOST_IMAGES]).cpu().float()
+    return (some if normalisation in UNCHANGED else Normalise(*normalisation).undone(some)).numpy()
+
+
+def check(folder: Path) -> None:
+    """Raise SpecDNNError, before any work is done, if a package is missing or the folder is there already."""
+    files.check_free(folder)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise SpecDNNError(f"exporting needs {', '.join(missing)}: pip install 'specdnn[export]'")
+
+
+def provenance(measured: dict, **more) -> dict:
+    """Where a network comes from, of its metrics file: versions, commit, date."""
+    names = ("specdnn_version", "torch_version", "python_version", "git_commit", "date")
+    return {**more, **{name: measured[name] for name in names}}
+
+
+def use_of(saved: Checkpoint) -> dict:
+    """What is to be known to use the probabilities."""
+    raw = saved.normalisation not in UNCHANGED
+    return {
+        "input": "intensities in 0..1" if raw else "numbers as its parent took them",
+        "probabilities": "softmax" if saved.softmax else "sigmoid",
+        "threshold": [THRESHOLD] * len(saved.classes),
+    }
+
+
+def c_name(saved: Checkpoint) -> str:
+    """The network's name in C: `lenet_5_0_3`, of a parent `lenet_5`."""
+    whole = len(saved.classes) == saved.compact.wiring.layers.widths[-1]
+    words = saved.arch if whole else f"{saved.arch}_{files.joined(saved.classes)}"
+    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    return name if name[:1].isalpha() else f"network_{name}".rstrip("_")
+
+
+# ------------------------------------------------------------------------------------------ all forms of a network
+
+
+def exported(saved: Checkpoint, more: dict) -> Exported:
+    """Every form of a network, nothing written yet."""
+    network = deployed(saved.compact.network, saved.normalisation, saved.softmax)
+    shape = saved.compact.wiring.image_shape
+    contents = netfile.portable_files(saved, more)
+    contents["model.onnx"] = onnxfile.to_bytes(network, shape)
+    runners = {IN_TORCH: running.in_torch(network), IN_ONNX: running.in_onnxruntime(contents["model.onnx"])}
+    sizes, left_out = {}, {}
+    try:
+        header, compiled = in_c(saved, network, shape)
+        contents["model.h"], runners[IN_C] = header.encode("ascii"), compiled.run
+        sizes = {"C object": compiled.object_bytes}
+    except SpecDNNError as error:
+        left_out["model.h"] = str(error)
+    return Exported(contents, runners, {**{name: len(one) for name, one in contents.items()}, **sizes}, left_out)
+
+
+def in_c(saved: Checkpoint, network: nn.Module, shape) -> tuple[str, running.Compiled]:
+    """(header, what a compiler made of it)."""
+    if running.compiler() is None:
+        raise SpecDNNError("no C compiler was found to check it with (CC names one)")
+    if (count := sum(p.numel() for p in network.parameters())) > LONGEST_C:
+        raise SpecDNNError(f"a compiler would take very long for {count:,} parameters")
+    header = c99.header(network, shape, c_name(saved))
+    return header, running.in_c(header, c_name(saved), len(saved.classes))
+
+
+# ------------------------------------------------------------------------------------------ checked, measured
+
+
+def agreeing(own: Exported, saved: Checkpoint, images: np.ndarray) -> dict[str, float]:
+    """What runs it -> the largest difference to torch in probability; raises SpecDNNError if it is too large."""
+    expected = running.in_torch(reference(saved.compact.network, saved.normalisation, saved.softmax))(images)
+    found = {}
+    for name, run in own.runners.items():
+        found[name] = float(np.abs(run(images) - expected).max())
+        if not found[name] <= TOLERANCE:
+            raise SpecDNNError(
+                f"the network in {name} differs from torch's by {found[name]:.2g} in probability on {len(images)} "
+                f"images, where {TOLERANCE:g} is allowed: nothing is written"
+            )
+    return found
+
+
+def compared(own: Exported, whole: Exported, saved: Checkpoint, parent: Checkpoint, images) -> list[card.Row]:
+    """Sizes and speeds of a network beside its parent's."""
+    counts = zip(
+        ("weights", "parameters", "multiply-accumulates"),
+        saved.compact.wiring.sizes(saved.compact.kept),
+        parent.compact.wiring.sizes(parent.compact.kept),
+        strict=True,
+    )
+    names = ["C object" if name == "C object" else name for name in own.sizes if name != "config.json"]
+    rows = [card.Row(name, mine, theirs) for name, mine, theirs in counts]
+    rows += [card.Row(f"{name}, bytes", own.sizes[name], whole.sizes.get(name)) for name in names]
+    for batch in BATCHES:
+        some = np.resize(images, (batch, *images.shape[1:]))
+        both = {(who, n): run for who, one in (("own", own), ("whole", whole)) for n, run in one.runners.items()}
+        taken = running.medians_ms(both, some)
+        label = "image" if batch == 1 else f"{batch} images"
+        rows += [
+            card.Row(f"{name}, ms for {label}", taken["own", name], taken.get(("whole", name))) for name in own.runners
+        ]
+    return rows

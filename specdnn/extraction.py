@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from specdnn import files, options, rivals, stages, trimming
+from specdnn import exporting, files, options, rivals, stages, trimming
 from specdnn.images import dataset_of
 from specdnn.measures import metrics_of
 from specdnn.method import warmed_up
@@ -37,6 +37,9 @@ class Specialised:
     checkpoint: Checkpoint
     metrics: dict
     community: dict
+    parent: CompactNetwork
+    images: torch.Tensor  # a thousand of those that it was measured on
+    class_names: tuple[str, ...]
 
     @property
     def network(self) -> nn.Module:
@@ -55,6 +58,21 @@ class Specialised:
         """Write the network to a file that `specdnn.load` reads without its class."""
         files.check_writable(Path(path).parent)
         netfile.save(Path(path), self.checkpoint)
+
+    def export(self, folder: str | Path, normalisation: tuple = ()) -> str:
+        """Write the network for use elsewhere into a new folder: ONNX, safetensors, C, a model card; all or nothing.
+
+        `normalisation`: (mean, deviation) of the images that were given, numbers or one per channel; it goes into the
+        exported networks, which then take intensities in 0..1. Returns a table of sizes and speeds beside the parent's.
+        Raises SpecDNNError, one sentence, if a package is missing, if `folder` is there already, or if an exported
+        network differs from this one.
+        """
+        given = tuple(tuple(map(float, n)) if isinstance(n, Sequence) else float(n) for n in normalisation)
+        saved = dataclasses.replace(self.checkpoint, normalisation=given or self.checkpoint.normalisation)
+        parent = dataclasses.replace(saved, compact=self.parent)
+        raw = exporting.raw_images(self.images, saved.normalisation)
+        told = {"class_names": self.class_names, "provenance": exporting.provenance(self.metrics)}
+        return exporting.export(Path(folder), saved, parent, raw, self.metrics, told)
 
 
 def extract(
@@ -126,7 +144,9 @@ def _extracted(work: Work, whole: CompactNetwork, like: Specialised | None) -> S
     names = whole.wiring.layers.names
     told = {"pruned": dict(zip(names, pruned.compact.kept.units, strict=True)), "parent_accuracy": accuracy}
     story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
-    return Specialised(made, {**metrics_of(work, "retrain", made, sizes), **told}, story)
+    metrics = {**metrics_of(work, "retrain", made, sizes), **told}
+    shown = work.data.split(o.split).images[: exporting.MOST_IMAGES]
+    return Specialised(made, metrics, story, whole, shown, work.data.class_names)
 
 
 def _validated(work: Work, whole: CompactNetwork) -> dict:
@@ -135,7 +155,10 @@ def _validated(work: Work, whole: CompactNetwork) -> dict:
 
 
 def load(path: str | Path) -> nn.Module:
-    """The network of a saved file: images -> logits (images, wanted classes). Nothing in the file is executed."""
+    """The network of a saved file, or of a folder that `export` made: images -> logits (images, wanted classes).
+
+    Nothing in the file is executed.
+    """
     return netfile.load_network(Path(path))
 
 

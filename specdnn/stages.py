@@ -150,8 +150,13 @@ def retrained(work: Work, loaded: Checkpoint, algo: str) -> Checkpoint:
 def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
     """All metrics and sizes of any checkpoint; writes nothing."""
     job = job.used_to(loaded)
+    return measured_of(job, "evaluate", wanted(job, loaded), files.file_hash(origin))
+
+
+def wanted(job: Job, loaded: Checkpoint) -> Checkpoint:
+    """A checkpoint with the wanted outputs only."""
     compact = wanted_outputs(loaded.compact, job.work.options.classes or loaded.classes)
-    return measured_of(job, "evaluate", dataclasses.replace(loaded, compact=compact), files.file_hash(origin))
+    return dataclasses.replace(loaded, compact=compact)
 
 
 # ------------------------------------------------------------------------------------------ all cells

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 
-from specdnn import community, exhibits, files, finished, measures, stages
+from specdnn import community, exhibits, exporting, files, finished, measures, stages
 from specdnn.files import Folder, SavedModels
 from specdnn.finished import Job
 from specdnn.network import netfile
 from specdnn.network.netfile import Checkpoint
+from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring, trace
 from specdnn.options import VERBS, Options
 from specdnn.results import overview, publishing, runs
@@ -31,10 +32,12 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
         publishing.publish(folder, root_of(folder, args), say, warn)
         return []
     note = warn if verb == "evaluate" else say  # whose output is JSON, and a sentence
+    if verb == "export":
+        exporting.check(args.export)
     loaded = load_pretrained(folder, args)
     options = resolve(folder, args, verb, loaded, note)
     saved = saved_models(folder, options)
-    if verb != "evaluate":  # which writes nothing
+    if verb not in ("evaluate", "export"):  # which write nothing there
         files.check_writable(saved.folder)
     if "OSLOM" in {"prune": (options.algo,), "sweep": options.algos}.get(verb, ()):
         community.program(options.oslom_bin)  # a missing program or compiler is told before hours of training
@@ -65,9 +68,25 @@ def verb_of(verb: str, args: argparse.Namespace, job: Job, loaded: Checkpoint | 
         found = stages.evaluate(job, job.work.options.pretrained, on_device(loaded, job))
         say(files.json_text({k: v for k, v in found.items() if k not in ("kept", "options")}).rstrip("\n"))
         say(measures.summary(found))
+    elif verb == "export":
+        say(export(args.export, job, on_device(loaded, job)))
     else:
         stage = stages.prune if verb == "prune" else stages.retrain
         stage(job, job.work.options.pretrained, on_device(loaded, job))
+
+
+def export(folder: Path, job: Job, loaded: Checkpoint) -> str:
+    """Write a checkpoint for use elsewhere, measured on the split, beside the whole network of the folder."""
+    origin, data = job.work.options.pretrained, job.used_to(loaded).work.data
+    wanted = stages.wanted(job, loaded)
+    measured = stages.evaluate(job, origin, wanted)
+    whole = dataclasses.replace(loaded, compact=CompactNetwork(job.whole, job.whole.everything))
+    raw = exporting.raw_images(data.split(job.work.options.split).images, loaded.normalisation or data.normalisation)
+    told = {
+        "class_names": data.class_names,
+        "provenance": exporting.provenance(measured, checkpoint=origin.name, checkpoint_sha256=files.file_hash(origin)),
+    }
+    return exporting.export(folder, wanted, whole, raw, measured, told)
 
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:

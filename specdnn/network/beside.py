@@ -18,7 +18,8 @@ def facts_of(content: dict) -> dict:
         raise ValueError(f"it is of format {content['format']!r:.20}, and this program knows format {FORMAT}")
     layers = _layers(content["layers"])
     kept, shape = _kept(content["kept"], layers), image_shape(content["image_shape"])
-    if content["classes"] != list(kept.classes) or content["mask"] != pruned_inputs(kept, layers.widths):
+    mask = pruned_inputs(kept, layers.widths)  # which says the same as kept, and is only in the published format
+    if content["classes"] != list(kept.classes) or content.get("mask", mask) != mask:
         raise ValueError("its classes or its mask contradict its kept units")
     sizes, notes = content["parent_sizes"], content["notes"]
     if not _are_counts(sizes, 1 << 62) or len(sizes) != 3:

@@ -23,8 +23,18 @@ class Normalise(nn.Module):
         self.register_buffer("deviation", torch.as_tensor(deviation, dtype=torch.float32))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
+        mean, deviation = self._beside(image)
+        return (image - mean) / deviation
+
+    def undone(self, normalised: torch.Tensor) -> torch.Tensor:
+        """The images before."""
+        mean, deviation = self._beside(normalised)
+        return normalised * deviation + mean
+
+    def _beside(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and deviation in a shape that the image takes."""
         shape = (-1, *[1] * (image.dim() - 2)) if self.mean.dim() else ()
-        return (image - self.mean.view(shape)) / self.deviation.view(shape)
+        return self.mean.view(shape), self.deviation.view(shape)
 
 
 class Probabilities(nn.Module):

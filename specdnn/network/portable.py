@@ -16,7 +16,7 @@ def written(content: dict, more: dict) -> dict[str, bytes]:
     """Name -> bytes of the two files. `content`: that of a checkpoint; `more`: what else the config tells."""
     from safetensors import torch as safetensors
 
-    facts = {name: value for name, value in content.items() if name != "state_dict"}
+    facts = {name: value for name, value in content.items() if name not in ("state_dict", "mask")}
     facts |= {"graph": json.loads(content["graph"]), **more}
     tensors = safetensors.save(content["state_dict"], {"format": "pt"})
     return {TENSORS: tensors, CONFIG: files.json_text(facts).encode()}
