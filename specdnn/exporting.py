@@ -101,8 +101,12 @@ def use_of(saved: Checkpoint) -> dict:
 def c_name(saved: Checkpoint) -> str:
     """The network's name in C: `lenet_5_0_3`, of a parent `lenet_5`."""
     whole = len(saved.classes) == saved.compact.wiring.layers.widths[-1]
-    words = saved.arch if whole else f"{saved.arch}_{files.joined(saved.classes)}"
-    name = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_")
+    return c_word(saved.arch if whole else f"{saved.arch}_{files.joined(saved.classes)}")
+
+
+def c_word(text: str) -> str:
+    """A name that C allows."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
     return name if name[:1].isalpha() else f"network_{name}".rstrip("_")
 
 

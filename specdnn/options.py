@@ -61,14 +61,24 @@ POSITIVE = Range(lambda value: 0 < value < float("inf"), "above 0")
 SEED = Range(lambda value: 1 <= value <= MOST_SEEDS, f"between 1 and {MOST_SEEDS}")
 
 
-def option(default, help: str, *, shapes: tuple[str, ...], group: str, right: Range | None = None, **argument):
+def option(
+    default,
+    help: str,
+    *,
+    shapes: tuple[str, ...],
+    group: str,
+    right: Range | None = None,
+    later: bool = False,
+    **argument,
+):
     """A field of `Options` with its declaration.
 
-    `shapes`: the stages whose results depend on it. `right`: the values allowed, of each of several. `argument` goes
+    `shapes`: the stages whose results depend on it. `right`: the values allowed, of each of several. `later`: the
+    default is not recorded, so that results made before there was the option are those of its default. `argument` goes
     to argparse (`type`, `choices`, `nargs`, `metavar`), but for `flags`, its names where the field has another one, and
     `setting`, the environment variable that sets it, too.
     """
-    declared = {"help": help, "shapes": shapes, "group": group, "right": right, "argument": argument}
+    declared = {"help": help, "shapes": shapes, "group": group, "right": right, "later": later, "argument": argument}
     return field(default=default, metadata=declared)
 
 
@@ -276,6 +286,15 @@ class Options:
         right=at_least(1),
         type=int,
     )
+    round_to: int = option(
+        1,
+        "at last cut every layer but the input to a multiple of N units (channels where a map is flattened)",
+        shapes=EXTRACTING,
+        group=EXTRACTION,
+        right=at_least(1),
+        later=True,
+        type=int,
+    )
     trim_l1: float = option(
         1e-3,
         "weight of the unit norms in the trim's loss",
@@ -405,7 +424,9 @@ class Options:
 
     def shaping(self, stage: str) -> dict[str, Any]:
         """Name -> value, as JSON keeps it, of every option that shapes the result of a stage."""
-        return {f.name: plain(getattr(self, f.name)) for f in fields(self) if stage in f.metadata["shapes"]}
+        told = {f.name: plain(getattr(self, f.name)) for f in fields(self) if stage in f.metadata["shapes"]}
+        silent = {f.name for f in fields(self) if f.metadata.get("later") and getattr(self, f.name) == f.default}
+        return {name: value for name, value in told.items() if name not in silent}
 
 
 def plain(value):

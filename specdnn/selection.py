@@ -253,6 +253,24 @@ def budget_widths(full, current, prunable, fits: Callable[[tuple[int, ...]], boo
     return at(low)
 
 
+def in_multiples(layers: Layers, kept: KeptUnits, scores, number: int) -> KeptUnits:
+    """Of every prunable layer but the input a multiple of `number` units, those with the highest scores.
+
+    A layer with fewer stays as it is. Of a flattened layer whole channels go, by the best unit of each. `layers` are
+    the parent's.
+    """
+    for depth in layers.prunable:
+        channels, units = layers.layers[depth].channels, kept.units[depth]
+        group = np.array([channels[unit] for unit in units]) if channels else np.arange(len(units))
+        _, place = np.unique(group, return_inverse=True)
+        best = np.full(place.max() + 1, -np.inf)
+        np.maximum.at(best, place, scores[depth])
+        if depth > 0 and len(best) > number:
+            stay = np.argsort(-best, kind="stable")[: len(best) // number * number]
+            kept = kept.replace(depth, np.array(units)[np.isin(place, stay)])
+    return kept
+
+
 def trim_steps(current, target, count: int | None = None) -> list[tuple[int, ...]]:
     """Widths of the cuts from `current` to `target`: geometric means, then the target itself.
 

@@ -168,8 +168,11 @@ def trim(work: Work, found: Extraction, scored: Score, allotted: Score, referenc
         for name, plan in trim_plans(work, found.compact, scored, allotted, reference).items():
             work.log(f"{told(work, found.compact.kept.classes)}trim, widths by {name}")
             tried[name] = cuts(work, found, plan, scored, "trim")
-    if not tried:
-        return found
+    return rounded(work, the_best(work, found, tried) if tried else found, scored)
+
+
+def the_best(work: Work, found: Extraction, tried: dict[str, Extraction]) -> Extraction:
+    """Of several trims of a network that with the highest validation score, with a row for each."""
     best = max(tried, key=lambda name: tried[name].score)  # of equals the first
     if len(tried) > 1:
         scores = ", ".join(f"{name} {100 * one.score:.2f} %" for name, one in tried.items())
@@ -181,6 +184,15 @@ def trim(work: Work, found: Extraction, scored: Score, allotted: Score, referenc
 def last(found: Extraction) -> dict:
     """The last cut as a row of the metrics file."""
     return {k: v for k, v in dataclasses.asdict(found.steps[-1]).items() if k != "stage"}
+
+
+def rounded(work: Work, found: Extraction, scored: Score) -> Extraction:
+    """A last cut to multiples of --round-to, which processors work on as fast as on a few units less."""
+    if work.options.round_to == 1:
+        return found
+    compact = found.compact
+    kept = selection.in_multiples(compact.wiring.layers, compact.kept, scored(work, compact), work.options.round_to)
+    return found if kept == compact.kept else found.then(*cut_and_train(work, compact, kept, "multiples"))
 
 
 def trim_plans(work: Work, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None):

@@ -25,6 +25,7 @@ RATES = {
     "warm-up": "--brief-lr (with --prune also --lr)",
     "round": "--brief-lr (with --prune also --lr)",
     "trim": "--trim-lr",
+    "multiples": "--brief-lr (with --prune also --lr)",
     "retrain": "--retrain-lr (with --retrain also --lr)",
 }
 

@@ -28,19 +28,25 @@ NETWORK = tuple(
     for name in (
         *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
         *("watching", "scores", "evaluation", "training"),
+        *("deployed", "onnxfile", "running"),
     )
 )
 NETWORK_FILES = tuple(
-    f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "reading", "oldfiles", "netfile")
+    f"network.{name}"
+    for name in ("whitelist", "dryrun", "graphtext", "beside", "portable", "reading", "oldfiles", "netfile")
 )
 METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
 WITH_TORCH = {*NETWORK, *NETWORK_FILES, "foreign", "rivals", "measures", "stages", "verbs"}
-WITH_TORCH |= {"extraction", "images"}
-WITH_TORCH -= {"network.beside"}  # numbers and texts only
+WITH_TORCH |= {"extraction", "exporting", "images"}
+WITH_TORCH -= {"network.beside", "network.portable"}  # numbers and texts only
 TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
+COMPILED = "network.running"  # which has a compiler try what was written
 NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *sorted(COMMUNITY - PROGRAM))
+NUMBERS_AND_TEXTS = tuple(name for name in NUMBERS_AND_TEXTS if name != COMPILED)
 NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
-NUMBERS_AND_TEXTS += tuple(f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown"))
+NUMBERS_AND_TEXTS += tuple(
+    f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown", "card")
+)
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
 
@@ -105,7 +111,7 @@ def test_pictures_are_drawn_in_one_room_and_metrics_measured_in_another():
 def test_the_room_of_results_knows_files_and_options_and_only_the_verbs_know_it():
     for name in RESULTS:
         assert own_imports(name) - RESULTS <= {"files", "options", "structures"}, name
-    assert {name for name in FILES if own_imports(name) & RESULTS} - RESULTS == {"verbs"}
+    assert {name for name in FILES if own_imports(name) & RESULTS} - RESULTS == {"verbs", "exporting"}
     assert {name for name in RESULTS if "results.pictures" in own_imports(name)} == {"results.overview"}
 
 
@@ -114,8 +120,8 @@ def test_structures_touches_no_disk():
     assert "Path" not in calls("structures") and "open" not in calls("structures")
 
 
-def test_processes_are_started_by_the_community_room_and_for_the_git_commit():
-    assert {name for name in FILES if "subprocess" in imports(name)} == {"community.processes", "measures"}
+def test_processes_are_started_by_the_community_room_for_the_git_commit_and_to_compile():
+    assert {name for name in FILES if "subprocess" in imports(name)} == {"community.processes", "measures", COMPILED}
 
 
 def test_nobody_but_the_command_line_prints_or_exits():
@@ -175,6 +181,7 @@ def test_what_is_asked_of_the_room_of_networks():
     room = {*NETWORK, *NETWORK_FILES}
     entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
     doors = ("wiring", "surgery", "watching", "scores", "evaluation", "training", "netfile")
+    doors += ("c99", "deployed", "onnxfile", "running")
     assert entered == {f"network.{name}" for name in doors}
 
 
@@ -264,6 +271,7 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
     """Wiring and surgery make and read graphs; files of networks write them down."""
     core = {"tracing", "labelling", "wiring", "compaction", "surgery", "modules", "netfile", "graphtext", "dryrun"}
+    core |= {"deployed"}
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)

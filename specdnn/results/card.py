@@ -99,8 +99,9 @@ def by_class(measured: dict, facts: dict) -> dict[str, dict]:
 
 
 def title(number: int, names) -> str:
-    """`3`, or `3 (cat)`."""
-    return str(number) if str(names[number]) == str(number) else f"{number} ({names[number]})"
+    """`3`, or `3 (cat)`, in one line that breaks no table."""
+    name = " ".join(str(names[number]).split()).replace("|", "/")
+    return str(number) if name == str(number) else f"{number} ({name})"
 
 
 def _known(value: float | None) -> float | None:
