@@ -91,7 +91,8 @@ class Lowering:
             if spec.kind is InputKind.USER_INPUT:
                 self.values[spec.arg.name] = self.program.whole(self.program.image, (1, *image_shape))
             else:
-                self.values[spec.arg.name] = own[spec.target].detach()
+                value = own[spec.target]
+                self.values[spec.arg.name] = value.detach() if torch.is_tensor(value) else value
 
     def of(self, argument):
         return map_arg(argument, lambda node: self.values[node.name])

@@ -346,7 +346,8 @@ class Body:
         lines = turn(at)
         if around:
             lines = around(at, loops([names[dims] for dims in inner], self._counts(inner), lines))
-        return loops([names[dims] for dims in outer], self._counts(outer), lines)
+        lines = loops([names[dims] for dims in outer], self._counts(outer), lines)
+        return lines if outer else ["{", *(INDENT + line for line in lines), "}"]
 
     def _counts(self, groups) -> list[int]:
         return [math.prod(self.shape[dim] for dim in dims) for dims in groups]
