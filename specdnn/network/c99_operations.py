@@ -1,0 +1,523 @@
+"""What torch's operations are in C: formulas for elements, reductions, movements, products and convolutions.
+
+The operations are those of torch's Core ATen and a few around it. Each gets the program, then its arguments as torch
+would, with values of the program in the place of tensors; it gives a value, or a tuple of values.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from specdnn.network.c99_program import Computed, Placed, Program, Statement, Value
+from specdnn.structures import SpecDNNError
+
+MINUS_INFINITY = torch.tensor(-math.inf)
+ZERO = torch.tensor(0.0)
+
+# ------------------------------------------------------------------------------------------ element by element
+
+_OF_MATH = "exp exp2 expm1 log log2 log10 log1p sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh"
+_UNARY = {
+    **{name: f"{name}f({{0}})" for name in f"{_OF_MATH} erf erfc floor ceil trunc".split()},
+    "abs": "fabsf({0})",
+    "neg": "-{0}",
+    "reciprocal": "1.0f / {0}",
+    "rsqrt": "1.0f / sqrtf({0})",
+    "sigmoid": "1.0f / (1.0f + expf(-{0}))",
+    "relu": "{0} < 0.0f ? 0.0f : {0}",
+    "sign": "(float)(({0} > 0.0f) - ({0} < 0.0f))",
+}
+_BINARY = {
+    "mul": "{0} * {1}",
+    "atan2": "atan2f({0}, {1})",
+    "fmod": "fmodf({0}, {1})",
+    "maximum": "{0} != {0} || {0} > {1} ? {0} : {1}",
+    "minimum": "{0} != {0} || {0} < {1} ? {0} : {1}",
+}
+_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_TRUE, _FALSE = "{0} != 0.0f", "{0} == 0.0f"
+_LOGIC = {
+    **{name: f"{{0}} {sign} {{1}}" for name, sign in _SIGNS.items()},
+    "isnan": "{0} != {0}",
+    "isinf": "fabsf({0}) > 3.4028234e38f",
+    **{f"{kind}_not": _FALSE for kind in ("logical", "bitwise")},
+    **{f"{kind}_and": "{0} != 0.0f && {1} != 0.0f" for kind in ("logical", "bitwise")},
+    **{f"{kind}_or": "{0} != 0.0f || {1} != 0.0f" for kind in ("logical", "bitwise")},
+    **{f"{kind}_xor": "({0} != 0.0f) != ({1} != 0.0f)" for kind in ("logical", "bitwise")},
+}
+# truths are stored as the numbers 0 and 1
+FORMULAS = _UNARY | _BINARY | {name: f"(float)({formula})" for name, formula in _LOGIC.items()}
+FORMULAS["where"] = "{0} != 0.0f ? {1} : {2}"
+_POWERS = {0.0: "1.0f", 1.0: "{0}", 2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "sqrtf({0})", -1.0: "1.0f / {0}"}
+_GELU = {
+    "none": "0.5f * {0} * (1.0f + erff({0} * 0.70710678f))",
+    "tanh": "0.5f * {0} * (1.0f + tanhf(0.79788456f * ({0} + 0.044715f * {0} * {0} * {0})))",
+}
+
+
+def _add(p: Program, one, other, alpha=1, sign: str = "+") -> Value:
+    return p.computed(f"{{0}} {sign} {{1}}", one, other if alpha == 1 else p.computed("{0} * {1}", other, alpha))
+
+
+def _sub(p: Program, one, other, alpha=1) -> Value:
+    return _add(p, one, other, alpha, "-")
+
+
+def _rsub(p: Program, one, other, alpha=1) -> Value:
+    return _sub(p, other, one, alpha)
+
+
+def _div(p: Program, one, other, rounding_mode=None) -> Value:
+    if rounding_mode == "floor":
+        return p.computed(f"{p.helper('floor_divide')}({{0}}, {{1}})", one, other)
+    return p.computed("truncf({0} / {1})" if rounding_mode else "{0} / {1}", one, other)
+
+
+def _remainder(p: Program, one, other) -> Value:
+    return p.computed(f"{p.helper('remainder')}({{0}}, {{1}})", one, other)
+
+
+def _pow(p: Program, base, exponent) -> Value:
+    if isinstance(exponent, (int, float)) and exponent in _POWERS:
+        return p.computed(_POWERS[exponent], base)
+    return p.computed("powf({0}, {1})", base, exponent)
+
+
+def _clamp(p: Program, x, min=None, max=None) -> Value:
+    """What is no number stays none."""
+    x = x if min is None else p.computed("{0} < {1} ? {1} : {0}", x, min)
+    return x if max is None else p.computed("{0} > {1} ? {1} : {0}", x, max)
+
+
+def _hardtanh(p: Program, x, min_val=-1.0, max_val=1.0) -> Value:
+    return _clamp(p, x, min_val, max_val)
+
+
+def _round(p: Program, x, decimals=0) -> Value:
+    _must(decimals == 0, "rounds to decimals")
+    return p.computed("rintf({0})", x)
+
+
+def _elu(p: Program, x, alpha=1.0, scale=1.0, input_scale=1.0) -> Value:
+    formula = "{0} > 0.0f ? {0} * {2} : {1} * expm1f({0} * {3})"
+    return p.computed(formula, x, alpha * scale, scale, input_scale)
+
+
+def _leaky_relu(p: Program, x, negative_slope=0.01) -> Value:
+    return p.computed("{0} < 0.0f ? {0} * {1} : {0}", x, negative_slope)
+
+
+def _rrelu(p: Program, x, noise, lower=0.125, upper=1 / 3, training=False, generator=None) -> tuple:
+    _must(not training, "is random")
+    return _leaky_relu(p, x, (lower + upper) / 2), None
+
+
+def _gelu(p: Program, x, approximate="none") -> Value:
+    return p.computed(_GELU[approximate], x)
+
+
+def _prelu(p: Program, x, weight) -> Value:
+    if isinstance(weight, torch.Tensor) and weight.dim() == 1 and len(x.shape) > 1:
+        weight = weight.view(-1, *[1] * (len(x.shape) - 2))
+    return p.computed("{0} > 0.0f ? {0} : {0} * {1}", x, weight)
+
+
+def _to_copy(p: Program, x, dtype=None, **where) -> Value:
+    return p.computed(f"(float)({_TRUE})", x) if dtype == torch.bool else x
+
+
+def _full_like(p: Program, x, value=0.0, dtype=None) -> Value:
+    return torch.tensor(float(value)).expand(x.shape)
+
+
+# ------------------------------------------------------------------------------------------ reductions
+
+
+def _sum(p: Program, x, dim=(), keepdim=False, dtype=None) -> Value:
+    return p.reduced(x, _dims(dim), keepdim, "0.0f", "{0} += {1};")
+
+
+def _mean(p: Program, x, dim=(), keepdim=False, dtype=None) -> Value:
+    return p.computed("{0} / {1}", _sum(p, x, dim, keepdim), _count(x.shape, dim))
+
+
+def _amax(p: Program, x, dim=(), keepdim=False) -> Value:
+    return p.reduced(x, _dims(dim), keepdim, "-INFINITY", "{0} = {1} != {1} || {1} > {0} ? {1} : {0};")
+
+
+def _amin(p: Program, x, dim=(), keepdim=False) -> Value:
+    return p.reduced(x, _dims(dim), keepdim, "INFINITY", "{0} = {1} != {1} || {1} < {0} ? {1} : {0};")
+
+
+def _prod(p: Program, x, dim=(), keepdim=False, dtype=None) -> Value:
+    return p.reduced(x, _dims(dim), keepdim, "1.0f", "{0} *= {1};")
+
+
+def _any(p: Program, x, dim=(), keepdim=False) -> Value:
+    return p.reduced(x, _dims(dim), keepdim, "0.0f", "{0} = {0} != 0.0f || {1} != 0.0f ? 1.0f : 0.0f;")
+
+
+def _all(p: Program, x, dim=(), keepdim=False) -> Value:
+    return p.reduced(x, _dims(dim), keepdim, "1.0f", "{0} = {0} != 0.0f && {1} != 0.0f ? 1.0f : 0.0f;")
+
+
+def _var(p: Program, x, dim=(), correction=1, keepdim=False) -> Value:
+    return _var_mean(p, x, dim, correction, keepdim)[0]
+
+
+def _var_mean(p: Program, x, dim=(), correction=1, keepdim=False) -> tuple:
+    x = p.placed(x)
+    mean = p.placed(_mean(p, x, dim, True))
+    centred = p.computed("{0} - {1}", x, mean)
+    total = _sum(p, p.computed("{0} * {0}", centred), dim, keepdim)
+    count = _count(x.shape, dim) - (1 if correction is None else correction)
+    return p.computed("{0} / {1}", total, max(count, 0)), mean if keepdim else _mean(p, x, dim)
+
+
+def _dims(dim) -> Sequence[int]:
+    return () if dim is None else (dim,) if isinstance(dim, int) else dim
+
+
+def _count(shape, dim) -> int:
+    return math.prod(shape[d] for d in _dims(dim)) if _dims(dim) else math.prod(shape)
+
+
+def _cumsum(p: Program, x, dim, dtype=None) -> Value:
+    """Each sum is added to the next element, in a copy."""
+    buffer = p.buffer(math.prod(x.shape))
+    p.fill(buffer, x, x.shape)
+    dim %= len(x.shape) or 1
+    step = math.prod(x.shape[dim + 1 :])
+    loops = f"for (int i = 0; i < {buffer.size // (step * x.shape[dim])}; i++)", f"for (int k = 0; k < {step}; k++)"
+    turn = f"for (int j = {step}; j < {step * x.shape[dim]}; j += {step})"
+    at = f"{buffer.name}[i * {step * x.shape[dim]} + j + k"
+    lines = [f"{loops[0]} {{", f"    {turn} {{", f"        {loops[1]} {{", f"            {at}] += {at} - {step}];"]
+    p.add(Statement([*lines, "        }", "    }", "}"], {buffer.name}, buffer.name))
+    return p.whole(buffer, x.shape)
+
+
+def _softmax(p: Program, x, dim, half_to_float=False) -> Value:
+    x = p.placed(x)
+    powers = p.placed(p.computed("expf({0} - {1})", x, _amax(p, x, dim, True)))
+    return p.computed("{0} / {1}", powers, _sum(p, powers, dim, True))
+
+
+def _log_softmax(p: Program, x, dim, half_to_float=False) -> Value:
+    x = p.placed(x)
+    centred = p.placed(p.computed("{0} - {1}", x, _amax(p, x, dim, True)))
+    return p.computed("{0} - logf({1})", centred, _sum(p, p.computed("expf({0})", centred), dim, True))
+
+
+# ------------------------------------------------------------------------------------------ norms
+
+
+def _normalised(p: Program, x, dims, eps: float) -> Value:
+    x = p.placed(x)
+    variance, mean = _var_mean(p, x, dims, 0, True)
+    scale = p.placed(p.computed("1.0f / sqrtf({0} + {1})", variance, eps))
+    return p.computed("({0} - {1}) * {2}", x, mean, scale)
+
+
+def _scaled(p: Program, x, weight, bias) -> Value:
+    x = x if weight is None else p.computed("{0} * {1}", x, weight)
+    return x if bias is None else p.computed("{0} + {1}", x, bias)
+
+
+def _layer_norm(p: Program, x, shape, weight, bias, eps) -> tuple:
+    dims = range(len(x.shape) - len(shape), len(x.shape))
+    return _scaled(p, _normalised(p, x, dims, eps), weight, bias), None, None
+
+
+def _group_norm(p: Program, x, weight, bias, n, channels, places, groups, eps) -> tuple:
+    shape, x = x.shape, moved(p, torch.reshape, x, (n, groups, -1))
+    found = moved(p, torch.reshape, _normalised(p, x, (2,), eps), shape)
+    return _scaled(p, found, *(_per_channel(w, shape) for w in (weight, bias))), None, None
+
+
+def _batch_norm(p: Program, x, weight, bias, mean, var, momentum, eps) -> tuple:
+    """With statistics from training: a scale and a shift per channel."""
+    _must(all(isinstance(w, torch.Tensor | None) for w in (weight, bias, mean, var)), "has weights that are computed")
+    mean, var = mean.double(), var.double()
+    scale = torch.rsqrt(var + eps) * (1 if weight is None else weight.double())
+    shift = (0 if bias is None else bias.double()) - mean * scale
+    return _scaled(p, x, *(_per_channel(w, x.shape) for w in (scale, shift))), None, None
+
+
+def _own_batch_norm(p: Program, x, weight, bias, training, momentum, eps) -> tuple:
+    """With the statistics of the image itself."""
+    dims = [dim for dim in range(len(x.shape)) if dim != 1]
+    found = _normalised(p, x, dims, eps)
+    return _scaled(p, found, *(_per_channel(w, x.shape) for w in (weight, bias))), None, None
+
+
+def _per_channel(weight, shape):
+    return weight if weight is None else weight.view(-1, *[1] * (len(shape) - 2))
+
+
+# ------------------------------------------------------------------------------------------ movements
+
+# name -> how many of the first arguments are tensors whose elements are moved; what runs on their addresses instead
+MOVEMENTS = {
+    **dict.fromkeys("permute transpose t unsqueeze squeeze expand select slice split_with_sizes split chunk".split(), 1),
+    **dict.fromkeys("unbind index_select index flip roll repeat diagonal unfold pixel_shuffle take gather".split(), 1),
+    **dict.fromkeys("pixel_unshuffle channel_shuffle tril triu".split(), 1),
+    **dict.fromkeys("slice_scatter select_scatter diagonal_scatter".split(), 2),
+}
+SAME = {"clone", "alias", "detach", "lift_fresh_copy", "contiguous", "lift"}
+_RESHAPED = ("view", "_unsafe_view", "reshape", "_reshape_alias")
+
+
+def moved(p: Program, function, x, *args, tensors: int = 1, **kwargs):
+    """What a movement makes of a value, found by running it on addresses."""
+    others = [p.placed(other).addresses for other in args[: tensors - 1]]
+    rest = args[tensors - 1 :]
+    _must(not any(isinstance(a, (Placed, Computed)) for a in _flat(rest)), "is told by the image what to move")
+    found = function(p.placed(x).addresses, *others, *rest, **kwargs)
+    return tuple(map(Placed, found)) if isinstance(found, (tuple, list)) else Placed(found)
+
+
+def _flat(values):
+    for value in values:
+        yield from _flat(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _view(p: Program, x, shape) -> Value:
+    _must(not isinstance(shape, torch.dtype), "looks at numbers as if they were of another type")
+    return moved(p, torch.reshape, x, tuple(shape))
+
+
+def _cat(p: Program, tensors, dim=0) -> Value:
+    parts = [p.placed(x).addresses for x in tensors if tuple(x.shape) != (0,)]
+    return Placed(torch.cat(parts, dim))
+
+
+def _stack(p: Program, tensors, dim=0) -> Value:
+    return Placed(torch.stack([p.placed(x).addresses for x in tensors], dim))
+
+
+def _copy(p: Program, x, source, non_blocking=False) -> Value:
+    return moved(p, torch.Tensor.expand, source, x.shape)
+
+
+def _index_put(p: Program, x, indices, values, accumulate=False) -> Value:
+    _must(not accumulate, "adds up what it puts in the same place")
+    _must(all(i is None or isinstance(i, torch.Tensor) for i in indices), "is told by the image what to move")
+    index = tuple(slice(None) if i is None else i for i in indices)
+    addresses = p.placed(x).addresses.clone()
+    addresses[index] = p.placed(values).addresses
+    return Placed(addresses)
+
+
+def _pad(p: Program, x, sides, value=0.0) -> Value:
+    """A border of one value; what lies outside is cut off."""
+    border = p.constant(torch.tensor(float(value)))
+    return Placed(functional.pad(p.placed(x).addresses, tuple(sides), value=int(border.addresses)))
+
+
+# ------------------------------------------------------------------------------------------ pools
+
+
+def _windows(p: Program, x, size, stride, padding, dilation, outputs, border: float) -> Placed:
+    """The windows over the last dimensions, each in as many dimensions behind all others."""
+    places = list(zip(size, stride, padding, dilation, outputs, x.shape[-len(size) :], strict=True))
+    spans = [(k - 1) * d + 1 for k, _, _, d, _, _ in places]
+    behind = [
+        max((out - 1) * s + span - pad - have, 0)
+        for (_, s, pad, _, out, have), span in zip(places, spans, strict=True)
+    ]
+    x = p.placed(x)
+    if any(behind) or any(padding):
+        sides = [n for pad, more in zip(reversed(padding), reversed(behind), strict=True) for n in (pad, more)]
+        x = p.gathered(_pad(p, x, sides, border))
+    addresses = x.addresses
+    for dim, ((_, s, _, d, out, _), span) in enumerate(zip(places, spans, strict=True), len(x.shape) - len(size)):
+        addresses = addresses.unfold(dim, span, s)[..., ::d].narrow(dim, 0, out)
+    return Placed(addresses)
+
+
+def _sizes(value, count: int, default=None) -> list[int]:
+    value = default if value is None or value == [] else value
+    value = [value] if isinstance(value, int) else list(value)
+    return value * count if len(value) == 1 else value
+
+
+def _last(count: int) -> list[int]:
+    return list(range(-count, 0))
+
+
+def max_pool(dims: int):
+    def pool(p: Program, x, size, stride=None, padding=0, dilation=1, ceil_mode=False) -> tuple:
+        size, stride = _sizes(size, dims), _sizes(stride, dims, size)
+        padding, dilation = _sizes(padding, dims), _sizes(dilation, dims)
+        run = getattr(functional, f"max_pool{dims}d")
+        outputs = _meta(run, x, size, stride, padding, dilation, ceil_mode)[-dims:]
+        windows = _windows(p, x, size, stride, padding, dilation, outputs, -math.inf)
+        return _amax(p, windows, _last(dims)), None
+
+    return pool
+
+
+def avg_pool(dims: int):
+    def pool(p: Program, x, size, stride=None, padding=0, ceil_mode=False, count_pad=True, divisor=None) -> Value:
+        size, stride, padding = _sizes(size, dims), _sizes(stride, dims, size), _sizes(padding, dims)
+        run, ones = getattr(functional, f"avg_pool{dims}d"), torch.ones(1, 1, *x.shape[-dims:])
+        average, total = (run(ones, size, stride, padding, ceil_mode, count_pad, by)[0, 0] for by in (divisor, 1))
+        windows = _windows(p, x, size, stride, padding, [1] * dims, average.shape, 0.0)
+        return p.computed("{0} * {1}", _sum(p, windows, _last(dims)), average / total)
+
+    return pool
+
+
+def _meta(function, x, *args) -> torch.Size:
+    """The shape that a function gives."""
+    return function(torch.empty(tuple(x.shape), device="meta"), *args[:-1], ceil_mode=args[-1]).shape
+
+
+def adaptive_avg_pool(dims: int):
+    def pool(p: Program, x, outputs) -> Value:
+        windows, shares = _adaptive_windows(p, x, _sizes(outputs, dims), dims)
+        return _sum(p, p.computed("{0} * {1}", windows, shares), _last(dims))
+
+    return pool
+
+
+def adaptive_max_pool(dims: int):
+    def pool(p: Program, x, outputs) -> tuple:
+        windows, _ = _adaptive_windows(p, x, _sizes(outputs, dims), dims)
+        return _amax(p, windows, _last(dims)), None
+
+    return pool
+
+
+def _adaptive_windows(p: Program, x, outputs, dims: int) -> tuple[Placed, torch.Tensor]:
+    """(windows as long as the longest, which take their last element again; the share of each element)."""
+    addresses, shares, first = p.placed(x).addresses, torch.ones(()), len(x.shape) - dims
+    for place, (inputs, out) in enumerate(zip(x.shape[-dims:], outputs, strict=True)):
+        starts = [i * inputs // out for i in range(out)]
+        ends = [-(-(i + 1) * inputs // out) for i in range(out)]
+        longest = max(map(operator.sub, ends, starts))
+        index = torch.tensor([[min(a + k, b - 1) for k in range(longest)] for a, b in zip(starts, ends, strict=True)])
+        own = [[(a + k < b) / (b - a) for k in range(longest)] for a, b in zip(starts, ends, strict=True)]
+        dim = first + place
+        addresses = addresses[(slice(None),) * dim + (index.flatten(),)].unflatten(dim, index.shape)
+        addresses = addresses.movedim(dim + 1, -1)
+        shape = [out if k == place else longest if k == dims + place else 1 for k in range(2 * dims)]
+        shares = shares * torch.tensor(own).view(shape)
+    return Placed(addresses), shares
+
+
+# ------------------------------------------------------------------------------------------ products
+
+
+def _matmul(p: Program, one, other, start=ZERO) -> Value:
+    """(..., m, k) times (..., k, n), added to a start."""
+    (m, k), n = one.shape[-2:], other.shape[-1]
+    batch = math.prod(one.shape[:-2])
+    shape = (*one.shape[:-1], n)
+    (left, a), (right, b), into = p.pointer(one), p.pointer(other), p.buffer(batch * m * n)
+    p.fill(into, start, shape)
+    p.macs += batch * m * k * n
+    call = f"{p.helper('multiply')}({left}, {right}, {into.name}, {m}, {k}, {n});"
+    if batch > 1:
+        parts = (f"{left} + i * {m * k}", f"{right} + i * {k * n}", f"{into.name} + i * {m * n}")
+        call = f"{p.helper('multiply')}({', '.join(parts)}, {m}, {k}, {n});"
+        call = f"for (int i = 0; i < {batch}; i++) {call}"
+    p.add(Statement([call], p.read(a, b, into), into.name))
+    return p.whole(into, shape)
+
+
+def _addmm(p: Program, start, one, other, beta=1, alpha=1) -> Value:
+    one = one if alpha == 1 else p.computed("{0} * {1}", one, alpha)
+    start = ZERO if beta == 0 else start if beta == 1 else p.computed("{0} * {1}", start, beta)
+    return _matmul(p, one, other, start)
+
+
+def convolution(p: Program, x, weight, bias, stride, padding, dilation, transposed, output_padding, groups) -> Value:
+    """In three dimensions, the first of size 1 where there are fewer."""
+    _must(isinstance(weight, torch.Tensor), "has weights that are computed from the image")
+    dims = len(x.shape) - 2
+    stride, padding, dilation = (_sizes(value, dims) for value in (stride, padding, dilation))
+    if transposed:
+        more = _sizes(output_padding, dims)
+        x, weight, stride, padding = _turned(p, x, weight, stride, padding, dilation, more, groups)
+    spans = [(k - 1) * d + 1 for k, d in zip(weight.shape[2:], dilation, strict=True)]
+    outputs = [
+        (n + 2 * pad - span) // s + 1 for n, pad, span, s in zip(x.shape[2:], padding, spans, stride, strict=True)
+    ]
+    start = ZERO if bias is None else bias.view(-1, *[1] * dims)
+    shape = (1, weight.shape[0], *outputs)
+    if groups == 1 and math.prod(weight.shape[2:]) == math.prod(stride) == 1 and not any(padding):
+        maps = moved(p, torch.reshape, x, (x.shape[1], -1))
+        start = start if bias is None else start.view(-1, 1)
+        return moved(p, torch.reshape, _matmul(p, weight.flatten(1), maps, start), shape)
+    (read, source), (kernels, w), into = p.pointer(x), p.pointer(weight), p.buffer(math.prod(shape))
+    p.fill(into, start, shape)
+    p.macs += math.prod(shape) * math.prod(weight.shape[1:])
+    sides = (x.shape[2:], weight.shape[2:], outputs, stride, dilation, padding)
+    filled = [n for side, one in zip(sides, (1, 1, 1, 1, 1, 0), strict=True) for n in (*[one] * (3 - dims), *side)]
+    sizes = p.numbers([groups, weight.shape[1], weight.shape[0] // groups, *filled])
+    call = f"{p.helper('convolve')}({read}, {kernels}, {into.name}, {sizes});"
+    p.add(Statement([call], p.read(source, w, into), into.name))
+    return p.whole(into, shape)
+
+
+def _turned(p: Program, x, weight, stride, padding, dilation, more, groups: int):
+    """A transposed convolution as a convolution: zeros between the elements, the kernels the other way round."""
+    dims = len(stride)
+    addresses = p.placed(x).addresses
+    for dim, s in enumerate(stride, 2):
+        zeros = p.constant(ZERO).addresses.expand(*addresses.shape, s - 1)
+        addresses = torch.cat((addresses.unsqueeze(-1), zeros), -1).movedim(-1, dim + 1).flatten(dim, dim + 1)
+        addresses = addresses.narrow(dim, 0, addresses.shape[dim] - s + 1)
+    sides = [
+        n
+        for k, d, pad, extra in reversed([*zip(weight.shape[2:], dilation, padding, more, strict=True)])
+        for n in ((k - 1) * d - pad, (k - 1) * d - pad + extra)
+    ]
+    weight = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1).flip(_last(dims))
+    return _pad(p, Placed(addresses), sides), weight, [1] * dims, [0] * dims
+
+
+# ------------------------------------------------------------------------------------------ all of them
+
+
+def _must(condition: bool, what: str) -> None:
+    if not condition:
+        raise SpecDNNError(f"it {what}")
+
+
+def _on_addresses(name: str, tensors: int):
+    function = getattr(torch.ops.aten, name)
+    return lambda p, *args, **kwargs: moved(p, function, *args, tensors=tensors, **kwargs)
+
+
+def _formula(text: str):
+    return lambda p, *operands: p.computed(text, *operands)
+
+
+OPERATIONS = {
+    **{name: _formula(text) for name, text in FORMULAS.items()},
+    **{name: _on_addresses(name, tensors) for name, tensors in MOVEMENTS.items()},
+    **dict.fromkeys(SAME, lambda p, x, **layout: x),
+    **dict.fromkeys(_RESHAPED, _view),
+    **{"add": _add, "sub": _sub, "rsub": _rsub, "div": _div, "remainder": _remainder, "pow": _pow, "clamp": _clamp},
+    **{"hardtanh": _hardtanh, "round": _round, "elu": _elu, "leaky_relu": _leaky_relu, "gelu": _gelu},
+    **{"rrelu_with_noise_functional": _rrelu, "_prelu_kernel": _prelu, "prelu": _prelu, "_to_copy": _to_copy},
+    **{"sum": _sum, "mean": _mean, "amax": _amax, "amin": _amin, "prod": _prod, "any": _any, "all": _all, "var": _var},
+    **{"var_mean": _var_mean, "cumsum": _cumsum, "_softmax": _softmax, "_log_softmax": _log_softmax},
+    **{"native_layer_norm": _layer_norm, "native_group_norm": _group_norm},
+    **{"_native_batch_norm_legit_no_training": _batch_norm, "_native_batch_norm_legit": _own_batch_norm},
+    **{"cat": _cat, "stack": _stack, "copy": _copy, "index_put": _index_put, "constant_pad_nd": _pad},
+    **{f"max_pool{n}d_with_indices": max_pool(n) for n in (2, 3)},
+    **{f"avg_pool{n}d": avg_pool(n) for n in (2, 3)},
+    **{f"_adaptive_avg_pool{n}d": adaptive_avg_pool(n) for n in (2, 3)},
+    **{f"adaptive_max_pool{n}d": adaptive_max_pool(n) for n in (2, 3)},
+    **{"mm": _matmul, "bmm": _matmul, "addmm": _addmm, "convolution": convolution},
+    **{"full_like": _full_like, "zeros_like": _full_like, "empty_like": _full_like},
+    "getitem": lambda p, values, place: values[place],
+}
