@@ -255,7 +255,7 @@ def test_only_surgery_makes_or_slices_parameters():
 
 def test_nobody_outside_the_room_of_networks_looks_at_weights():
     looking = {name for name in FILES if {"weight", "bias", "running_var", "running_mean"} & attributes(name)}
-    assert looking == {f"network.{name}" for name in ("labelling", "wiring", "scores")}
+    assert looking == {f"network.{name}" for name in ("labelling", "wiring", "scores", "surgery")}
 
 
 def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in_them_is_run():
