@@ -24,7 +24,7 @@ from specdnn.structures import SpecDNNError
 Runner = Callable[[np.ndarray], np.ndarray]
 COMPILERS = ("cc", "gcc", "clang")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror")
-ENOUGH_SECONDS, FEWEST, MOST = 0.3, 5, 400  # of one measurement, and how often it is repeated
+TURNS, TURN_SECONDS = 15, 0.02  # of one measurement
 
 
 # ------------------------------------------------------------------------------------------ torch, onnxruntime
@@ -125,23 +125,30 @@ def _runner(function, outputs: int) -> Runner:
 
 
 def medians_ms(runners: dict[str, Runner], images: np.ndarray) -> dict[str, float]:
-    """Median milliseconds of each runner on these images, with one thread; they take turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in runners}
+    """Median milliseconds of each runner on these images, with one thread.
+
+    They take turns, so that all meet the same machine; a turn is many calls of a fast one, whose caches it then has for
+    itself.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for run in runners.values():
-            run(images)
-        while _not_enough(seconds):
-            for name, run in runners.items():
-                start = time.perf_counter()
-                run(images)
-                seconds[name].append(time.perf_counter() - start)
+        calls = {name: _calls(run, images) for name, run in runners.items()}
+        turns = [{name: _seconds(run, images, calls[name]) for name, run in runners.items()} for _ in range(TURNS)]
     finally:
         torch.set_num_threads(threads)
-    return {name: 1000 * float(np.median(one)) for name, one in seconds.items()}
+    return {name: 1000 * float(np.median([turn[name] for turn in turns])) for name in runners}
 
 
-def _not_enough(seconds: dict[str, list[float]]) -> bool:
-    times, total = len(next(iter(seconds.values()))), sum(map(sum, seconds.values()))
-    return times < FEWEST or (times < MOST and total < ENOUGH_SECONDS * len(seconds))
+def _calls(run: Runner, images: np.ndarray) -> int:
+    """How often it is called in a turn."""
+    run(images)
+    return max(1, round(TURN_SECONDS / _seconds(run, images, 1)))
+
+
+def _seconds(run: Runner, images: np.ndarray, calls: int) -> float:
+    """Seconds of a call."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        run(images)
+    return (time.perf_counter() - start) / calls
