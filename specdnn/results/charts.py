@@ -5,14 +5,11 @@ Marks have a `title`, which the page's script shows; without it the browser does
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from specdnn.results.markup import Html, tag
 from specdnn.structures import Exhibit
@@ -32,6 +29,7 @@ SHAPES = (  # outlines of radius 1
 STAR = "M0-1.4L.33-.45H1.33L.53.17L.82 1.13L0 .56L-.82 1.13L-.53.17L-1.33-.45H-.33Z"
 MOST_EDGES = 1500  # of the strongest connections that are drawn
 GRADES = 6  # widths of a connection
+MOST_PIXELS, SHADES = 56, 16  # of a mean image: a side, and greys
 
 
 # ------------------------------------------------------------------------------------------ axes
@@ -39,45 +37,31 @@ GRADES = 6  # widths of a connection
 
 @dataclass(frozen=True)
 class Axis:
-    """Values from `low` to `high`, evenly or by their logarithm."""
+    """Positive values from `low` to `high` by their logarithm."""
 
     low: float
     high: float
-    log: bool = False
 
     @classmethod
-    def around(cls, values: Iterable[float], log: bool = False) -> Axis:
-        """With a margin; sizes that are nearly the same have room around them."""
+    def around(cls, values: Iterable[float]) -> Axis:
+        """With a margin; values that are nearly the same have room around them."""
         values = list(values)
         low, high = min(values), max(values)
-        if log:
-            wider = 2 if high < 4 * low else (high / low) ** 0.06
-            return cls(low / wider, high * wider, True)
-        margin = 0.06 * (high - low) or 1
-        return cls(low - margin, high + margin)
+        wider = 2 if high < 4 * low else (high / low) ** 0.06
+        return cls(low / wider, high * wider)
 
-    def place(self, value: float) -> float:
-        """In percent from the low end."""
-        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
-        return 100 * (at - low) / (high - low)
+    def place(self, value: float) -> str:
+        """From the low end, as it is written in a drawing: `12.50%`."""
+        low, high, at = map(math.log, (self.low, self.high, value))
+        return f"{100 * (at - low) / (high - low):.2f}%"
 
     def ticks(self) -> list[float]:
         """At most seven round numbers."""
-        return next((found for found in self._candidates() if len(found) <= 7), [])
-
-    def _candidates(self) -> Iterable[list[float]]:
-        if self.log:
-            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            for every, numbers in ((1, (1, 2, 5)), (1, (1, 3)), (1, (1,)), (2, (1,)), (3, (1,))):
-                yield [n * 10.0**d for d in decades if d % every == 0 for n in numbers if self._holds(n * 10.0**d)]
-        else:
-            first = math.floor(math.log10((self.high - self.low) / 7))
-            for step in (n * 10.0**d for d in (first, first + 1) for n in (1, 2, 5)):
-                ends = math.ceil(self.low / step), math.floor(self.high / step)
-                yield [round(step * k, 9) for k in range(ends[0], ends[1] + 1)]
-
-    def _holds(self, value: float) -> bool:
-        return self.low <= value <= self.high
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        candidates = [[n * 10.0**d for d in decades for n in numbers] for numbers in ((1, 2, 5), (1, 3), (1,))]
+        fitting = [[tick for tick in ticks if self.low <= tick <= self.high] for ticks in candidates]
+        fewer = fitting[-1][:: 1 + len(fitting[-1]) // 7]  # where even the decades are many
+        return next((ticks for ticks in fitting if len(ticks) <= 7), fewer)
 
 
 # ------------------------------------------------------------------------------------------ points
@@ -111,60 +95,44 @@ def look_class(look: int | None) -> str:
 
 
 def chart(points: list[Point], label: str, x_label: str, y_label: str) -> Html:
-    """Points against a logarithmic size: large ones on top, those of a look joined by a line."""
-    x, y = Axis.around((p.x for p in points), log=True), Axis.around(p.y for p in points)
+    """Points against size, both by logarithms: large ones on top, those of a look joined by a line.
+
+    `y` is in percent, spaced by what is missing to 100; nothing missing is drawn as half of the least that is.
+    """
+    least = min((100 - p.y for p in points if p.y < 100), default=1.0) / 2
+    missing = {p: max(100 - p.y, least) for p in points}
+    x, y = Axis.around(p.x for p in points), Axis.around(missing.values())
     ordered = sorted(points, key=lambda p: (p.large, p.look is None, -(p.look or 0), p.x, p.y))
-    marks = (_mark(p, x, y) for p in ordered)
-    parts = (_grid(x, y, x_label, y_label), *_lines([p for p in ordered if p.large], x, y), *marks)
+    placed = [(p, x.place(p.x), y.place(missing[p])) for p in ordered]
+    lines = _lines([one for one in placed if one[0].large])
+    parts = (_grid(x, y, x_label, y_label), *lines, *(_mark(*one) for one in placed))
     return tag("svg", *parts, class_="chart marks", role="group", aria_label=label)
 
 
-def _mark(point: Point, x: Axis, y: Axis) -> Html:
-    large = " large" if point.large else ""
-    return tag(
-        "use",
-        tag("title", point.told),
-        class_=f"mark {look_class(point.look)}{large}",
-        href=mark(point.look, point.large),
-        x=_percent(x.place(point.x)),
-        y=_percent(100 - y.place(point.y)),
-    )
+def _mark(point: Point, x: str, y: str) -> Html:
+    looks = f"mark {look_class(point.look)}{' large' if point.large else ''}"
+    return tag("use", tag("title", point.told), class_=looks, href=mark(point.look, point.large), x=x, y=y)
 
 
-def _lines(points: list[Point], x: Axis, y: Axis) -> list[Html]:
-    pairs = [(one, other) for one, other in zip(points, points[1:], strict=False) if one.look == other.look]
-    return [
-        tag(
-            "line",
-            class_=look_class(one.look),
-            x1=_percent(x.place(one.x)),
-            y1=_percent(100 - y.place(one.y)),
-            x2=_percent(x.place(other.x)),
-            y2=_percent(100 - y.place(other.y)),
-        )
-        for one, other in pairs
-        if one.look is not None
-    ]
+def _lines(placed: list[tuple[Point, str, str]]) -> Iterator[Html]:
+    for (one, x1, y1), (other, x2, y2) in zip(placed, placed[1:], strict=False):
+        if one.look == other.look:
+            yield tag("line", class_=look_class(one.look), x1=x1, y1=y1, x2=x2, y2=y2)
 
 
 def _grid(x: Axis, y: Axis, x_label: str, y_label: str) -> Html:
-    """Lines and numbers; `y` is in percent, of which there are no more than 100."""
     parts = []
     for k, tick in enumerate(x.ticks()):
-        at = _percent(x.place(tick))
+        at = x.place(tick)
         number = tag("text", _plain(tick), x=at, y="100%", dy="1.5em", class_="second" if k % 2 else None)
         parts += [tag("line", x1=at, x2=at, y1="0", y2="100%"), number]
-    for tick in (t for t in y.ticks() if t <= 100):
-        at = _percent(100 - y.place(tick))
-        number = tag("text", _plain(tick), x="0", y=at, dx="-0.6em", dy="0.35em", class_="y")
+    for tick in (one for one in y.ticks() if one <= 100):
+        at = y.place(tick)
+        number = tag("text", _plain(100 - tick), x="0", y=at, dx="-0.6em", dy="0.35em", class_="y")
         parts += [tag("line", x1="0", x2="100%", y1=at, y2=at), number]
     parts.append(tag("text", x_label, x="50%", y="100%", dy="3.2em", class_="name"))
     parts.append(tag("text", y_label, x="0", y="0", dx="-3.2em", dy="-1em", class_="name y-name"))
     return tag("g", *parts, class_="grid", aria_hidden="true")
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2f}%"
 
 
 def _plain(value: float) -> str:
@@ -178,10 +146,9 @@ def kept_places(shown: Exhibit, label: str) -> Html:
     """The mean image in grey, the places of the kept units over it: the more units, the denser the colour."""
     (height, width), places = shown.mean_image.shape, shown.places
     side = height / len(places)
-    image = tag("image", href=_png(shown.mean_image), width=width, height=height, preserveAspectRatio="none")
     cells = [_place(row, column, side, places) for row, column in np.argwhere(places).tolist()]
     viewed = {"viewBox": f"0 0 {width} {height}"}
-    return tag("svg", image, *cells, class_="map marks", role="group", aria_label=label, **viewed)
+    return tag("svg", _image(shown.mean_image), *cells, class_="map marks", role="group", aria_label=label, **viewed)
 
 
 def _place(row: int, column: int, side: float, places: np.ndarray) -> Html:
@@ -195,15 +162,25 @@ def _place(row: int, column: int, side: float, places: np.ndarray) -> Html:
         y=_short(row * side + gap),
         width=_short(side - 2 * gap),
         height=_short(side - 2 * gap),
-        fill_opacity=f"{0.35 + 0.55 * units / places.max():.2f}",
+        fill_opacity=f"{0.25 + 0.55 * units / places.max():.2f}",
     )
 
 
-def _png(image: np.ndarray) -> str:
-    """A grey image in 0..255, ink dark, as the address of its own content."""
-    file, grey = io.BytesIO(), 255 - 0.67 * np.clip(image, 0, 255)
-    Image.fromarray(grey.astype(np.uint8)).save(file, "png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+def _image(image: np.ndarray) -> Html:
+    """A path per shade of the ink, row by row of as many pixels as matter; no encoder of images, whose bytes differ."""
+    step = -(-max(image.shape) // MOST_PIXELS)
+    shades = np.rint(SHADES * image[step // 2 :: step, step // 2 :: step] / 255).astype(int)
+    paths = (
+        tag("path", d=d, opacity=f"{0.67 * k / SHADES:.2f}") for k in range(1, SHADES + 1) if (d := _runs(shades == k))
+    )
+    return tag("g", *paths, class_="ink", transform=f"scale({step})")
+
+
+def _runs(dark: np.ndarray) -> str:
+    """Outlines of the runs of dark pixels in every row."""
+    edges = np.diff(np.pad(dark.astype(np.int8), ((0, 0), (1, 1))), axis=1)
+    starts, ends = np.argwhere(edges > 0).tolist(), np.argwhere(edges < 0).tolist()
+    return "".join(f"M{x} {y}H{end}v1H{x}" for (y, x), (_, end) in zip(starts, ends, strict=True))
 
 
 WIDE, HIGH, TOP = 400, 230, 6  # of the drawing of a network, its names below the units

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-EMPTY = ("br", "image", "img", "input", "line", "path", "rect", "circle")  # elements without content
+EMPTY = ("input", "line", "path", "rect")  # elements without content
 
 
 class Html(str):

@@ -111,7 +111,8 @@ def networks(rows: Rows) -> Html:
 def _filter(name: str, column: int, lines: list[list[str]]) -> Html:
     values = sorted({line[column] for line in lines}, key=lambda value: (len(value) if value.isdigit() else 99, value))
     options = [tag("option", "all", value=""), *(tag("option", value, value=value) for value in values)]
-    return tag("label", tag("span", name), tag("select", *options, data_column=column))
+    chosen = tag("select", *options, id=f"choose-{column}", data_column=column)
+    return tag("div", tag("label", name, for_=f"choose-{column}"), chosen)
 
 
 # ------------------------------------------------------------------------------------------ the plot
@@ -152,7 +153,7 @@ def plot(rows: Rows, cells: list[PublishedCell], looks: dict[str, int]) -> Html:
 
 def _view(number: int, view: View, found: list[Point]) -> Html:
     label = f"{view.name} in percent against {view.size_name}; arrow keys go from mark to mark"
-    drawn = charts.chart(found, label, view.size_name, f"{view.measure.replace('_', ' ')} %")
+    drawn = charts.chart(found, label, view.size_name, f"{view.measure.replace('_', ' ')} %, by the log of the error")
     return tag("div", drawn, class_=f"view v{number}")
 
 
@@ -211,8 +212,17 @@ def _published_words(cell: PublishedCell) -> str:
 
 # ------------------------------------------------------------------------------------------ the classes
 
+YES_OR_NO = {True: "yes", False: "no", None: MISSING}
 _ROUND = [(f"round 1: {name}", write) for name, write in FIRST_ROUND.columns]
-FOUND = (*FIRST_ROUND.columns[:4], *_ROUND[5:7], *SIZES.columns[:2], *DETECTION.columns[:3:2])
+FOUND = (
+    ("seed", lambda group: str(group[0]["seed"])),
+    *FIRST_ROUND.columns[:4],
+    ("output inside", lambda group: YES_OR_NO[group[0].get("pruned_output_in_community")]),
+    _ROUND[5],
+    *SIZES.columns[:2],
+    *DETECTION.columns[:3:2],
+    ("modules", lambda group: modules(group[0])),
+)
 
 
 def classes(rows: Rows, exhibits: list[dict]) -> Html:
@@ -251,7 +261,10 @@ def _drawings(name: str, told: dict) -> Html:
     one = shown.exhibit(told)
     units = ", ".join(f"{len(units)} of {layer}" for layer, units in told["kept"].items())
     drawn = (
-        (charts.kept_places(one, f"{name}: where kept units lie over the mean image"), "Where its kept units lie"),
+        (
+            charts.kept_places(one, f"{name}: where kept units lie over the mean image"),
+            "Where kept units lie, over the mean image",
+        ),
         (charts.network(one, told["kept"], f"{name}: the surviving network: {units}"), "The surviving network"),
     )
     return tag("div", *(tag("figure", svg, tag("figcaption", words)) for svg, words in drawn), class_="drawings")
@@ -259,8 +272,7 @@ def _drawings(name: str, told: dict) -> Html:
 
 def found_table(name: str, rows: Rows) -> Html:
     """A line per seed: the community of the first round, and what became of it; columns with nothing are left out."""
-    columns = [("seed", lambda group: str(group[0]["seed"])), *FOUND, ("modules", lambda group: modules(group[0]))]
-    written = [(heading, [write([row]) for row in rows]) for heading, write in columns]
+    written = [(heading, [write([row]) for row in rows]) for heading, write in FOUND]
     known = [(heading, cells) for heading, cells in written if any(cell != MISSING for cell in cells)]
     lines = list(zip(*(cells for _, cells in known), strict=True))
     return table([heading for heading, _ in known], lines, f"{name}: the community of each seed")
