@@ -169,7 +169,8 @@ def _place(row: int, column: int, side: float, places: np.ndarray) -> Html:
 def _image(image: np.ndarray) -> Html:
     """A path per shade of the ink, row by row of as many pixels as matter; no encoder of images, whose bytes differ."""
     step = -(-max(image.shape) // MOST_PIXELS)
-    shades = np.rint(SHADES * image[step // 2 :: step, step // 2 :: step] / 255).astype(int)
+    sampled = np.clip(image[step // 2 :: step, step // 2 :: step], 0, 255)
+    shades = np.rint(SHADES * sampled / 255).astype(int)
     paths = (
         tag("path", d=d, opacity=f"{0.67 * k / SHADES:.2f}") for k in range(1, SHADES + 1) if (d := _runs(shades == k))
     )
