@@ -633,7 +633,7 @@ def test_a_report_of_all_seeds_loads_no_network(main, swept, tmp_path):
     assert "contact sheet of the classes is left as it is: " in done.out and "cannot be read" in done.out
     made = [name for name in names(tmp_path) if not name.endswith((".json", ".tar"))]
     assert made == [f"digits/{n}" for n in (
-        "LeNet_300_100.csv", "LeNet_300_100.md", "overlap.LeNet_300_100.png",
+        "LeNet_300_100.csv", "LeNet_300_100.html", "LeNet_300_100.md", "overlap.LeNet_300_100.png",
         "pareto.LeNet_300_100.csv", "pareto.LeNet_300_100.png",
     )]  # fmt: skip
 
@@ -774,7 +774,7 @@ def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_pa
     report_itself = (place / "LeNet_300_100.md").read_text(encoding="utf-8")
     assert all(f"({kind}.LeNet_300_100.png)" in report_itself for kind in ("pareto", "classes", "overlap"))
     made = {path.name: path.read_bytes() for path in place.iterdir()}
-    assert made.pop("LeNet_300_100.runs.jsonl") and len(made) == 6
+    assert made.pop("LeNet_300_100.runs.jsonl") and len(made) == 7
     assert all((swept / "digits" / name).read_bytes() == content for name, content in made.items())
     stems = [
         *(f"specialize.{k}.{what}" for k in (0, 3) for what in ("OSLOM", "best_retrained")),

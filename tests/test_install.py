@@ -92,6 +92,7 @@ def test_the_source_archive_holds_the_programs_sources_and_nothing_compiled(arch
 def test_a_wheel_holds_the_programs_and_fits_this_platform_only(wheel):
     with zipfile.ZipFile(wheel) as opened:
         modes = {entry.filename: entry.external_attr >> 16 for entry in opened.infolist()}
+    assert "specdnn/results/page.html" in modes
     assert all(modes[f"specdnn/bin/{name}"] & 0o111 for name in ("oslom_undir", "oslom_dir"))
     assert not [name for name in modes if not name.startswith(("specdnn/", f"specdnn-{specdnn.__version__}."))]
     assert wheel.name.startswith(f"specdnn-{specdnn.__version__}-py3-none-") and "-any" not in wheel.name

@@ -242,7 +242,8 @@ def test_the_files_as_they_are_give_everything(place):
     own = results_of(FILES, place)
     assert read(place).left_out == [] and len(own.exhibits) == 1 and len(own.several) == 1 and len(own.rows) == 3
     kinds = {path.name for path in own.files(SavedModels(place, "net"))}
-    assert kinds == {"net.md", "net.csv", "pareto.net.csv", "pareto.net.png", "classes.net.png", "overlap.net.png"}
+    pictures = {f"{kind}.net.png" for kind in ("pareto", "classes", "overlap")}
+    assert kinds == {"net.md", "net.html", "net.csv", "pareto.net.csv", *pictures}
 
 
 @given(CHANGES)

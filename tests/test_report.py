@@ -30,7 +30,7 @@ def published_cells(rows, published):
 
 
 def readme(*found, pictures=None):
-    return report.readme_section(cells(*found), [], [], [], pictures or {}, "x/net.md")
+    return report.readme_section(cells(*found), [], [], [], pictures or {}, "x/net.md", "x/net.html")
 
 
 # ------------------------------------------------------------------------------------------ tables per class
@@ -305,10 +305,11 @@ def test_the_readme_is_short_and_links_to_the_whole_report():
     rival = retrained(0, algo="random", balanced_accuracy=0.4)
     rows = cells(retrained(0), rival)
     cell = published_cells(rows, {0: (0.6, 0.4)})
-    text = report.readme_section(rows, [], [], cell, {}, "x/net.md")
+    text = report.readme_section(rows, [], [], cell, {}, "x/net.md", "x/net.html")
     headings = [line for line in text.splitlines() if line.startswith("####")]
     assert headings == ["#### Beside the published table", "#### The rivals"]
     assert text.startswith("OSLOM is ahead of random") and "\n[The whole report](x/net.md)" in text
+    assert "[as a page](x/net.html)" in text
 
 
 def test_the_readme_says_on_what_it_was_measured():

@@ -45,7 +45,7 @@ NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NET
 NUMBERS_AND_TEXTS = tuple(name for name in NUMBERS_AND_TEXTS if name != COMPILED)
 NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
 NUMBERS_AND_TEXTS += tuple(
-    f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown", "card")
+    f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown", "charts", "markup", "card")
 )
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 

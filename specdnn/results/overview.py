@@ -1,4 +1,4 @@
-"""Records -> every table and picture of a network, in the save folder as in `results/`."""
+"""Records -> every table, picture and page of a network, in the save folder as in `results/`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specdnn import files
 from specdnn.files import SavedModels
-from specdnn.results import pictures, report, scorecard, shown
+from specdnn.results import page, pictures, report, scorecard, shown
 from specdnn.results.scorecard import PublishedCell
 
 PICTURES = {  # kind -> what is to be seen
@@ -37,11 +37,18 @@ class Results:
         linked = self._pictures(saved, saved.folder)
         return report.markdown(self.rows, self.several, self.parents, self.published, linked)
 
+    def page(self, saved: SavedModels) -> str:
+        return page.page(self.rows, self.several, self.parents, self.published, self.exhibits, saved.table("md").name)
+
     def files(self, saved: SavedModels) -> dict[Path, str | bytes]:
-        """Every table and picture these runs allow: path -> content."""
+        """Every table, picture and page these runs allow: path -> content."""
         points = report.csv_points(scorecard.pareto_points(self.rows))
         table = report.csv_table([*self.rows, *self.several])
-        texts = {saved.table("md"): self.markdown(saved), saved.table("csv"): table}
+        texts = {
+            saved.table("md"): self.markdown(saved),
+            saved.table("html"): self.page(saved),
+            saved.table("csv"): table,
+        }
         drawn = {saved.picture(kind): draw() for kind, draw in self._drawings().items()}
         return {**texts, saved.picture("pareto", "csv"): points, **drawn}
 
@@ -63,8 +70,8 @@ class Results:
     def readme(self, saved: SavedModels, beside: Path) -> str:
         """The README's section with the first picture; all others are in the report it links to."""
         first = dict(list(self._pictures(saved, beside).items())[:1])
-        whole = saved.table("md").relative_to(beside).as_posix()
-        text = report.readme_section(self.rows, self.several, self.parents, self.published, first, whole)
+        whole, page = (saved.table(ending).relative_to(beside).as_posix() for ending in ("md", "html"))
+        text = report.readme_section(self.rows, self.several, self.parents, self.published, first, whole, page)
         return f"### {saved.arch}\n\n{text}"
 
 

@@ -1,4 +1,4 @@
-"""What `--report` and `--publish` write: tables and pictures of what is finished, and of what is published."""
+"""What `--report` and `--publish` write: tables, pictures and pages of what is finished, and of what is published."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_report(
     if own is not None:
         own = overview.of_network(exhibits(own) + found, saved.arch, folder.published)
         overview.write(own.files(saved))
-        say(f"{own.markdown(saved)}\nwritten to {saved.table('md')}; tables and pictures lie beside it")
+        say(f"{own.markdown(saved)}\nwritten to {saved.table('md')}; page, tables and pictures lie beside it")
     elif needed:
         raise SpecDNNError(
             f"nothing to report: no retrained {saved.arch} for {dataset} in {saved.root}; "
@@ -61,7 +61,7 @@ def publish(folder: Folder, save_dir: Path, say: Say, warn: Say) -> None:
         raise SpecDNNError(f"nothing to publish: no finished runs in {save_dir} or {folder.results}")
     together = report.beaten_together([own.published for own in networks.values() if own])
     files.write(readme, report.between(text, marker, "\n".join(filter(None, [together, *sections]))))
-    say(f"written: runs, tables and pictures in {folder.results}, and the results section of {readme}")
+    say(f"written: runs, tables, pictures and pages in {folder.results}, and the results section of {readme}")
 
 
 def places(folder: Folder) -> list[SavedModels]:
@@ -86,7 +86,7 @@ def published(folder: Folder, saved: SavedModels, warn: Say) -> Results | None:
 
 
 def write_network(folder: Folder, saved: SavedModels, own: Results, say: Say) -> str:
-    """Write the tables and pictures of a network; returns its part of the README."""
+    """Write the tables, pictures and page of a network; returns its part of the README."""
     overview.write(own.files(saved))
     if not own.exhibits:
         say(f"{saved.arch}: no contact sheet, for no {saved.exhibits().name} is published; --report makes it")

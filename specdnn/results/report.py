@@ -410,11 +410,12 @@ def markdown(rows: Rows, others: Rows, parents: list[dict], cells: list[Publishe
 
 
 def readme_section(
-    rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures, whole: str
+    rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures, whole: str, page: str
 ) -> str:
-    """The same in short; `whole`: where the whole report lies."""
+    """The same in short; `whole`, `page`: where the whole report lies, and the page of it."""
     main = scorecard.main_rows(rows)
-    link = f"[The whole report]({whole}) has every table and picture: per class, per budget, and round by round."
+    link = f"[The whole report]({whole}) has every table and picture: per class, per budget, and round by round; "
+    link += f"[as a page]({page}), opened in a browser, it has every network to sort and to look into."
     told = [
         f"{lead(main)} {measured(main, parents, cells)}" if rows else "",
         provenance(main or others),
