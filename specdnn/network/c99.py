@@ -164,15 +164,15 @@ def _without_places(kwargs: dict) -> dict:
 def _text(program: Program, output: str, image_shape) -> str:
     name, guard = program.name, program.name.upper()
     places, workspace = program.places(output)
-    body = _body(program, output, places, workspace)
-    arrays = [*program.arrays, *(text.replace("NAME", name).strip() for text in program.helpers.values())]
-    written = "\n\n".join([*arrays, body])
-    includes = ["#include <math.h>"] if re.search(r"\w+f\(|INFINITY|NAN", written) else []
-    includes += ["#include <stdint.h>"] if re.search(r"uint\d+_t", written) else []
+    code = [*(text.replace("NAME", name).strip() for text in program.helpers.values())]
+    code = "\n\n".join([*code, _body(program, output, places, workspace)])
+    special = any(word in text for text in program.arrays for word in ("INFINITY", "NAN"))
+    includes = ["#include <math.h>"] if special or re.search(r"\w+f\(|INFINITY|NAN", code) else []
+    includes += ["#include <stdint.h>"] if any("uint" in text[:40] for text in program.arrays) else []
     storage = f"#ifndef {guard}_STORAGE\n#define {guard}_STORAGE static\n#endif" if workspace else ""
     head = _head(program, output, image_shape, workspace)
     opened = f"#ifndef {guard}_H\n#define {guard}_H"
-    return "\n\n".join(filter(None, [head, opened, "\n".join(includes), storage, written, "#endif"])) + "\n"
+    return "\n\n".join(filter(None, [head, opened, "\n".join(includes), storage, *program.arrays, code, "#endif"])) + "\n"
 
 
 def _head(program: Program, output: str, image_shape, workspace: int) -> str:
