@@ -79,7 +79,9 @@ class Lowering:
             if node.op == "call_function" and _name(node) not in CHECKS:
                 self.values[node.name] = self.value(node)
         kinds = [spec.kind for spec in self.exported.graph_signature.output_specs]
-        results = [self.of(x) for x, kind in zip(nodes[-1].args[0], kinds, strict=True) if kind is OutputKind.USER_OUTPUT]
+        results = [
+            self.of(x) for x, kind in zip(nodes[-1].args[0], kinds, strict=True) if kind is OutputKind.USER_OUTPUT
+        ]
         if len(results) != 1 or len(getattr(results[0], "shape", ())) != 2 or results[0].shape[0] != 1:
             raise SpecDNNError("the network does not give one row of numbers for an image")
         return self.settled(results[0])
@@ -164,15 +166,17 @@ def _without_places(kwargs: dict) -> dict:
 def _text(program: Program, output: str, image_shape) -> str:
     name, guard = program.name, program.name.upper()
     places, workspace = program.places(output)
-    body = _body(program, output, places, workspace)
-    arrays = [*program.arrays, *(text.replace("NAME", name).strip() for text in program.helpers.values())]
-    written = "\n\n".join([*arrays, body])
-    includes = ["#include <math.h>"] if re.search(r"\w+f\(|INFINITY|NAN", written) else []
-    includes += ["#include <stdint.h>"] if re.search(r"uint\d+_t", written) else []
+    code = [*(text.replace("NAME", name).strip() for text in program.helpers.values())]
+    code = "\n\n".join([*code, _body(program, output, places, workspace)])
+    special = any(word in text for text in program.arrays for word in ("INFINITY", "NAN"))
+    includes = ["#include <math.h>"] if special or re.search(r"\w+f\(|INFINITY|NAN", code) else []
+    includes += ["#include <stdint.h>"] if any("uint" in text[:40] for text in program.arrays) else []
     storage = f"#ifndef {guard}_STORAGE\n#define {guard}_STORAGE static\n#endif" if workspace else ""
     head = _head(program, output, image_shape, workspace)
     opened = f"#ifndef {guard}_H\n#define {guard}_H"
-    return "\n\n".join(filter(None, [head, opened, "\n".join(includes), storage, written, "#endif"])) + "\n"
+    return (
+        "\n\n".join(filter(None, [head, opened, "\n".join(includes), storage, *program.arrays, code, "#endif"])) + "\n"
+    )
 
 
 def _head(program: Program, output: str, image_shape, workspace: int) -> str:
@@ -185,7 +189,7 @@ def _head(program: Program, output: str, image_shape, workspace: int) -> str:
         f"image: {math.prod(image_shape)} numbers, {dims}{order}.",
         f"probabilities: {program.sizes[output]} numbers.",
         f"Constants: {program.weight_bytes} bytes. Workspace: {4 * workspace} bytes. "
-        f"Multiplications with weights: {program.macs}.",
+        f"{program.macs} multiplications and additions of products.",
     ]
     if workspace:
         lines += [

@@ -31,32 +31,30 @@ static void NAME_range(int size, int outputs, int stride, int shift, int *first,
    stride, dilation and padding */
 static void NAME_convolve(const float *x, const float *w, float *y, const int *s)
 {
-    const int places = s[3] * s[4] * s[5], results = s[9] * s[10] * s[11];
-    for (int o = 0; o < s[0] * s[2]; o++, y += results) {
-        for (int i = 0; i < s[1]; i++) {
-            const float *map = x + (o / s[2] * s[1] + i) * places;
-            for (int kz = 0; kz < s[6]; kz++) {
-                for (int ky = 0; ky < s[7]; ky++) {
-                    for (int kx = 0; kx < s[8]; kx++) {
-                        const float factor = *w++;
-                        const int dz = kz * s[15] - s[18], dy = ky * s[16] - s[19], dx = kx * s[17] - s[20];
-                        int z, z_end, y_first, y_end, first, end;
-                        NAME_range(s[3], s[9], s[12], dz, &z, &z_end);
-                        NAME_range(s[4], s[10], s[13], dy, &y_first, &y_end);
-                        NAME_range(s[5], s[11], s[14], dx, &first, &end);
-                        for (; z < z_end; z++) {
-                            for (int row = y_first; row < y_end; row++) {
-                                const float *in = map + ((z * s[12] + dz) * s[4] + row * s[13] + dy) * s[5] + dx;
-                                float *out = y + (z * s[10] + row) * s[11];
-                                if (s[14] == 1) {
-                                    for (int l = first; l < end; l++) {
-                                        out[l] += factor * in[l];
-                                    }
-                                } else {
-                                    for (int l = first; l < end; l++) {
-                                        out[l] += factor * in[l * s[14]];
-                                    }
-                                }
+    const int places = s[3] * s[4] * s[5], taps = s[6] * s[7] * s[8], results = s[9] * s[10] * s[11];
+    for (int o = 0; o < s[0] * s[2]; o++, w += s[1] * taps, y += results) {
+        for (int tap = 0; tap < taps; tap++) {
+            const int dz = tap / (s[7] * s[8]) * s[15] - s[18];
+            const int dy = tap / s[8] % s[7] * s[16] - s[19];
+            const int dx = tap % s[8] * s[17] - s[20];
+            int z_first, z_end, y_first, y_end, first, end;
+            NAME_range(s[3], s[9], s[12], dz, &z_first, &z_end);
+            NAME_range(s[4], s[10], s[13], dy, &y_first, &y_end);
+            NAME_range(s[5], s[11], s[14], dx, &first, &end);
+            for (int i = 0; i < s[1]; i++) {
+                const float factor = w[i * taps + tap];
+                const float *map = x + (o / s[2] * s[1] + i) * places;
+                for (int z = z_first; z < z_end; z++) {
+                    for (int row = y_first; row < y_end; row++) {
+                        const float *in = map + ((z * s[12] + dz) * s[4] + row * s[13] + dy) * s[5] + dx;
+                        float *out = y + (z * s[10] + row) * s[11];
+                        if (s[14] == 1) {
+                            for (int l = first; l < end; l++) {
+                                out[l] += factor * in[l];
+                            }
+                        } else {
+                            for (int l = first; l < end; l++) {
+                                out[l] += factor * in[l * s[14]];
                             }
                         }
                     }

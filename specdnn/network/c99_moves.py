@@ -52,10 +52,12 @@ def contiguous(shape: Sequence[int]) -> list[int]:
 
 def copies(addresses: torch.Tensor, owners: torch.Tensor) -> Iterator[tuple[int, Copy]]:
     """(owner, copy) for each owner of some of the addresses; the copies write a tensor of that shape without gaps."""
+    if addresses.dim() == 0:
+        addresses, owners = addresses.view(1), owners.view(1)
     places = torch.arange(addresses.numel()).view(addresses.shape)
     for owner in owners.unique().tolist():
         own = owners == owner
-        lists = [own.transpose(0, dim).flatten(1).any(1).nonzero().flatten() for dim in range(own.dim())]
+        lists = [own.movedim(dim, 0).reshape(size, -1).any(1).nonzero().flatten() for dim, size in enumerate(own.shape)]
         if math.prod(map(len, lists)) == int(own.sum()):
             yield owner, _of_box(_box(addresses, lists), _box(places, lists))
         else:

@@ -263,7 +263,9 @@ def _per_channel(weight, shape):
 
 # name -> how many of the first arguments are tensors whose elements are moved; what runs on their addresses instead
 MOVEMENTS = {
-    **dict.fromkeys("permute transpose t unsqueeze squeeze expand select slice split_with_sizes split chunk".split(), 1),
+    **dict.fromkeys(
+        "permute transpose t unsqueeze squeeze expand select slice split_with_sizes split chunk".split(), 1
+    ),
     **dict.fromkeys("unbind index_select index flip roll repeat diagonal unfold pixel_shuffle take gather".split(), 1),
     **dict.fromkeys("pixel_unshuffle channel_shuffle tril triu".split(), 1),
     **dict.fromkeys("slice_scatter select_scatter diagonal_scatter".split(), 2),
@@ -327,8 +329,7 @@ def _windows(p: Program, x, size, stride, padding, dilation, outputs, border: fl
     places = list(zip(size, stride, padding, dilation, outputs, x.shape[-len(size) :], strict=True))
     spans = [(k - 1) * d + 1 for k, _, _, d, _, _ in places]
     behind = [
-        max((out - 1) * s + span - pad - have, 0)
-        for (_, s, pad, _, out, have), span in zip(places, spans, strict=True)
+        max((out - 1) * s + span - pad - have, 0) for (_, s, pad, _, out, have), span in zip(places, spans, strict=True)
     ]
     x = p.placed(x)
     if any(behind) or any(padding):

@@ -136,7 +136,7 @@ class Program:
         return Placed(self.whole(source, dense.shape).addresses.expand(tensor.shape))
 
     def _stored(self, numbers: np.ndarray) -> Source:
-        if len(np.unique(numbers)) == 1:
+        if len(numbers) and (numbers == numbers[0]).all():
             return self._source("", 1, float(numbers[0]))
         name = f"{self.name}_w{len(self.arrays)}"
         self.arrays.append(array("float", name, numbers, literals))
