@@ -202,6 +202,10 @@ def chosen_verb(args: argparse.Namespace) -> str:
             raise SpecDNNError(f"--{name.replace('_', '-')} goes with --prune or --sweep: name one of them")
     if verb != "sweep" and args.rate == "published":
         raise SpecDNNError("--rate published goes with --sweep: give a number")
+    if verb == "compare" and args.images is None:
+        raise SpecDNNError("--compare needs images: give --images with a data set or a folder of image files")
+    if verb != "compare" and args.images is not None:
+        raise SpecDNNError("--images goes with --compare PARENT")
     for name in ("seeds", "algos"):
         if verb != "sweep" and getattr(args, name) is not None:
             raise SpecDNNError(f"--{name} goes with --sweep; without it, --{name.removesuffix('s')} names one")

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from specdnn import files
 from specdnn.network import c99, netfile, onnxfile, running
-from specdnn.network.deployed import UNCHANGED, Normalise, deployed, reference
+from specdnn.network.deployed import UNCHANGED, deployed, reference, unnormalised
 from specdnn.network.netfile import Checkpoint
 from specdnn.results import card
 from specdnn.structures import SpecDNNError
@@ -70,8 +69,7 @@ def export(folder: Path, saved: Checkpoint, parent: Checkpoint, images: np.ndarr
 
 def raw_images(images, normalisation: tuple) -> np.ndarray:
     """The first images (n, *shape) of those that a network takes, as they were before their normalisation."""
-    some = torch.as_tensor(images[:MOST_IMAGES]).cpu().float()
-    return (some if normalisation in UNCHANGED else Normalise(*normalisation).undone(some)).numpy()
+    return unnormalised(images[:MOST_IMAGES], normalisation).numpy()
 
 
 def check(folder: Path) -> None:

@@ -136,6 +136,11 @@ def checkpoint_path(metrics: Path) -> Path:
     return metrics.with_name(metrics.name.removesuffix(".json") + ".pth.tar")
 
 
+def comparison(checkpoint: Path, images: str, ending: str) -> Path:
+    """What --compare leaves beside a checkpoint, for other images of this name."""
+    return checkpoint.with_name(f"{stem(checkpoint)}.compare.{re.sub(r'[^A-Za-z0-9_-]+', '_', images)}.{ending}")
+
+
 def rounds(checkpoint: Path) -> Path:
     """The folder of the rounds' evidence, beside the pruned checkpoint: `1.edges`, `1.tp`, `1.json`, `2.edges`, ..."""
     return checkpoint.with_name(f"{stem(checkpoint)}.rounds")

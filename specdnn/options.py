@@ -141,6 +141,13 @@ class Options:
         nargs="+",
         metavar="N",
     )
+    images: str | None = option(
+        None,
+        "for --compare: another data set of this folder, or a folder of image files",
+        shapes=NOTHING,
+        group=WHERE,
+        metavar="DIR_OR_DATASET",
+    )
     split: str = option(
         "test",
         "what metrics files are measured on; choices are always made on validation",

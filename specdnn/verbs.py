@@ -12,15 +12,16 @@ from pathlib import Path
 
 import torch
 
-from specdnn import community, exhibits, exporting, files, finished, measures, stages
+from specdnn import community, comparing, exhibits, exporting, files, finished, measures, stages
 from specdnn.files import Folder, SavedModels
 from specdnn.finished import Job
 from specdnn.network import netfile
+from specdnn.network.deployed import unnormalised
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring, trace
 from specdnn.options import VERBS, Options
-from specdnn.results import overview, publishing, runs
+from specdnn.results import drift, overview, publishing, runs
 from specdnn.results.publishing import Say
 from specdnn.structures import Dataset, SpecDNNError, paper_rule_of
 from specdnn.work import Work, classes_among
@@ -51,7 +52,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
         note(told)
     if verb == "sweep":
         return sweep(folder, job, say, warn)
-    verb_of(verb, args, job, loaded, say)
+    verb_of(verb, folder, args, job, loaded, say)
     return []
 
 
@@ -61,7 +62,7 @@ def introduction(verb: str, data: Dataset, options: Options, loaded: Checkpoint 
     return told + ([f"{options.pretrained}: {'; '.join(loaded.understood)}"] if loaded and loaded.understood else [])
 
 
-def verb_of(verb: str, args: argparse.Namespace, job: Job, loaded: Checkpoint | None, say: Say) -> None:
+def verb_of(verb: str, folder: Folder, args: argparse.Namespace, job: Job, loaded: Checkpoint | None, say: Say) -> None:
     if verb == "train":
         stages.train_parent(job)
     elif verb == "evaluate":
@@ -70,6 +71,8 @@ def verb_of(verb: str, args: argparse.Namespace, job: Job, loaded: Checkpoint | 
         say(measures.summary(found))
     elif verb == "export":
         say(export(args.export, job, on_device(loaded, job)))
+    elif verb == "compare":
+        compare(folder, args.compare, job, on_device(loaded, job), say)
     else:
         stage = stages.prune if verb == "prune" else stages.retrain
         stage(job, job.work.options.pretrained, on_device(loaded, job))
@@ -87,6 +90,48 @@ def export(folder: Path, job: Job, loaded: Checkpoint) -> str:
         "provenance": exporting.provenance(measured, checkpoint=origin.name, checkpoint_sha256=files.file_hash(origin)),
     }
     return exporting.export(folder, wanted, whole, raw, measured, told)
+
+
+def compare(folder: Folder, path: Path, job: Job, loaded: Checkpoint, say: Say) -> None:
+    """How far a network agrees with its parent on its own images and on --images; leaves figures and a picture."""
+    data, origin = job.work.data, job.work.options.pretrained
+    small = known(stages.wanted(job, loaded), data)
+    parent = known(on_device(netfile.load(path, folder.architectures, image=image_shape(folder)), job), data)
+    comparing.check(small, parent, path)
+    sets = (images_of(data, job.work.options.split), other_images(folder, job, small))
+    rows = []
+    for images in sets:
+        found = comparing.compared(small, parent, images)
+        rows += [{"of": images.name, **row} for row in comparing.figures(found)]
+    shown, last = comparing.differences(found, images, data.class_names), sets[-1].name
+    text = files.json_text({"verb": "compare", "checkpoint": origin.name, "parent": path.name, "rows": rows})
+    files.write(files.comparison(origin, last, "json"), text)
+    say(drift.table(rows, data.class_names))
+    if shown:
+        files.write(files.comparison(origin, last, "png"), drift.sheet(shown))
+    say(f"they differ on {len(found.differing())} of {len(images)} images -> {files.comparison(origin, last, 'json')}")
+
+
+def known(one: Checkpoint, data: Dataset) -> Checkpoint:
+    """A checkpoint with the data set's normalisation, if it tells none."""
+    return dataclasses.replace(one, normalisation=one.normalisation or data.normalisation)
+
+
+def images_of(data: Dataset, split: str) -> comparing.Images:
+    """A split of a data set as it was before its normalisation."""
+    pixels = unnormalised(data.split(split).images, data.normalisation)
+    return comparing.Images(f"{data.name} ({split})", pixels)
+
+
+def other_images(folder: Folder, job: Job, small: Checkpoint) -> comparing.Images:
+    """What --images names."""
+    o = job.work.options
+    if o.images in folder.dataset.NORMALISATION:
+        return images_of(folder.dataset.load(o.images, o.data_dir, torch.device("cpu")), o.split)
+    if not Path(o.images).expanduser().is_dir():
+        sets = ", ".join(folder.dataset.NORMALISATION)
+        raise SpecDNNError(f"--images {o.images} is no folder, and none of the data sets {sets}")
+    return comparing.of_folder(Path(o.images).expanduser(), small.compact.wiring.image_shape)
 
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:

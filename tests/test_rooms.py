@@ -37,7 +37,7 @@ NETWORK_FILES = tuple(
 )
 METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
 WITH_TORCH = {*NETWORK, *NETWORK_FILES, "foreign", "rivals", "measures", "stages", "verbs"}
-WITH_TORCH |= {"extraction", "exporting", "images"}
+WITH_TORCH |= {"extraction", "exporting", "comparing", "images"}
 WITH_TORCH -= {"network.beside", "network.portable"}  # numbers and texts only
 TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
 COMPILED = "network.running"  # which has a compiler try what was written
@@ -45,7 +45,7 @@ NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NET
 NUMBERS_AND_TEXTS = tuple(name for name in NUMBERS_AND_TEXTS if name != COMPILED)
 NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
 NUMBERS_AND_TEXTS += tuple(
-    f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown", "charts", "markup", "card")
+    f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown", "charts", "markup", "card", "drift")
 )
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
@@ -112,7 +112,7 @@ def test_the_room_of_results_knows_files_and_options_and_only_the_verbs_know_it(
     for name in RESULTS:
         assert own_imports(name) - RESULTS <= {"files", "options", "structures"}, name
     assert {name for name in FILES if own_imports(name) & RESULTS} - RESULTS == {"verbs", "exporting"}
-    assert {name for name in RESULTS if "results.pictures" in own_imports(name)} == {"results.overview"}
+    assert {name for name in RESULTS if "results.pictures" in own_imports(name)} == {"results.overview", "results.drift"}
 
 
 def test_structures_touches_no_disk():

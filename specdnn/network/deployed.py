@@ -37,6 +37,12 @@ class Normalise(nn.Module):
         return self.mean.view(shape), self.deviation.view(shape)
 
 
+def unnormalised(images: torch.Tensor, normalisation: tuple) -> torch.Tensor:
+    """Images that a network takes, as they were before their normalisation: single precision, on the processor."""
+    images = torch.as_tensor(images).cpu().float()
+    return images if normalisation in UNCHANGED else Normalise(*normalisation).undone(images)
+
+
 class Probabilities(nn.Module):
     """Images (n, *shape) -> probabilities (n, wanted classes) of a network that gives logits.
 

@@ -79,6 +79,11 @@ def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes
     return found
 
 
+def kappa(one: np.ndarray, other: np.ndarray) -> float:
+    """Cohen's kappa of two lists of yes and no: agreement beyond chance; nan where both always say the same."""
+    return float(metrics.cohen_kappa_score(one, other)) if len({*one.tolist(), *other.tolist()}) > 1 else float("nan")
+
+
 def headline(found: dict) -> tuple[float, float]:
     """(accuracy, balanced accuracy) of a metrics dictionary, means where there are several outputs."""
     accuracy = found["accuracy"] if np.isscalar(found["accuracy"]) else found["mean_accuracy"]

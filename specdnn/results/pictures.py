@@ -42,6 +42,7 @@ STYLE = {
 }
 DPI = 160
 WIDTH = 8.0  # inches
+A_ROW = 10  # images beside each other
 
 
 def drawn(draw: Callable[[Figure], None], height: float) -> bytes:
@@ -262,6 +263,20 @@ def heat_map(axes: Axes, matrix: np.ndarray, classes: list[int], largest: float)
             colour = "white" if value > 0.6 * largest else "black"
             axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=5.5, color=colour)
     return image
+
+
+def sheet(images: list[tuple[np.ndarray, str]]) -> bytes:
+    """Images, (height, width) or (height, width, 3) in 0..1, ten a row, with what is said of each below it."""
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(-(-len(images) // A_ROW), A_ROW, squeeze=False).ravel()
+        for axes in panels:
+            axes.axis("off")
+        for axes, (image, words) in zip(panels, images, strict=False):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axes.set_title(words, fontsize=6, y=-0.05, va="top")
+
+    return drawn(draw, 1.05 * -(-len(images) // A_ROW))
 
 
 # ------------------------------------------------------------------------------------------ the classes
