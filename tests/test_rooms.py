@@ -27,7 +27,7 @@ NETWORK = tuple(
     f"network.{name}"
     for name in (
         *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
-        *("watching", "scores", "evaluation", "training"),
+        *("composition", "watching", "scores", "evaluation", "training"),
     )
 )
 NETWORK_FILES = tuple(
@@ -263,7 +263,8 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
     """Wiring and surgery make and read graphs; files of networks write them down."""
-    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "modules", "netfile", "graphtext", "dryrun"}
+    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules"}
+    core |= {"netfile", "graphtext", "dryrun"}
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)

@@ -6,6 +6,7 @@ It loads with `torch.load(weights_only=True)`: `acc`, `state_dict`, `mask` (the 
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -167,7 +168,8 @@ def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
     parent = CompactNetwork.parent(network, image)
     if parent.wiring.layers != layers:
         raise ValueError("its layers are not those of its network")
-    return Checkpoint(compact=parent, **facts)
+    wiring = dataclasses.replace(parent.wiring, parent_sizes=sizes)  # of a composition those of what it came from
+    return Checkpoint(compact=CompactNetwork(wiring, kept), **facts)
 
 
 def _sizes(shape) -> str:
