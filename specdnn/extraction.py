@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from specdnn import files, options, rivals, stages, trimming
+from specdnn import composing, files, options, rivals, stages, trimming
 from specdnn.images import dataset_of
 from specdnn.measures import metrics_of
 from specdnn.method import warmed_up
@@ -137,6 +137,18 @@ def _validated(work: Work, whole: CompactNetwork) -> dict:
 def load(path: str | Path) -> nn.Module:
     """The network of a saved file: images -> logits (images, wanted classes). Nothing in the file is executed."""
     return netfile.load_network(Path(path))
+
+
+def compose(members: Sequence[Specialised]) -> Specialised:
+    """One network of several that were extracted from one parent: images -> logits (images, classes), ascending.
+
+    Before any further training its outputs are those of the members, to the last bit; what is equal in them is stored
+    once. `metrics`: the sizes of all, kept units of the members, and how far these overlap. Raises SpecDNNError, one
+    sentence, where two have a class in common or they were not extracted from one parent.
+    """
+    checkpoints = [one.checkpoint for one in members]
+    made = composing.composition(checkpoints)
+    return Specialised(made, {"classes": list(made.classes), **composing.described(checkpoints, made)}, {})
 
 
 # ------------------------------------------------------------------------------------------ what is given

@@ -40,7 +40,9 @@ WITH_TORCH -= {"network.beside"}  # numbers and texts only
 TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
 NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *sorted(COMMUNITY - PROGRAM))
 NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
-NUMBERS_AND_TEXTS += tuple(f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown"))
+NUMBERS_AND_TEXTS += tuple(
+    f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown", "comparison")
+)
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
 
@@ -106,7 +108,8 @@ def test_the_room_of_results_knows_files_and_options_and_only_the_verbs_know_it(
     for name in RESULTS:
         assert own_imports(name) - RESULTS <= {"files", "options", "structures"}, name
     assert {name for name in FILES if own_imports(name) & RESULTS} - RESULTS == {"verbs"}
-    assert {name for name in RESULTS if "results.pictures" in own_imports(name)} == {"results.overview"}
+    drawing = {name for name in RESULTS if "results.pictures" in own_imports(name)}
+    assert drawing == {"results.overview", "results.comparison"}
 
 
 def test_structures_touches_no_disk():
@@ -128,9 +131,10 @@ def test_nobody_but_the_command_line_prints_or_exits():
 
 def test_data_flows_one_way():
     assert [name for name in FILES if "cli" in own_imports(name)] == []
-    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction"}
-    assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs"}
-    assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages", "extraction"}
+    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction", "composing"}
+    assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs", "composing"}
+    assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages", "extraction", "composing"}
+    assert {name for name in FILES if "composing" in own_imports(name)} == {"verbs", "extraction"}
     assert {name for name in FILES if "extraction" in own_imports(name)} == {"__init__"}
     assert {name for name in FILES if "images" in own_imports(name)} == {"extraction"}
     assert {name for name in FILES if "verbs" in own_imports(name)} == {"cli"}
@@ -174,7 +178,7 @@ def test_what_is_asked_of_the_room_of_networks():
     """How a network is traced, labelled and taken apart stays inside."""
     room = {*NETWORK, *NETWORK_FILES}
     entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
-    doors = ("wiring", "surgery", "watching", "scores", "evaluation", "training", "netfile")
+    doors = ("wiring", "surgery", "composition", "watching", "scores", "evaluation", "training", "netfile")
     assert entered == {f"network.{name}" for name in doors}
 
 

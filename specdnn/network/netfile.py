@@ -20,6 +20,7 @@ from specdnn.network import beside, dryrun, graphtext, oldfiles, reading
 from specdnn.network.surgery import CompactNetwork, reopened
 from specdnn.structures import KeptUnits, SpecDNNError
 
+COMPOSED = "composed"  # the `network` of a Checkpoint that was put together from others of its `arch`
 LOST = (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 
 
@@ -29,9 +30,9 @@ class Checkpoint:
 
     `arch` names the parent. `normalisation`: mean and standard
     deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `network`:
-    the class of the network where it is another one than the parent. `owed_epochs` are added to the long retraining of
-    a network that was not trained so far. `notes` say in which respects the traced network is not what was given;
-    `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
+    the class of the network where it is another one than the parent, or COMPOSED. `owed_epochs` are added to the
+    long retraining of a network that was not trained so far. `notes` say in which respects the traced network is not
+    what was given; `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
     """
 
     arch: str
