@@ -32,7 +32,8 @@ class Checkpoint:
     deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `network`:
     the class of the network where it is another one than the parent, or COMPOSED. `owed_epochs` are added to the
     long retraining of a network that was not trained so far. `notes` say in which respects the traced network is not
-    what was given; `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
+    what was given; `understood` are sentences on how a file of others was read, which may tell no normalisation and no
+    accuracy.
     """
 
     arch: str
