@@ -285,7 +285,7 @@ def shared(overlaps: dict[str, list[list[float]]], names: list[str], pixels: np.
         if pixels is not None:
             pixel_map(panels[len(overlaps)], pixels, len(names))
         bar = figure.colorbar(image, ax=list(panels), location="right", shrink=0.75, pad=0.01)
-        bar.set_label("Jaccard overlap of kept units %")
+        bar.set_label("Jaccard overlap %")
 
     return drawn(draw, 0.4 + WIDTH / columns * rows)
 
@@ -293,7 +293,7 @@ def shared(overlaps: dict[str, list[list[float]]], names: list[str], pixels: np.
 def pixel_map(axes: Axes, pixels: np.ndarray, most: int) -> None:
     """How many of `most` networks keep each pixel."""
     image = axes.imshow(pixels, cmap=colormaps["Oranges"].resampled(most + 1), vmin=-0.5, vmax=most + 0.5)
-    axes.set_title("networks per pixel of the input")
+    axes.set_title("networks per pixel")
     axes.axis("off")
     axes.figure.colorbar(image, ax=axes, location="bottom", ticks=range(most + 1), shrink=0.8, pad=0.02)
 
