@@ -6,7 +6,7 @@ network = specdnn.load("three.pth.tar")
 """
 
 __version__ = "0.1.0"
-DOOR = ("extract", "load", "Specialised")
+DOOR = ("extract", "compose", "load", "Specialised")
 
 
 def __getattr__(name: str):

@@ -195,7 +195,7 @@ def chosen_verb(args: argparse.Namespace) -> str:
     if verb not in options.ON_A_CHECKPOINT and args.pretrained is not None:
         *first, last = (f"--{name}" for name in options.ON_A_CHECKPOINT)
         raise SpecDNNError(f"--pretrained goes with {', '.join(first)} or {last}: name one of them")
-    if verb == "train" and args.classes is not None:
+    if verb in ("train", "compose") and args.classes is not None:
         raise SpecDNNError("--specialize goes with --prune, --retrain, --evaluate or --sweep: name one of them")
     for name in ("rate", "max_params", "min_balanced"):
         if verb not in ("prune", "sweep") and getattr(args, name) is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from specdnn import exporting, files, options, rivals, stages, trimming
+from specdnn import composing, exporting, files, options, rivals, stages, trimming
 from specdnn.images import dataset_of
 from specdnn.measures import metrics_of
 from specdnn.method import warmed_up
@@ -160,6 +160,18 @@ def load(path: str | Path) -> nn.Module:
     Nothing in the file is executed.
     """
     return netfile.load_network(Path(path))
+
+
+def compose(members: Sequence[Specialised]) -> Specialised:
+    """One network of several that were extracted from one parent: images -> logits (images, classes), ascending.
+
+    Before any further training its outputs are those of the members, to the last bit; what is equal in them is stored
+    once. `metrics`: the sizes of all, kept units of the members, and how far these overlap. Raises SpecDNNError, one
+    sentence, where two have a class in common or they were not extracted from one parent.
+    """
+    checkpoints = [one.checkpoint for one in members]
+    made = composing.composition(checkpoints)
+    return Specialised(made, {"classes": list(made.classes), **composing.described(checkpoints, made)}, {})
 
 
 # ------------------------------------------------------------------------------------------ what is given

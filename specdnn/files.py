@@ -17,7 +17,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from specdnn.structures import SpecDNNError
@@ -85,6 +85,15 @@ class SavedModels:
         parts += [algo] if algo != PUBLISHED_ALGO else []
         return self.folder / f"{'.'.join(parts)}.best_retrained.pth.tar"
 
+    def composed(self, classes, algo: str) -> Path:
+        """One network of the retrained ones of these classes; beside it its picture (`.png`)."""
+        parts = [self.arch, "compose", joined(classes)] + ([algo] if algo != PUBLISHED_ALGO else [])
+        return self.folder / f"{'.'.join(parts)}.pth.tar"
+
+    def aside(self, composed: Path) -> SavedModels:
+        """Names in the folder of what a composition is compared with."""
+        return replace(self, beside=composed.with_name(f"{stem(composed)}.joint"))
+
     def published_name(self, path: Path) -> str:
         """The name that the metrics file beside one of these checkpoints is published under."""
         return f"{'' if self.seed == 1 else f'seed{self.seed}.'}{metrics_path(path).name}"
@@ -139,6 +148,11 @@ def checkpoint_path(metrics: Path) -> Path:
 def comparison(checkpoint: Path, images: str, ending: str) -> Path:
     """What --compare leaves beside a checkpoint, for other images of this name."""
     return checkpoint.with_name(f"{stem(checkpoint)}.compare.{re.sub(r'[^A-Za-z0-9_-]+', '_', images)}.{ending}")
+
+
+def picture_path(checkpoint: Path) -> Path:
+    """The picture beside a checkpoint."""
+    return checkpoint.with_name(f"{stem(checkpoint)}.png")
 
 
 def rounds(checkpoint: Path) -> Path:

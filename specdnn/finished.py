@@ -37,14 +37,14 @@ class Job:
         """The same job on images normalised as this network was trained; the hash stays that of the data set."""
         before = self.work.data
         data = before.renormalised(loaded.normalisation or before.normalisation)
-        if data is before:
-            return self
-        (mean, deviation), (other_mean, other_deviation) = before.normalisation, data.normalisation
-        self.work.log(
-            f"images are normalised with mean {other_mean:g} and deviation {other_deviation:g}, "
-            f"as the checkpoint says, not with {mean:g} and {deviation:g}"
-        )
-        return replace(self, work=replace(self.work, data=data))
+        if data is not before:
+            (mean, deviation), (other_mean, other_deviation) = before.normalisation, data.normalisation
+            self.work.log(
+                f"images are normalised with mean {other_mean:g} and deviation {other_deviation:g}, "
+                f"as the checkpoint says, not with {mean:g} and {deviation:g}"
+            )
+        rule = None if loaded.network == netfile.COMPOSED else self.work.rule  # no published table counts its layers
+        return replace(self, work=replace(self.work, data=data, rule=rule))
 
     def with_options(self, **changed) -> Job:
         """The same job with other options."""
@@ -132,5 +132,5 @@ def sizes_of(job: Job, made: Checkpoint) -> dict:
     named = {kind.__name__: kind for kind in job.architectures.values()}
     rule, whole = job.work.rule, job.whole
     base = rule(whole.layers.widths) if rule else whole.parent_sizes[0]
-    own = paper_rule_of(named[made.network]) if made.network else rule
+    own = paper_rule_of(named[made.network]) if made.network in named else rule
     return evaluation.sizes(made.compact, own, base, whole.parent_sizes)

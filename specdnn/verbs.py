@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from specdnn import community, comparing, exhibits, exporting, files, finished, measures, stages
+from specdnn import community, comparing, composing, exhibits, exporting, files, finished, measures, stages
 from specdnn.files import Folder, SavedModels
 from specdnn.finished import Job
 from specdnn.network import netfile
@@ -21,7 +21,7 @@ from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring, trace
 from specdnn.options import VERBS, Options
-from specdnn.results import drift, overview, publishing, runs
+from specdnn.results import comparison, drift, overview, publishing, runs
 from specdnn.results.publishing import Say
 from specdnn.structures import Dataset, SpecDNNError, paper_rule_of
 from specdnn.work import Work, classes_among
@@ -40,7 +40,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
     saved = saved_models(folder, options)
     if verb not in ("evaluate", "export"):  # which write nothing there
         files.check_writable(saved.folder)
-    if "OSLOM" in {"prune": (options.algo,), "sweep": options.algos}.get(verb, ()):
+    if "OSLOM" in {"prune": (options.algo,), "compose": (options.algo,), "sweep": options.algos}.get(verb, ()):
         community.program(options.oslom_bin)  # a missing program or compiler is told before hours of training
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -52,7 +52,10 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
         note(told)
     if verb == "sweep":
         return sweep(folder, job, say, warn)
-    verb_of(verb, folder, args, job, loaded, say)
+    if verb == "compose":
+        compose(folder, job, say)
+    else:
+        verb_of(verb, folder, args, job, loaded, say)
     return []
 
 
@@ -136,10 +139,22 @@ def other_images(folder: Folder, job: Job, small: Checkpoint) -> comparing.Image
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
-    load = lambda path: on_device(netfile.load(path, folder.architectures, image=image_shape(folder)), job)  # noqa: E731
-    failures = stages.sweep(job, load)
+    failures = stages.sweep(job, loading(folder, job))
     report(folder, job.work.options, say, warn, needed=False)
     return failures
+
+
+def compose(folder: Folder, job: Job, say: Say) -> None:
+    """The composed network, its figures as a table, and the picture of what its members share."""
+    path = composing.compose(job, loading(folder, job))
+    found = json.loads(files.read_text(files.metrics_path(path)))
+    say(comparison.table(found))
+    files.write(files.picture_path(path), comparison.picture(found))
+
+
+def loading(folder: Folder, job: Job) -> Callable[[Path], Checkpoint]:
+    """What loads a checkpoint of the folder where the images lie."""
+    return lambda path: on_device(netfile.load(path, folder.architectures, image=image_shape(folder)), job)
 
 
 # ------------------------------------------------------------------------------------------ options
@@ -172,7 +187,7 @@ def resolve(folder: Folder, args: argparse.Namespace, verb: str, loaded: Checkpo
     values["cuda"] = args.cuda and torch.cuda.is_available()
     values["threads"] = there_are(args.threads, say)
     values["classes"] = wanted_classes(
-        args.classes, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained
+        args.compose or args.classes, len(folder.dataset.CLASS_NAMES[values["dataset"]]), loaded, args.pretrained
     )
     if args.rate == "published":
         values["rate"], values["class_rates"] = None, published_rates(folder, values)
@@ -214,7 +229,8 @@ def wanted_classes(specialize, all_classes: int, loaded: Checkpoint | None, path
     if specialize is None:
         return None if len(own) == all_classes else own
     wanted = classes_among(specialize, all_classes)
-    if len(own) < all_classes and wanted != own:
+    fixed = len(own) < all_classes or (loaded and loaded.network == netfile.COMPOSED)
+    if fixed and wanted != own:
         raise SpecDNNError(
             f"{path} is specialised to {files.joined(own)}, not to {files.joined(wanted)}: "
             "drop --specialize or name another checkpoint"

@@ -20,6 +20,7 @@ PUBLISHED = {
         trim_l1 trim_lr max_params min_balanced candidates trim oslom_bin oslom_runs oslom_t oslom_seeds""",
     "retrain": f"{COMMON} classes retrain_epochs retrain_lr",
     "evaluate": f"{COMMON} classes",
+    "compose": COMMON,
 }
 
 

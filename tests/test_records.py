@@ -128,7 +128,7 @@ WRONG = pytest.mark.parametrize(
         (b"\xff\xfe", "it cannot be read as JSON"),
         (broken().replace("0.5", "NaN", 1), "NaN is no number"),
         (broken().replace("0.5", "Infinity", 1), "Infinity is no number"),
-        (broken(verb="sweep"), 'verb must be train, prune, retrain or exhibits, got "sweep"'),
+        (broken(verb="sweep"), 'verb must be train, prune, retrain, compose or exhibits, got "sweep"'),
         (lacking("seed"), "seed is missing"),
         (lacking("options"), "options is missing"),
         (lacking("true_weights"), "true_weights is missing"),

@@ -27,7 +27,7 @@ NETWORK = tuple(
     f"network.{name}"
     for name in (
         *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
-        *("watching", "scores", "evaluation", "training"),
+        *("composition", "watching", "scores", "evaluation", "training"),
         *("deployed", "onnxfile", "running"),
     )
 )
@@ -45,7 +45,11 @@ NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NET
 NUMBERS_AND_TEXTS = tuple(name for name in NUMBERS_AND_TEXTS if name != COMPILED)
 NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
 NUMBERS_AND_TEXTS += tuple(
-    f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown", "charts", "markup", "card", "drift")
+    f"results.{name}"
+    for name in (
+        *("recipes", "scorecard", "report", "pictures", "shown", "charts", "markup"),
+        *("card", "drift", "comparison"),
+    )
 )
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
@@ -112,7 +116,8 @@ def test_the_room_of_results_knows_files_and_options_and_only_the_verbs_know_it(
     for name in RESULTS:
         assert own_imports(name) - RESULTS <= {"files", "options", "structures"}, name
     assert {name for name in FILES if own_imports(name) & RESULTS} - RESULTS == {"verbs", "exporting"}
-    assert {name for name in RESULTS if "results.pictures" in own_imports(name)} == {"results.overview", "results.drift"}
+    drawing = {name for name in RESULTS if "results.pictures" in own_imports(name)}
+    assert drawing == {"results.overview", "results.comparison", "results.drift"}
 
 
 def test_structures_touches_no_disk():
@@ -134,9 +139,10 @@ def test_nobody_but_the_command_line_prints_or_exits():
 
 def test_data_flows_one_way():
     assert [name for name in FILES if "cli" in own_imports(name)] == []
-    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction"}
-    assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs"}
-    assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages", "extraction"}
+    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction", "composing"}
+    assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs", "composing"}
+    assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages", "extraction", "composing"}
+    assert {name for name in FILES if "composing" in own_imports(name)} == {"verbs", "extraction"}
     assert {name for name in FILES if "extraction" in own_imports(name)} == {"__init__"}
     assert {name for name in FILES if "images" in own_imports(name)} == {"extraction"}
     assert {name for name in FILES if "verbs" in own_imports(name)} == {"cli"}
@@ -180,7 +186,7 @@ def test_what_is_asked_of_the_room_of_networks():
     """How a network is traced, labelled and taken apart stays inside."""
     room = {*NETWORK, *NETWORK_FILES}
     entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
-    doors = ("wiring", "surgery", "watching", "scores", "evaluation", "training", "netfile")
+    doors = ("wiring", "surgery", "composition", "watching", "scores", "evaluation", "training", "netfile")
     doors += ("c99", "deployed", "onnxfile", "running")
     assert entered == {f"network.{name}" for name in doors}
 
@@ -270,8 +276,8 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
     """Wiring and surgery make and read graphs; files of networks write them down."""
-    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "modules", "netfile", "graphtext", "dryrun"}
-    core |= {"deployed"}
+    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
+    core |= {"netfile", "graphtext", "dryrun", "c99"}
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)

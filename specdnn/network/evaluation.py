@@ -90,6 +90,29 @@ def headline(found: dict) -> tuple[float, float]:
     return accuracy, found.get("mean_balanced_accuracy", found["balanced_accuracy"])
 
 
+def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, threshold: float = float("-inf")) -> dict:
+    """How often the class that a network says is the right one.
+
+    `logits` (n, outputs), `outputs` the class of each. `accuracy_among`: over the images of the `wanted` classes, of
+    whose logits the highest wins; nan without such images. `accuracy_or_none`, `balanced_accuracy_or_none`: over all
+    images, where "none of them" is an answer too: that of the highest logit if it is of another class, or below
+    `threshold`. Balanced: the mean over the answers of the share of their images that get them.
+    """
+    logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
+    outputs, wanted, none = np.asarray(outputs), np.asarray(wanted), -1
+    own, among = np.isin(labels, wanted), np.isin(outputs, wanted)
+    said = outputs[among][logits[:, among].argmax(1)]
+    highest = outputs[logits.argmax(1)]
+    answers = np.where(np.isin(highest, wanted) & (logits.max(1) >= threshold), highest, none)
+    truth = np.where(own, labels, none)
+    there = np.unique(truth)  # no share of no images
+    return {
+        "accuracy_among": float(metrics.accuracy_score(labels[own], said[own])) if own.any() else float("nan"),
+        "accuracy_or_none": float(metrics.accuracy_score(truth, answers)),
+        "balanced_accuracy_or_none": float(metrics.recall_score(truth, answers, labels=there, average="macro")),
+    }
+
+
 # ------------------------------------------------------------------------------------------ sizes
 
 

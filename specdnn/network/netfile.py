@@ -6,6 +6,7 @@ It loads with `torch.load(weights_only=True)`: `acc`, `state_dict`, `mask` (the 
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from specdnn.network import beside, dryrun, graphtext, oldfiles, portable, readi
 from specdnn.network.surgery import CompactNetwork, reopened
 from specdnn.structures import KeptUnits, SpecDNNError
 
+COMPOSED = "composed"  # the `network` of a Checkpoint that was put together from others of its `arch`
 LOST = (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 
 
@@ -28,9 +30,9 @@ class Checkpoint:
 
     `arch` names the parent. `normalisation`: mean and standard
     deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `network`:
-    the class of the network where it is another one than the parent. `owed_epochs` are added to the long retraining of
-    a network that was not trained so far. `softmax`: its outputs are classes that exclude each other, else each is one
-    against the rest. `notes` say in which respects the traced network is not what was given;
+    the class of the network where it is another one than the parent, or COMPOSED. `owed_epochs` are added to the
+    long retraining of a network that was not trained so far. `softmax`: its outputs are classes that exclude each
+    other, else each is one against the rest. `notes` say in which respects the traced network is not what was given;
     `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
     """
 
@@ -180,7 +182,8 @@ def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
     parent = CompactNetwork.parent(network, image)
     if parent.wiring.layers != layers:
         raise ValueError("its layers are not those of its network")
-    return Checkpoint(compact=parent, **facts)
+    wiring = dataclasses.replace(parent.wiring, parent_sizes=sizes)  # of a composition those of what it came from
+    return Checkpoint(compact=CompactNetwork(wiring, kept), **facts)
 
 
 def _sizes(shape) -> str:

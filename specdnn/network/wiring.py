@@ -338,10 +338,11 @@ def _layer_order(walk: Labelling, units: Units, channel: np.ndarray) -> tuple[np
     outputs = walk.channels(channels_of(walk.output)).numpy()
     wanted = np.isin(channel, outputs)
     alike = _alike(walk, units, channel, wanted)
-    row = units.row[channel].copy()
+    maker, row = units.maker[channel].copy(), units.row[channel].copy()
+    alike[wanted], maker[wanted] = alike.max() + 1, 0  # the outputs are one layer, in their order, whoever makes them
     number = {root: k for k, root in enumerate(outputs.tolist())}
     row[wanted] = [number[root] for root in channel[wanted].tolist()]
-    order = np.lexsort((places_of(units.labels), row, -alike, units.maker[channel], wanted))
+    order = np.lexsort((places_of(units.labels), row, -alike, maker, wanted))
     changes = np.concatenate([[0], np.flatnonzero(np.diff(alike[order])) + 1])
     return order, np.searchsorted(changes, np.arange(len(order)), side="right") - 1
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import networkx
 import numpy as np
-from matplotlib import style
+from matplotlib import colormaps, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
@@ -249,7 +249,7 @@ def _off_diagonal(matrix: list[list[float]]) -> float:
     return 100 * float(np.max(np.array(matrix) - 2 * np.eye(len(matrix))))
 
 
-def heat_map(axes: Axes, matrix: np.ndarray, classes: list[int], largest: float):
+def heat_map(axes: Axes, matrix: np.ndarray, classes: Sequence, largest: float):
     """The matrix with its figures in percent; the diagonal, always 1, stays empty."""
     shown = np.where(np.eye(len(matrix), dtype=bool), np.nan, 100 * matrix)
     image = axes.imshow(shown, cmap="Blues", vmin=0, vmax=largest)
@@ -277,6 +277,40 @@ def sheet(images: list[tuple[np.ndarray, str]]) -> bytes:
             axes.set_title(words, fontsize=6, y=-0.05, va="top")
 
     return drawn(draw, 1.05 * -(-len(images) // A_ROW))
+
+
+PANELS = 5  # beside each other
+
+
+def shared(overlaps: dict[str, list[list[float]]], names: list[str], pixels: np.ndarray | None) -> bytes:
+    """Jaccard overlap of every two of several networks, one heat map per layer; `pixels` (height, width): how many of
+    them keep each pixel.
+    """
+    count, largest = len(overlaps) + (pixels is not None), max(map(_off_diagonal, overlaps.values()))
+    columns = min(max(count, 3), PANELS)
+    rows = -(-count // columns)
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axes, (layer, matrix) in zip(panels, overlaps.items(), strict=False):
+            image = heat_map(axes, np.array(matrix), names, largest or 1)
+            axes.set_title(layer)
+        for axes in panels[len(overlaps) :]:
+            axes.axis("off")
+        if pixels is not None:
+            pixel_map(panels[len(overlaps)], pixels, len(names))
+        bar = figure.colorbar(image, ax=list(panels), location="right", shrink=0.75, pad=0.01)
+        bar.set_label("Jaccard overlap %")
+
+    return drawn(draw, 0.4 + WIDTH / columns * rows)
+
+
+def pixel_map(axes: Axes, pixels: np.ndarray, most: int) -> None:
+    """How many of `most` networks keep each pixel."""
+    image = axes.imshow(pixels, cmap=colormaps["Oranges"].resampled(most + 1), vmin=-0.5, vmax=most + 0.5)
+    axes.set_title("networks per pixel")
+    axes.axis("off")
+    axes.figure.colorbar(image, ax=axes, location="bottom", ticks=range(most + 1), shrink=0.8, pad=0.02)
 
 
 # ------------------------------------------------------------------------------------------ the classes

@@ -70,7 +70,10 @@ def _read(path: Path, dataset: str) -> dict | None:
 
 
 def checked(content: bytes, dataset: str) -> dict | None:
-    """What a metrics file of the data set tells; None if it is of another one. Raises ValueError with what is wrong."""
+    """What a metrics file of the data set tells; None if it is of another one, or of a composition.
+
+    Raises ValueError with what is wrong.
+    """
     try:
         told = json.loads(content.decode("utf-8"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -80,7 +83,7 @@ def checked(content: bytes, dataset: str) -> dict | None:
     if _deeper(told, DEEPEST):
         raise ValueError(f"its lists are nested more than {DEEPEST} levels deep")
     _check(told, {"dataset": TEXT, "verb": VERB}, {})
-    if told["dataset"] != dataset:
+    if told["dataset"] != dataset or told["verb"] == "compose":  # whose figures stand in no table of others
         return None
     if told["verb"] == "exhibits":
         _check(told, {"arch": TEXT, "classes": EXHIBITS}, {})
@@ -173,7 +176,8 @@ def _options(value) -> bool:
 
 
 TEXT = Kind("a text", lambda value: isinstance(value, str))
-VERB = Kind("train, prune, retrain or exhibits", lambda value: value in ("train", "prune", "retrain", "exhibits"))
+VERBS = ("train", "prune", "retrain", "compose", "exhibits")
+VERB = Kind("train, prune, retrain, compose or exhibits", lambda value: value in VERBS)
 SHARE = Kind("a number from 0 to 1 or null", lambda value: value is None or _number(value, 0, 1), several=True)
 COUNT = Kind("a whole number or null", lambda value: value is None or _whole(value), several=True)
 SIZE = Kind("a whole number above 0", lambda value: _whole(value, 1))
