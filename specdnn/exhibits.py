@@ -1,19 +1,23 @@
-"""Compact networks and images -> what the contact sheet shows of each class, as plain numbers."""
+"""Compact networks and images -> what contact sheet and page show of each class, as plain numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from specdnn.network import scores, watching
+from specdnn.network import evaluation, scores, watching
 from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import Connections, Dataset, KeptUnits, Layers
+
+EXAMPLES = 4  # of each kind
+MOST_PIXELS = 56  # of a side of an example
 
 
 def exhibit(compact: CompactNetwork, data: Dataset) -> dict:
     """A network of one class as plain numbers.
 
     Mean image and strengths (class activation: contrast) are those of the validation images. `beyond`, where there is
-    any: [layer, later layer, strengths] of connections that skip layers.
+    any: [layer, later layer, strengths] of connections that skip layers. `examples`: validation images that are found,
+    missed, or taken for the class, of each kind the surest first, as rows of greys from 0 to f.
     """
     wanted = compact.kept.classes[0]
     means = watching.class_means(compact, data.validation, len(data.class_names), data.normalisation)
@@ -31,6 +35,7 @@ def exhibit(compact: CompactNetwork, data: Dataset) -> dict:
         "places": places(compact.kept, layers, image.shape).tolist(),
         "strengths": [tables[depth, depth + 1] for depth in range(len(layers.layers) - 1)],
         **({"beyond": beyond} if beyond else {}),
+        "examples": {kind: [greys(data, n) for n in which] for kind, which in examples(compact, data).items()},
     }
 
 
@@ -54,6 +59,24 @@ def between_layers(found: list[Connections], layers: Layers, kept: KeptUnits) ->
             low, high = sorted(pair)
             total[low, high] = total.get((low, high), 0) + (block if pair[0] == low else block.T)
     return total
+
+
+def examples(compact: CompactNetwork, data: Dataset) -> dict[str, list[int]]:
+    """Kind -> numbers of the validation images that show it best."""
+    logits = evaluation.logits_of(compact.network, data.validation.images)[:, 0].cpu().numpy()
+    wanted, said = (data.validation.labels == compact.kept.classes[0]).cpu().numpy(), logits > 0
+    kinds = {"found": wanted & said, "missed": wanted & ~said, "taken for it": ~wanted & said}
+    surest = np.argsort(-np.abs(logits), kind="stable")
+    return {kind: surest[shown[surest]][:EXAMPLES].tolist() for kind, shown in kinds.items()}
+
+
+def greys(data: Dataset, number: int) -> list[str]:
+    """Rows of a validation image, the mean of its channels, with a hexadecimal digit per pixel; large ones thinned."""
+    mean, deviation = data.normalisation
+    image = (data.validation.images[number].mean(0) * deviation + mean).clamp(0, 1).cpu().numpy()
+    step = -(-max(image.shape) // MOST_PIXELS)
+    thinned = np.rint(15 * image[step // 2 :: step, step // 2 :: step]).astype(int)
+    return ["".join(f"{grey:x}" for grey in row) for row in thinned.tolist()]
 
 
 def mean_image(data: Dataset, wanted: int) -> np.ndarray:

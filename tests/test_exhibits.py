@@ -13,7 +13,7 @@ from specdnn import exhibits, files
 from specdnn.network import scores, watching
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.results import shown
-from specdnn.structures import Dataset, KeptUnits, Layer, Layers
+from specdnn.structures import Dataset, KeptUnits, Layer, Layers, Split
 
 DATA = Dataset("pairs", ("left", "right"), six_units.NORMALISATION, *[six_units.data()] * 3)
 
@@ -49,6 +49,54 @@ def test_an_exhibit_comes_back_from_its_file(tmp_path):
     assert_allclose(found.mean_image, [[0, 191]])
     assert [pair.shape for pair in found.strengths] == [(1, 2), (2, 1)]
     assert_allclose(found.strengths[0], told["strengths"][0])
+
+
+def test_examples_are_the_surest_of_their_kind():
+    """Against every image by itself, and sorted by hand."""
+    for wanted in (0, 1):
+        small, images, labels = cut(six_units.compact(), KeptUnits(((0, 1), (0, 1), (wanted,)))), *_validation()
+        logits = [small.network(image[None]).item() for image in images]
+        kinds = {"found": [], "missed": [], "taken for it": []}
+        for n, (logit, label) in enumerate(zip(logits, labels, strict=True)):
+            if label == wanted:
+                kinds["found" if logit > 0 else "missed"].append(n)
+            elif logit > 0:
+                kinds["taken for it"].append(n)
+        by_hand = {kind: sorted(which, key=lambda n: -abs(logits[n]))[:4] for kind, which in kinds.items()}
+        assert exhibits.examples(small, DATA) == by_hand and sum(map(len, by_hand.values())) >= 2
+
+
+def _validation():
+    return DATA.validation.images, DATA.validation.labels.tolist()
+
+
+def test_an_example_is_written_in_greys():
+    """The images of six_units in raw intensity, a digit a pixel."""
+    told = [exhibits.greys(DATA, n) for n in range(4)]
+    assert told == [["".join(f"{round(15 * value):x}" for value in raw)] for raw in six_units.RAW]
+    whole = exhibits.exhibit(compact(), DATA)
+    seen = shown.examples(json.loads(files.json_text(whole)))
+    assert list(seen) == ["found", "missed", "taken for it"] and shown.examples({}) == {}
+    greys = {
+        kind: [exhibits.greys(DATA, n) for n in which] for kind, which in exhibits.examples(compact(), DATA).items()
+    }
+    assert {
+        kind: [["".join(f"{g:x}" for g in row) for row in one] for one in found] for kind, found in seen.items()
+    } == greys
+
+
+def test_a_large_example_is_thinned():
+    images = torch.zeros(2, 3, 200, 120)
+    images[1, :, :, 60:] = 1
+    data = Dataset("x", ("a", "b"), (0.0, 1.0), *[Split(images, torch.tensor([0, 1]))] * 3)
+    assert exhibits.greys(data, 0) == ["0" * 30] * 50 and exhibits.greys(data, 1) == ["0" * 15 + "f" * 15] * 50
+
+
+@pytest.mark.parametrize("examples", [[], {"found": 1}, {"found": [[]]}, {"found": [["0f", "0"]]}, {"found": ["0f"]},
+                                      {"found": [["0g"]]}, {"found": [[1]]}, {"found": [[""]]}, None])  # fmt: skip
+def test_what_is_no_image_is_no_exhibit(examples):
+    told = json.loads(files.json_text(exhibits.exhibit(compact(), DATA)))
+    assert shown.is_exhibit(told) and not shown.is_exhibit({**told, "examples": examples})
 
 
 class Residual(nn.Module):

@@ -324,6 +324,16 @@ def test_the_strongest_connections_are_drawn(monkeypatch):
     assert charts.strongest(charts.connections(one)) == shares[49]
 
 
+def test_examples_are_shown_where_there_are_any():
+    told = {**exhibit(), "examples": {"found": [["0f", "70"]], "missed": [], EVIL: [["1"]]}}
+    text = made(*networks(), exhibits=[told])
+    seen = [attributes for attributes, _ in Read(text).named("svg") if attributes.get("class") == "example ink"]
+    assert [attributes["aria-label"] for attributes in seen] == ["Class 0: found", f"Class 0: {EVIL}"]
+    drawn = re.findall(r"<path d=\"(\S+ \S+)\" opacity=\"([\d.]+)\"", text.partition('class="example ink"')[2])[:2]
+    assert drawn == [("M0 1H1v1H0", "0.47"), ("M1 0H2v1H1", "1.00")]
+    assert 'class="examples"' not in whole()
+
+
 def test_the_places_of_kept_units_are_told():
     told = re.findall(r"<title>(row.*?)</title>", whole())
     assert told == ["row 1, column 1: 1 kept unit", "row 1, column 3: 2 kept units", "row 2, column 3: 1 kept unit"]

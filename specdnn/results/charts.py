@@ -29,7 +29,7 @@ SHAPES = (  # outlines of radius 1
 STAR = "M0-1.4L.33-.45H1.33L.53.17L.82 1.13L0 .56L-.82 1.13L-.53.17L-1.33-.45H-.33Z"
 MOST_EDGES = 1500  # of the strongest connections that are drawn
 GRADES = 6  # widths of a connection
-MOST_PIXELS, SHADES = 56, 16  # of a mean image: a side, and greys
+MOST_PIXELS, SHADES = 56, 15  # of an image: a side, and greys
 
 
 # ------------------------------------------------------------------------------------------ axes
@@ -167,14 +167,24 @@ def _place(row: int, column: int, side: float, places: np.ndarray) -> Html:
 
 
 def _image(image: np.ndarray) -> Html:
-    """A path per shade of the ink, row by row of as many pixels as matter; no encoder of images, whose bytes differ."""
+    """The ink of an image in 0..255."""
     step = -(-max(image.shape) // MOST_PIXELS)
-    sampled = np.clip(image[step // 2 :: step, step // 2 :: step], 0, 255)
-    shades = np.rint(SHADES * sampled / 255).astype(int)
-    paths = (
-        tag("path", d=d, opacity=f"{0.67 * k / SHADES:.2f}") for k in range(1, SHADES + 1) if (d := _runs(shades == k))
-    )
-    return tag("g", *paths, class_="ink", transform=f"scale({step})")
+    thinned = np.clip(image[step // 2 :: step, step // 2 :: step], 0, 255)
+    return tag("g", *_ink(np.rint(SHADES * thinned / 255), 0.67), class_="ink", transform=f"scale({step})")
+
+
+def _ink(shades: np.ndarray, darkest: float) -> Iterator[Html]:
+    """A path per shade, row by row of as many pixels as are alike; no encoder of images, whose bytes differ."""
+    for shade in range(1, SHADES + 1):
+        if outlines := _runs(shades == shade):
+            yield tag("path", d=outlines, opacity=f"{darkest * shade / SHADES:.2f}")
+
+
+def example(greys: np.ndarray, label: str) -> Html:
+    """An image in greys from 0 to 15, full of ink at 15."""
+    height, width = greys.shape
+    viewed = {"viewBox": f"0 0 {width} {height}"}
+    return tag("svg", *_ink(greys, 1), class_="example ink", role="img", aria_label=label, **viewed)
 
 
 def _runs(dark: np.ndarray) -> str:

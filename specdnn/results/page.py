@@ -238,6 +238,7 @@ def _class(wanted: int, rows: Rows, told: dict | None) -> Html:
         tag("h3", name, id=f"class-{wanted}"),
         paragraph(detected(rows)),
         _drawings(name, told) if told else "",
+        _examples(name, told) if told else "",
         found_table(name, rows),
         _folded("Cut by cut", table([heading for heading, _ in STEP], steps, f"{name}: cut by cut")) if steps else "",
         _folded("Kept units", _kept(rows[0])),
@@ -268,6 +269,20 @@ def _drawings(name: str, told: dict) -> Html:
         (charts.network(one, told["kept"], f"{name}: the surviving network: {units}"), "The surviving network"),
     )
     return tag("div", *(tag("figure", svg, tag("figcaption", words)) for svg, words in drawn), class_="drawings")
+
+
+def _examples(name: str, told: dict) -> Html:
+    """Validation images of each kind that there are any of."""
+    kinds = [
+        tag(
+            "figure",
+            tag("div", *(charts.example(greys, f"{name}: {kind}") for greys in images)),
+            tag("figcaption", kind),
+        )
+        for kind, images in shown.examples(told).items()
+        if images
+    ]
+    return tag("div", *kinds, class_="examples") if kinds else Html("")
 
 
 def found_table(name: str, rows: Rows) -> Html:
