@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from specdnn import composing, exporting, files, options, rivals, stages, trimming
+from specdnn.board import Board
 from specdnn.images import dataset_of
 from specdnn.measures import metrics_of
 from specdnn.method import warmed_up
@@ -123,7 +124,8 @@ def extract(
         )
         for sentence in whole.wiring.told():
             log(sentence)
-        return _extracted(Work(chosen, images, log), whole, like)
+        board = Board(Path(chosen.tensorboard) if chosen.tensorboard else None)
+        return _extracted(Work(chosen, images, log, board=board), whole, like)
 
 
 def _extracted(work: Work, whole: CompactNetwork, like: Specialised | None) -> Specialised:

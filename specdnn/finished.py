@@ -14,7 +14,7 @@ from specdnn.network import evaluation, netfile
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.wiring import Wiring
 from specdnn.structures import Dataset, paper_rule_of
-from specdnn.work import Clock, Work, told
+from specdnn.work import Clock, Work, run_of, told
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ def finish(job: Job, verb: str, path: Path, made: Checkpoint, input_hash: str, s
     netfile.save(path, made)
     file = {"file_bytes": path.stat().st_size, "checkpoint_hash": files.file_hash(path)}
     files.write_metrics(path, {**measured, **(story or {}), **file})
+    numbers = {f"{verb}/{name}": value for name, value in measured.items() if type(value) in (int, float)}
+    job.work.board.tell(run_of(job.work), numbers, 0)
     job.work.log(f"{told(job.work, made.classes)}{verb}: {summary(measured)} -> {path}")
     return path
 

@@ -183,6 +183,15 @@ class Options:
         type=int,
     )
 
+    tensorboard: Path | None = option(
+        None,
+        "also write losses, scores and sizes to this folder, for TensorBoard",
+        shapes=NOTHING,
+        group=WHERE,
+        type=path,
+        metavar="DIR",
+    )
+
     # ---- training
     batch_size: int = option(128, "images per step", shapes=STAGES, group=TRAINING, right=at_least(1), type=int)
     test_batch_size: int = option(

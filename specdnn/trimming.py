@@ -18,7 +18,7 @@ from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
 from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
-from specdnn.work import Work, fit, headline_of, recipe, told, validation_logits
+from specdnn.work import Work, fit, headline_of, recipe, run_of, told, validation_logits
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
 Score = Callable[[Work, CompactNetwork], Scores]
@@ -77,8 +77,17 @@ def step_of(compact: CompactNetwork, stage: str, score: float) -> Step:
 def cut_and_train(work: Work, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
     """Cut to `kept` and train briefly."""
     smaller = cut(compact, kept)
+    work.board.cut(run_of(work), sizes_told(smaller))
     score = fit(work, smaller, brief_recipe(work.options, stage), f"{stage} to {layers(kept.widths)}")
     return smaller, step_of(smaller, stage, score)
+
+
+def sizes_told(compact: CompactNetwork) -> dict[str, int]:
+    """What TensorBoard shows of a cut: sizes, and how many units of every layer are left."""
+    weights, parameters, macs = compact.wiring.sizes(compact.kept)
+    units = zip(compact.wiring.layers.names, compact.kept.widths, strict=True)
+    sizes = {"size/weights": weights, "size/parameters": parameters, "size/MACs": macs}
+    return {**sizes, **{f"units/{name}": width for name, width in units}}
 
 
 def brief_recipe(o: Options, stage: str) -> Recipe:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from specdnn import community, comparing, composing, exhibits, exporting, files, finished, measures, stages
+from specdnn.board import Board
 from specdnn.files import Folder, SavedModels
 from specdnn.finished import Job
 from specdnn.network import netfile
@@ -250,12 +251,12 @@ def root_of(folder: Folder, args: Options | argparse.Namespace) -> Path:
 
 
 def open_job(folder: Folder, options: Options, saved: SavedModels, say: Say) -> Job:
-    published = published_runs(options, say)
+    published, board = published_runs(options, say), Board(options.tensorboard)
     device = torch.device("cuda" if options.cuda else "cpu")
     data = folder.dataset.load(options.dataset, options.data_dir, device)
     network_type, digest, image = folder.architectures[options.arch], finished.hash_of(data), data.train.images[0].cpu()
     linear = linear_of(folder, image) if "linear" in (options.algo, *options.algos) else None
-    work = Work(options, data, say, paper_rule_of(network_type), linear)
+    work = Work(options, data, say, paper_rule_of(network_type), linear, board=board)
     return Job(work, network_type, untrained(network_type, image), saved, digest, folder.architectures, published)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from tqdm import tqdm
 
 from specdnn import files
+from specdnn.board import Board
 from specdnn.network import evaluation, training
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
@@ -45,7 +46,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Work:
-    """What the method works with: options, images, where to log, a clock.
+    """What the method works with: options, images, where to log, a clock, and TensorBoard for those who watch.
 
     `rule(widths)`: weights as a published table counts them, if there is one for the network; `linear` gives the
     network without a hidden layer that it is compared with.
@@ -57,6 +58,7 @@ class Work:
     rule: Callable | None = None
     linear: Callable | None = None
     clock: Clock = field(default_factory=Clock)
+    board: Board = field(default_factory=Board)
 
     @property
     def all_classes(self) -> tuple[int, ...]:
@@ -91,6 +93,8 @@ def fit(work: Work, compact: CompactNetwork, how: Recipe, stage: str, may_stay: 
     stays = how.epochs > 0
     for record in epochs_of(work, compact, how, stage, math.nextafter(best, float("-inf"))):
         best, stays = max(best, record.score), stays and not record.best
+        tag = stage.partition(" to ")[0]  # without the widths of a cut
+        work.board.tell(run_of(work), {f"{tag}/loss": record.loss, f"{tag}/validation": record.score}, record.epoch)
         if record.epoch % work.options.log_interval == 0 or record.epoch == how.epochs:
             work.log(
                 f"{told(work, compact.kept.classes)}{stage} epoch {record.epoch}/{how.epochs} loss {record.loss:.5f} "
@@ -126,6 +130,12 @@ def loss_of(work: Work, compact: CompactNetwork) -> str:
     """--loss, but one-against-rest has no other class that cross-entropy could compare with."""
     loss = work.options.loss
     return "bce" if loss == "ce" and compact.kept.classes != work.all_classes else loss
+
+
+def run_of(work: Work) -> str:
+    """What a run is called that others are compared with: `seed1.class3.OSLOM`."""
+    o = work.options
+    return ".".join([f"seed{o.seed}", *([f"class{files.joined(o.classes)}"] if o.classes else []), o.algo])
 
 
 def told(work: Work, classes) -> str:

@@ -266,7 +266,7 @@ def heat_map(axes: Axes, matrix: np.ndarray, classes: Sequence, largest: float):
 
 
 def sheet(images: list[tuple[np.ndarray, str]]) -> bytes:
-    """Images, (height, width) or (height, width, 3) in 0..1, ten a row, with what is said of each below it."""
+    """Images, (height, width) or (height, width, 3) in 0..1, ten a row, with what is said of each above it."""
 
     def draw(figure: Figure) -> None:
         panels = figure.subplots(-(-len(images) // A_ROW), A_ROW, squeeze=False).ravel()
@@ -274,7 +274,7 @@ def sheet(images: list[tuple[np.ndarray, str]]) -> bytes:
             axes.axis("off")
         for axes, (image, words) in zip(panels, images, strict=False):
             axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set_title(words, fontsize=6, y=-0.05, va="top")
+            axes.set_title(words, fontsize=6, pad=2)
 
     return drawn(draw, 1.05 * -(-len(images) // A_ROW))
 
