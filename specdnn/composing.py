@@ -30,6 +30,11 @@ def composition(members: Sequence[Checkpoint]) -> Checkpoint:
         raise SpecDNNError("a composition needs at least two networks")
     first = members[0]
     for one in members:
+        if one.network == COMPOSED:
+            raise SpecDNNError(
+                f"the network of classes {files.joined(one.classes)} is a composition itself: "
+                "compose the networks that it was made of"
+            )
         for name, words in (("arch", "cut from"), ("dataset", "trained on"), ("normalisation", "normalised by")):
             mine, other = getattr(first, name), getattr(one, name)
             if mine != other:
@@ -102,7 +107,7 @@ def compose(job: Job, load: Load) -> Path:
     parent, origins = existing(job, classes)
     members = [load(origin) for origin in origins]
     made, path = composition(members), saved.composed(classes, o.algo)
-    whole, joint = load(parent), joint_of(job, path, parent, made.compact, load)
+    whole, joint = load(parent), joint_of(job, classes, parent, made.compact, load)
     job = job.used_to(made)
     with files.lock(path, job.work.log):
         input_hash = "".join(map(files.file_hash, (parent, joint, *origins)))
@@ -136,15 +141,15 @@ def existing(job: Job, classes: Sequence[int]) -> tuple[Path, list[Path]]:
     return parent, origins
 
 
-def joint_of(job: Job, composed: Path, parent: Path, made: CompactNetwork, load: Load) -> Path:
+def joint_of(job: Job, classes: Sequence[int], parent: Path, made: CompactNetwork, load: Load) -> Path:
     """The retrained network that one extraction of all the classes leaves with as many parameters as a composition.
 
     It lies in a folder of its own. An algorithm that only follows OSLOM gives way to it.
     """
-    algorithm = rivals.ALGORITHMS.get(job.work.options.algo)
-    algo = job.work.options.algo if algorithm and algorithm.own_schedule else "OSLOM"
-    most = made.wiring.parameters(made.kept)
-    own = replace(job, saved=job.saved.aside(composed), work=replace(job.work, clock=Clock()))
+    members, most = job.work.options.algo, made.wiring.parameters(made.kept)
+    algorithm = rivals.ALGORITHMS.get(members)
+    algo = members if algorithm and algorithm.own_schedule else "OSLOM"
+    own = replace(job, saved=job.saved.joint(classes, members), work=replace(job.work, clock=Clock()))
     own = own.with_options(max_params=most, algo=algo)
     own.work.log(f"one extraction of all these classes, of at most {most} parameters:")
     pruned = stages.prune(own, parent, load(parent))

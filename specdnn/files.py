@@ -90,9 +90,10 @@ class SavedModels:
         parts = [self.arch, "compose", joined(classes)] + ([algo] if algo != PUBLISHED_ALGO else [])
         return self.folder / f"{'.'.join(parts)}.pth.tar"
 
-    def aside(self, composed: Path) -> SavedModels:
-        """Names in the folder of what a composition is compared with."""
-        return replace(self, beside=composed.with_name(f"{stem(composed)}.joint"))
+    def joint(self, classes, algo: str) -> SavedModels:
+        """Names of the one extraction of all these classes that a composition is compared with: in a folder apart."""
+        name = "-".join(["joint", joined(classes)] + ([algo] if algo != PUBLISHED_ALGO else []))
+        return replace(self, beside=replace(self, seed=1).folder / name)
 
     def published_name(self, path: Path) -> str:
         """The name that the metrics file beside one of these checkpoints is published under."""

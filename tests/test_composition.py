@@ -298,6 +298,8 @@ def test_networks_of_other_origin_are_refused(specialised):
             specdnn.compose([first, stranger, third])
     with pytest.raises(SpecDNNError, match="at least two"):
         specdnn.compose([])
+    with pytest.raises(SpecDNNError, match="classes 3-7 is a composition itself"):
+        specdnn.compose([specdnn.compose([first, third]), second])
 
 
 # ------------------------------------------------------------------------------------------ what is measured
@@ -377,9 +379,7 @@ def test_the_verb_composes_measures_compares_and_draws(compose, loaded, digits):
     for words in (*comparison.ROWS.values(), *comparison.MEASURES.values(), f"{found['true_parameters']:,}"):
         assert words in out, words
     assert Image.open(files.picture_path(path)).format == "PNG"
-    joint = (
-        path.with_name("LeNet_300_100.compose.0-3-7.joint") / "LeNet_300_100.specialize.0-3-7.best_retrained.pth.tar"
-    )
+    joint = path.with_name("joint-0-3-7") / "LeNet_300_100.specialize.0-3-7.best_retrained.pth.tar"
     assert loaded(joint).classes == (0, 3, 7)
 
 

@@ -59,6 +59,15 @@ def test_other_seeds_data_sets_and_algorithms():
     assert SavedModels(ROOT, "LeNet_5", "digits").folder == ROOT / "digits"
 
 
+def test_compositions_and_what_they_are_compared_with():
+    assert FIRST.composed((0, 3), "OSLOM") == ROOT / "LeNet_5.compose.0-3.pth.tar"
+    assert FIRST.composed((0, 3), "random") == ROOT / "LeNet_5.compose.0-3.random.pth.tar"
+    assert files.picture_path(FIRST.composed((0, 3), "OSLOM")) == ROOT / "LeNet_5.compose.0-3.png"
+    assert FIRST.joint((0, 3), "OSLOM").folder == ROOT / "joint-0-3"
+    other = SavedModels(ROOT, "LeNet_5", "digits", 2)
+    assert other.joint((0, 3), "random").folder == ROOT / "digits" / "joint-0-3-random" / "seed2"
+
+
 def test_what_lies_beside_a_checkpoint():
     path = FIRST.pruned((0,), "OSLOM")
     assert files.metrics_path(path) == ROOT / "LeNet_5.specialize.0.OSLOM.json"
