@@ -338,7 +338,19 @@ def test_the_places_of_kept_units_are_told():
     told = re.findall(r"<title>(row.*?)</title>", whole())
     assert told == ["row 1, column 1: 1 kept unit", "row 1, column 3: 2 kept units", "row 2, column 3: 1 kept unit"]
     units = re.findall(r"<title>(hidden.*?)</title>", whole(), re.DOTALL)
-    assert units == ["hidden, unit 0\n0.0 % of the strength", "hidden, unit 4\n100.0 % of the strength"]
+    given = "of what its layer gives to the next"
+    assert units == [f"hidden, unit 0\n0.0 % {given}", f"hidden, unit 4\n100.0 % {given}"]
+
+
+def test_very_many_marks_are_few(monkeypatch):
+    monkeypatch.setattr(charts, "MOST_MARKS", 2)
+    text = whole()
+    assert re.findall(r"<title>(places.*?)</title>", text) == [
+        "places with 1 kept unit: 2",
+        "places with 2 kept units: 1",
+    ]
+    assert "<title>input: 3 units</title>" in text and "<title>hidden, unit 0" in text
+    assert 'd="M0 0H1v1H0M2 1H3v1H2" transform="scale(1)"' in text
 
 
 # ------------------------------------------------------------------------------------------ colours

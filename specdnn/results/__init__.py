@@ -1,1 +1,1 @@
-"""Metrics files -> scorecard, tables, pictures: what finished runs say. Loads no network, knows no torch."""
+"""Metrics files -> scorecard, tables, pictures, page: what finished runs say. Loads no network, knows no torch."""

@@ -28,6 +28,7 @@ SHAPES = (  # outlines of radius 1
 )
 STAR = "M0-1.4L.33-.45H1.33L.53.17L.82 1.13L0 .56L-.82 1.13L-.53.17L-1.33-.45H-.33Z"
 MOST_EDGES = 1500  # of the strongest connections that are drawn
+MOST_MARKS = 256  # of the units of a layer, and of the places of an image, that have a mark each
 GRADES = 6  # widths of a connection
 MOST_PIXELS, SHADES = 56, 15  # of an image: a side, and greys
 
@@ -147,6 +148,7 @@ def kept_places(shown: Exhibit, label: str) -> Html:
     (height, width), places = shown.mean_image.shape, shown.places
     side = height / len(places)
     cells = [_place(row, column, side, places) for row, column in np.argwhere(places).tolist()]
+    cells = cells if len(cells) <= MOST_MARKS else _many_places(places, side)
     viewed = {"viewBox": f"0 0 {width} {height}"}
     return tag("svg", _image(shown.mean_image), *cells, class_="map marks", role="group", aria_label=label, **viewed)
 
@@ -162,8 +164,27 @@ def _place(row: int, column: int, side: float, places: np.ndarray) -> Html:
         y=_short(row * side + gap),
         width=_short(side - 2 * gap),
         height=_short(side - 2 * gap),
-        fill_opacity=f"{0.25 + 0.55 * units / places.max():.2f}",
+        fill_opacity=_density(units, places),
     )
+
+
+def _many_places(places: np.ndarray, side: float) -> list[Html]:
+    """A mark per number of units, on all the places that have it."""
+    return [
+        tag(
+            "path",
+            tag("title", f"places with {count:g} kept unit{'s' * (count > 1)}: {(places == count).sum()}"),
+            class_="mark",
+            d=_runs(places == count),
+            transform=f"scale({side:g})",
+            fill_opacity=_density(count, places),
+        )
+        for count in np.unique(places[places > 0]).tolist()
+    ]
+
+
+def _density(units: float, places: np.ndarray) -> str:
+    return f"{0.25 + 0.55 * units / places.max():.2f}"
 
 
 def _image(image: np.ndarray) -> Html:
@@ -238,21 +259,27 @@ def _spot(layer: int, unit: int, counts: list[int]) -> tuple[float, float]:
     return 24 + (WIDE - 48) * layer / (len(counts) - 1), TOP + (unit + 0.5) * (HIGH - TOP) / counts[layer]
 
 
-def _units(shown: Exhibit, kept: dict[str, list[int]], counts: list[int]) -> list[Html]:
-    """A mark per unit, with its number and its share of what its layer gives to the next one."""
-    found = []
+def _units(shown: Exhibit, kept: dict[str, list[int]], counts: list[int]) -> Iterator[Html]:
+    """A mark per unit, with its number and its share of what its layer gives to the next one; one for very many."""
     for layer, (name, units) in enumerate(kept.items()):
-        given = shown.strengths[layer].sum(1) if layer < len(shown.strengths) else None
-        for k, unit in enumerate(units):
-            share = (
-                "" if given is None or not given.sum() else f"\n{100 * given[k] / given.sum():.1f} % of the strength"
-            )
-            x, y = _spot(layer, k, counts)
-            radius = min(4.5, 0.42 * (HIGH - TOP) / counts[layer])
-            title = tag("title", f"{name}, unit {unit}{share}")
-            looks = {"class_": f"mark{' first' if layer == 0 else ''}", "r": f"{max(radius, 0.6):.2g}"}
-            found.append(tag("circle", title, cx=_short(x), cy=_short(y), **looks))
-    return found
+        class_ = f"mark{' first' if layer == 0 else ''}"
+        if len(units) > MOST_MARKS:
+            x, title = _spot(layer, 0, counts)[0], tag("title", f"{name}: {len(units)} units")
+            yield tag("rect", title, class_=class_, x=_short(x - 1.5), y=TOP, width=3, height=HIGH - TOP)
+            continue
+        radius = f"{min(4.5, 0.42 * (HIGH - TOP) / len(units)):.2g}"
+        for k, (unit, share) in enumerate(zip(units, _shares(shown, layer, len(units)), strict=True)):
+            x, y = map(_short, _spot(layer, k, counts))
+            yield tag("circle", tag("title", f"{name}, unit {unit}{share}"), class_=class_, cx=x, cy=y, r=radius)
+
+
+def _shares(shown: Exhibit, layer: int, width: int) -> list[str]:
+    """Of every unit its share of what the layer gives to the next one, in words; of the last layer nothing."""
+    given = shown.strengths[layer].sum(1) if layer < len(shown.strengths) else np.zeros(width)
+    whole = given.sum()
+    return [
+        f"\n{100 * own / whole:.1f} % of what its layer gives to the next" if whole else "" for own in given.tolist()
+    ]
 
 
 def _names(layers: tuple[str, ...], counts: list[int]) -> list[Html]:

@@ -18,6 +18,7 @@ from specdnn.results.markup import Html, joined, tag
 from specdnn.results.report import DETECTION, FIRST_ROUND, MISSING, SIZES, Rows, Section
 from specdnn.results.scorecard import OURS, PublishedCell
 
+NOTHING = tag("p", "Nothing of the kind has been measured yet.")
 LEADING = ("What the networks detect", "Beside the published table", "The rivals", "Every budget")  # before the classes
 
 
@@ -33,10 +34,10 @@ def page(
         "looks": joined(map(_look_rules, looks.values())),
         "shapes": charts.shapes(),
         "introduction": joined([*map(paragraph, first[:2]), paragraph(report.provenance(every), "quiet")]),
-        "plot": plot(rows, cells, looks) if rows else "",
+        "plot": plot(rows, cells, looks) or NOTHING,
         "leading": joined(_part(part) for part in first[2:]),
         "networks": networks(every),
-        "classes": classes(scorecard.ours(rows), exhibits),
+        "classes": classes(scorecard.ours(rows), exhibits) or NOTHING,
         "rest": joined(_part(part) for part in told if part not in first),
         "beside": tag("a", beside, href=beside),
     }
