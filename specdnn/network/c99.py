@@ -52,6 +52,7 @@ def lowered(network: nn.Module, image: torch.Tensor) -> torch.export.ExportedPro
     """A network in terms of Core ATen."""
     table = torch.export.default_decompositions()
     table.update(get_decompositions(MORE_DECOMPOSITIONS))
+    table[aten.adaptive_avg_pool2d.default] = aten._adaptive_avg_pool2d.default  # torch's own looks at the layout
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
