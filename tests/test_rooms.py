@@ -33,12 +33,22 @@ NETWORK = tuple(
 NETWORK_FILES = tuple(
     f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "reading", "oldfiles", "netfile")
 )
+C99 = tuple(f"network.c99{part}" for part in ("_memory", "_moves", "_helpers", "_program", "_operations", ""))
 METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
-WITH_TORCH = {*NETWORK, *NETWORK_FILES, "foreign", "rivals", "measures", "stages", "verbs"}
+WITH_TORCH = {*NETWORK, *NETWORK_FILES, *C99, "foreign", "rivals", "measures", "stages", "verbs"}
 WITH_TORCH |= {"extraction", "images"}
-WITH_TORCH -= {"network.beside"}  # numbers and texts only
+WITH_TORCH -= {"network.beside", "network.c99_memory", "network.c99_helpers"}  # numbers and texts only
 TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
-NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *sorted(COMMUNITY - PROGRAM))
+NUMBERS_AND_TEXTS = (
+    "selection",
+    "exhibits",
+    "foreign",
+    "images",
+    *METHOD,
+    *NETWORK,
+    *C99,
+    *sorted(COMMUNITY - PROGRAM),
+)
 NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
 NUMBERS_AND_TEXTS += tuple(f"results.{name}" for name in ("recipes", "scorecard", "report", "pictures", "shown"))
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
@@ -144,14 +154,14 @@ def test_the_rooms_of_the_method_meet_in_value_types_only(names):
     assert set().union(*map(own_imports, names)) - names == {"structures"}
 
 
-@pytest.mark.parametrize("room", [(*NETWORK, *NETWORK_FILES), METHOD])
+@pytest.mark.parametrize("room", [(*NETWORK, *NETWORK_FILES), C99, METHOD])
 def test_a_room_is_built_from_the_bottom_up(room):
     for place, name in enumerate(room):
         assert own_imports(name) & set(room) <= set(room[:place]), name
 
 
 def test_the_room_of_networks_has_no_other_module():
-    assert {n for n in FILES if n.partition(".")[0] == "network"} == {"network", *NETWORK, *NETWORK_FILES}
+    assert {n for n in FILES if n.partition(".")[0] == "network"} == {"network", *NETWORK, *NETWORK_FILES, *C99}
     assert own_imports("network") == set()
 
 
@@ -163,6 +173,11 @@ def test_files_of_networks_lie_apart_from_networks():
         assert own_imports(name) <= {*NETWORK_FILES, *below, "files", "foreign", "structures"}, name
 
 
+def test_what_writes_a_network_in_c_knows_torch_alone():
+    assert set().union(*map(own_imports, C99)) - set(C99) == {"structures"}
+    assert not set(C99) & set().union(*map(own_imports, (*NETWORK, *NETWORK_FILES)))
+
+
 def test_the_method_knows_nothing_of_checkpoints_stages_and_folders():
     for name in METHOD:
         assert not {"network.netfile", "measures", "finished", "stages", "verbs", "foreign", "exhibits"} & reached(
@@ -172,7 +187,7 @@ def test_the_method_knows_nothing_of_checkpoints_stages_and_folders():
 
 def test_what_is_asked_of_the_room_of_networks():
     """How a network is traced, labelled and taken apart stays inside."""
-    room = {*NETWORK, *NETWORK_FILES}
+    room = {*NETWORK, *NETWORK_FILES, *C99}
     entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
     doors = ("wiring", "surgery", "watching", "scores", "evaluation", "training", "netfile")
     assert entered == {f"network.{name}" for name in doors}
@@ -262,8 +277,19 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 
 
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
-    """Wiring and surgery make and read graphs; files of networks write them down."""
-    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "modules", "netfile", "graphtext", "dryrun"}
+    """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
+    core = {
+        "tracing",
+        "labelling",
+        "wiring",
+        "compaction",
+        "surgery",
+        "modules",
+        "netfile",
+        "graphtext",
+        "dryrun",
+        "c99",
+    }
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)
