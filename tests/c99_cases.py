@@ -9,13 +9,18 @@ from torch import nn
 from torch.nn import functional
 
 from specdnn.network import whitelist
-from specdnn.network.modules import Mode, Select
+from specdnn.network.modules import Mode
 
 MAP, ROW, LINE, CUBE = (4, 6, 6), (12,), (4, 10), (4, 3, 4, 5)
+SHAPES = {1: LINE, 2: MAP, 3: CUBE}
 
 
 def known(*shape) -> torch.Tensor:
     return torch.arange(torch.Size(shape).numel()).mul(0.7).add(0.3).sin().view(shape)
+
+
+def words(text: str) -> list[str]:
+    return text.split()
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,13 @@ BETWEEN = lambda f, x: f(torch.tanh(x) * 0.9)  # noqa: E731
 
 
 def pools(dims: int, *more):
-    shape = {1: LINE, 2: MAP, 3: CUBE}[dims]
+    shape = SHAPES[dims]
     ways = ({}, {"stride": 1}, {"stride": 3, "padding": 1, "ceil_mode": True}, *more)
     return each(*(On(shape, lambda f, x, way=way: f(x, 2, **way)) for way in ways))
 
 
 def convs(dims: int):
-    shape, k = {1: LINE, 2: MAP, 3: CUBE}[dims], (2,) * dims
+    shape, k = SHAPES[dims], (2,) * dims
     return each(
         On(shape, lambda f, x: f(x, known(3, 4, *k))),
         On(shape, lambda f, x: f(x, known(3, 4, *k), known(3), stride=2, padding=1)),
@@ -57,7 +62,7 @@ def convs(dims: int):
 
 
 def adaptive(dims: int):
-    shape = {1: LINE, 2: MAP, 3: CUBE}[dims]
+    shape = SHAPES[dims]
     return each(*(On(shape, lambda f, x, n=n: values(f(x, n))) for n in (1, 2, 4)))
 
 
@@ -73,22 +78,34 @@ ASKED = lambda f, x: x * f(x)  # noqa: E731
 
 # last word of a function's name, or a method -> ways to call it as f; what is not here is called with a map alone
 CALLS = {
-    **dict.fromkeys("add iadd add_ isub sub_ imul mul_ itruediv div div_ maximum minimum mul multiply".split(), PAIR),
-    **dict.fromkeys("sub subtract truediv true_divide eq ne lt le gt ge".split(), PAIR),
-    **dict.fromkeys("floordiv ifloordiv mod floor_divide floor_divide_".split(), PAIR),
-    **dict.fromkeys("log sqrt rsqrt reciprocal".split(), POSITIVE),
+    **dict.fromkeys(
+        words("add iadd add_ isub sub_ imul mul_ itruediv div div_ mul multiply"),
+        PAIR,
+    ),
+    **dict.fromkeys(words("sub subtract truediv true_divide eq ne lt le gt ge"), PAIR),
+    **dict.fromkeys(words("floordiv ifloordiv mod floor_divide floor_divide_"), PAIR),
+    **dict.fromkeys(words("log sqrt rsqrt reciprocal"), POSITIVE),
     "log1p": BETWEEN,
     "add": each(*PAIR, lambda f, x: f(x, (x > 0).float())),
-    "div": each(*PAIR, lambda f, x: torch.div(x, 0.3, rounding_mode="floor"), lambda f, x: torch.div(x, 0.3, rounding_mode="trunc")),
+    "div": each(
+        *PAIR,
+        lambda f, x: torch.div(x, 0.3, rounding_mode="floor"),
+        lambda f, x: torch.div(x, 0.3, rounding_mode="trunc"),
+    ),
     "sub": each(*PAIR, lambda f, x: torch.sub(x, x.flip(1), alpha=0.5)),
     **dict.fromkeys(("maximum", "minimum"), lambda f, x: f(x, x.flip(1))),
     "rsub": each(lambda f, x: f(x, 2.0), lambda f, x: f(x, x.flip(1), alpha=2)),
     **dict.fromkeys(
         ("pow", "pow_", "ipow"),
-        each(*(lambda f, x, n=n: f(x.abs() + 0.1, n) for n in (2, 3, 0.5, -1, 1.7)), lambda f, x: f(x.abs() + 0.1, x.tanh())),
+        each(
+            *(lambda f, x, n=n: f(x.abs() + 0.1, n) for n in (2, 3, 0.5, -1, 1.7)),
+            lambda f, x: f(x.abs() + 0.1, x.tanh()),
+        ),
     ),
-    **dict.fromkeys(("clamp", "clamp_", "clip"), each(
-        lambda f, x: f(x, -0.5, 0.5), lambda f, x: f(x, max=0.2), lambda f, x: f(x, min=known(6)))),
+    **dict.fromkeys(
+        ("clamp", "clamp_", "clip"),
+        each(lambda f, x: f(x, -0.5, 0.5), lambda f, x: f(x, max=0.2), lambda f, x: f(x, min=known(6))),
+    ),
     **dict.fromkeys(("sum", "mean", "var", "std"), REDUCTION),
     **dict.fromkeys(("amax", "amin"), each(*REDUCTION[:3], lambda f, x: f(x, (0, 1, 2, 3)).view(1, 1))),
     "var": each(*REDUCTION, lambda f, x: torch.var(x, 1, correction=0)),
@@ -101,47 +118,59 @@ CALLS = {
     **dict.fromkeys(("threshold", "threshold_", "_threshold"), lambda f, x: f(x, 0.1, 2.0)),
     "leaky_relu": lambda f, x: f(x, 0.2),
     **dict.fromkeys(("dropout", "alpha_dropout", "feature_alpha_dropout"), lambda f, x: f(x, 0.5, False)),
-    **{f"dropout{n}d": On(s, lambda f, x: f(x, 0.5, False)) for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
+    **{f"dropout{n}d": On(s, lambda f, x: f(x, 0.5, False)) for n, s in SHAPES.items()},
     "prelu": lambda f, x: f(x, known(4)),
     "nan_to_num": each(lambda f, x: f(x.log()), lambda f, x: f(x.log(), 7.0)),
     **{f"conv{n}d": convs(n) for n in (1, 2, 3)},
     "linear": each(lambda f, x: f(x, known(3, 6), known(3)), On(ROW, lambda f, x: f(x, known(5, 12)))),
     **{f"max_pool{n}d": pools(n, {"stride": 1, "dilation": 2}) for n in (1, 2, 3)},
     **{f"avg_pool{n}d": pools(n, {"stride": 1, "padding": 1, "count_include_pad": False}) for n in (1, 2, 3)},
-    **{f"lp_pool{n}d": On(s, lambda f, x: f(x.abs(), 2.0, 2)) for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
+    **{f"lp_pool{n}d": On(s, lambda f, x: f(x.abs(), 2.0, 2)) for n, s in SHAPES.items()},
     **{f"adaptive_{kind}_pool{n}d": adaptive(n) for n in (1, 2, 3) for kind in ("avg", "max")},
     "interpolate": each(
         *(lambda f, x, m=m: f(x, scale_factor=2, mode=m) for m in ("nearest", "bilinear", "bicubic", "area")),
-        *(lambda f, x, m=m: f(x, size=(9, 5), mode=m) for m in ("nearest", "nearest-exact", "bilinear", "bicubic", "area")),
+        *(
+            lambda f, x, m=m: f(x, size=(9, 5), mode=m)
+            for m in ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+        ),
         lambda f, x: f(x, scale_factor=2, mode="bilinear", align_corners=True),
         On(LINE, lambda f, x: f(x, scale_factor=2, mode="linear")),
         On(CUBE, lambda f, x: f(x, scale_factor=2, mode="trilinear")),
     ),
     "pad": each(
-        lambda f, x: f(x, (1, 2, 0, 1)), lambda f, x: f(x, (1, -1), value=2.0),
+        lambda f, x: f(x, (1, 2, 0, 1)),
+        lambda f, x: f(x, (1, -1), value=2.0),
         *(lambda f, x, m=m: f(x, (2, 1, 0, 2), mode=m) for m in ("reflect", "replicate", "circular")),
     ),
     "batch_norm": each(
         lambda f, x: f(x, known(4), known(4).abs() + 0.1, known(4), known(4)),
-        lambda f, x: f(x, known(4), known(4).abs() + 0.1)),
+        lambda f, x: f(x, known(4), known(4).abs() + 0.1),
+    ),
     "instance_norm": each(lambda f, x: f(x), lambda f, x: f(x, weight=known(4), bias=known(4))),
     "group_norm": each(lambda f, x: f(x, 2), lambda f, x: f(x, 2, known(4), known(4))),
     "layer_norm": each(lambda f, x: f(x, [6, 6]), lambda f, x: f(x, [6], known(6), known(6))),
     "local_response_norm": lambda f, x: f(x, 3),
     "scaled_dot_product_attention": each(
-        lambda f, x: f(x, x.flip(1), x), lambda f, x: f(x, x, x, is_causal=True),
-        lambda f, x: f(x, x, x, attn_mask=known(6, 6)), lambda f, x: f(x, x, x, attn_mask=known(6, 6) > 0)),
+        lambda f, x: f(x, x.flip(1), x),
+        lambda f, x: f(x, x, x, is_causal=True),
+        lambda f, x: f(x, x, x, attn_mask=known(6, 6)),
+        lambda f, x: f(x, x, x, attn_mask=known(6, 6) > 0),
+    ),
     "unfold": lambda f, x: f(x, 3, padding=1, stride=2),
     "matmul": each(lambda f, x: f(x, x.flip(1)), lambda f, x: f(x, known(6, 3)), lambda f, x: f(x, x[0, 0, 0])),
     "einsum": each(lambda f, x: f("bchw,bcvw->bhv", x, x), lambda f, x: f("bchw,cd->bdhw", x, known(4, 3))),
     "bmm": lambda f, x: f(x[0], x[0].transpose(1, 2)),
-    "addmm": each(lambda f, x: f(x[0, 0], x[0, 1], x[0, 2]), lambda f, x: f(known(6), x[0, 1], x[0, 2], beta=0.5, alpha=2)),
+    "addmm": each(
+        lambda f, x: f(x[0, 0], x[0, 1], x[0, 2]), lambda f, x: f(known(6), x[0, 1], x[0, 2], beta=0.5, alpha=2)
+    ),
     "baddbmm": lambda f, x: f(x[0], x[0], x[0].flip(0), beta=0.5, alpha=2),
     "where": each(lambda f, x: f(x > 0, x, 0.5), lambda f, x: f(x.flip(1) > x, x, known(6))),
     "masked_fill": lambda f, x: f(x, x > 0.3, -2.0),
     # movements
-    **dict.fromkeys(("cat", "concat", "hstack", "stack"), each(
-        lambda f, x: f([x, x * 2]), lambda f, x: f((x[:, :1], known(1, 1, 6, 6))))),
+    **dict.fromkeys(
+        ("cat", "concat", "hstack", "stack"),
+        each(lambda f, x: f([x, x * 2]), lambda f, x: f((x[:, :1], known(1, 1, 6, 6)))),
+    ),
     "cat": each(lambda f, x: f([x, x[:, 1:3]], 1), lambda f, x: f((x, known(1, 4, 6, 2)), dim=3)),
     **dict.fromkeys(("chunk", "tensor_split"), each(lambda f, x: f(x, 2, 1), lambda f, x: f(x, 3, 1))),
     "split": each(lambda f, x: f(x, 3, 1), lambda f, x: f(x, [1, 3], dim=1)),
@@ -168,8 +197,12 @@ CALLS = {
     "repeat": each(lambda f, x: f(x, (1, 2, 1, 1)), lambda f, x: f(x, (1, 2, 1, 1, 3))),
     "t": lambda f, x: f(x[0, 0]),
     "getitem": each(
-        lambda f, x: f(x, (slice(None), slice(0, None, 2))), lambda f, x: f(x, (0, [2, 0], slice(None), [1, 3])),
-        lambda f, x: f(x, (..., -1)), lambda f, x: f(x, (slice(None), [3, 1, 1])), lambda f, x: f(x, (slice(None), None))),
+        lambda f, x: f(x, (slice(None), slice(0, None, 2))),
+        lambda f, x: f(x, (0, [2, 0], slice(None), [1, 3])),
+        lambda f, x: f(x, (..., -1)),
+        lambda f, x: f(x, (slice(None), [3, 1, 1])),
+        lambda f, x: f(x, (slice(None), None)),
+    ),
     "zeros_like": lambda f, x: torch.cat((x, f(x)), 1),
     "new_zeros": lambda f, x: torch.cat((x, f(x, (1, 2, 6, 6))), 1),
     # casts and questions
@@ -183,30 +216,53 @@ CALLS = {
     # functions of torchvision
     "stochastic_depth": lambda f, x: f(x, 0.5, "row", False),
     "patch_merging_pad": On((5, 5, 3), lambda f, x: f(x)),
-    "relative_position_bias": On((4, 4), lambda f, x: x + f(known(9, 2), torch.tensor([4, 3, 1, 0, 5, 4, 2, 1] * 2), [2, 2])),
-    "shifted_window_attention": each(*(
-        On((6, 6, 4), lambda f, x, s=s: f(x, known(12, 4), known(4, 4), known(1, 2, 4, 4), [2, 2], 2, s, training=False))
-        for s in ([0, 0], [1, 1]))),
-}  # fmt: skip
+    "relative_position_bias": On(
+        (4, 4), lambda f, x: x + f(known(9, 2), torch.tensor([4, 3, 1, 0, 5, 4, 2, 1] * 2), [2, 2])
+    ),
+    "shifted_window_attention": each(
+        *(
+            On(
+                (6, 6, 4),
+                lambda f, x, s=s: f(x, known(12, 4), known(4, 4), known(1, 2, 4, 4), [2, 2], 2, s, training=False),
+            )
+            for s in ([0, 0], [1, 1])
+        )
+    ),
+}
 
 # module -> ways to construct it: arguments, or (shape of the image, arguments)
 MODULES = {
-    **{f"{kind}{n}d": On(s, (4,)) for kind in ("BatchNorm", "InstanceNorm") for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"{kind}{n}d": On(s, (2,)) for kind in ("MaxPool", "AvgPool") for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"LPPool{n}d": On(s, (2, 2)) for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"Adaptive{k}Pool{n}d": On(s, (2,)) for k in ("Avg", "Max") for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"{k}Pad{n}d": On(s, (1,)) for k in ("Zero", "Reflection", "Replication", "Circular") for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"ConstantPad{n}d": On(s, (1, 2.5)) for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"Conv{n}d": each(On(s, (4, 3, 2)), On(s, (4, 4, 3, 1, 1, 1, 2, True, "reflect"))) for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"ConvTranspose{n}d": each(On(s, (4, 3, 3)), On(s, (4, 6, 3, 2, 1, 1, 2, False, 1))) for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    **{f"Dropout{n}d": On(s, (0.5,)) for n, s in ((1, LINE), (2, MAP), (3, CUBE))},
-    "ChannelShuffle": (2,), "PixelShuffle": (2,), "PixelUnshuffle": (2,), "GLU": (1,), "GroupNorm": (2, 4),
-    "LayerNorm": each(([6, 6],), ([6],)), "RMSNorm": ([6],), "LocalResponseNorm": (2,), "Linear": (6, 3),
-    "PReLU": each((), (4,)), "Softmax": (1,), "LogSoftmax": (1,), "Softmin": (1,), "Threshold": (0.1, 2.0),
-    "Unflatten": (1, (2, 2)), "UpsamplingBilinear2d": (None, 2), "UpsamplingNearest2d": (None, 2),
+    **{f"{kind}{n}d": On(s, (4,)) for kind in ("BatchNorm", "InstanceNorm") for n, s in SHAPES.items()},
+    **{f"{kind}{n}d": On(s, (2,)) for kind in ("MaxPool", "AvgPool") for n, s in SHAPES.items()},
+    **{f"LPPool{n}d": On(s, (2, 2)) for n, s in SHAPES.items()},
+    **{f"Adaptive{k}Pool{n}d": On(s, (2,)) for k in ("Avg", "Max") for n, s in SHAPES.items()},
+    **{
+        f"{k}Pad{n}d": On(s, (1,)) for k in ("Zero", "Reflection", "Replication", "Circular") for n, s in SHAPES.items()
+    },
+    **{f"ConstantPad{n}d": On(s, (1, 2.5)) for n, s in SHAPES.items()},
+    **{f"Conv{n}d": each(On(s, (4, 3, 2)), On(s, (4, 4, 3, 1, 1, 1, 2, True, "reflect"))) for n, s in SHAPES.items()},
+    **{f"ConvTranspose{n}d": each(On(s, (4, 3, 3)), On(s, (4, 6, 3, 2, 1, 1, 2, False, 1))) for n, s in SHAPES.items()},
+    **{f"Dropout{n}d": On(s, (0.5,)) for n, s in SHAPES.items()},
+    "ChannelShuffle": (2,),
+    "PixelShuffle": (2,),
+    "PixelUnshuffle": (2,),
+    "GLU": (1,),
+    "GroupNorm": (2, 4),
+    "LayerNorm": each(([6, 6],), ([6],)),
+    "RMSNorm": ([6],),
+    "LocalResponseNorm": (2,),
+    "Linear": (6, 3),
+    "PReLU": each((), (4,)),
+    "Softmax": (1,),
+    "LogSoftmax": (1,),
+    "Softmin": (1,),
+    "Threshold": (0.1, 2.0),
+    "Unflatten": (1, (2, 2)),
+    "UpsamplingBilinear2d": (None, 2),
+    "UpsamplingNearest2d": (None, 2),
     "Upsample": each((None, 2), ((9, 9), None, "bicubic")),
     "Select": each(([3, 0, 1],), ([5, 144, 140, 4], (2, 2), True), ([1, 4, 2], (), True)),
-}  # fmt: skip
+}
 
 # what is told by a sentence: the name -> (a way to call it, what the sentence says)
 SENTENCES = {

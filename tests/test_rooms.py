@@ -35,13 +35,16 @@ NETWORK_FILES = tuple(
     f"network.{name}"
     for name in ("whitelist", "dryrun", "graphtext", "beside", "portable", "reading", "oldfiles", "netfile")
 )
+C99 = tuple(f"network.c99{part}" for part in ("_memory", "_moves", "_helpers", "_program", "_operations", ""))
 METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
-WITH_TORCH = {*NETWORK, *NETWORK_FILES, "foreign", "rivals", "measures", "stages", "verbs"}
+WITH_TORCH = {*NETWORK, *NETWORK_FILES, *C99, "foreign", "rivals", "measures", "stages", "verbs"}
 WITH_TORCH |= {"extraction", "exporting", "comparing", "images"}
-WITH_TORCH -= {"network.beside", "network.portable"}  # numbers and texts only
+# numbers and texts only
+WITH_TORCH -= {f"network.{name}" for name in ("beside", "portable", "c99_memory", "c99_helpers")}
 TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
 COMPILED = "network.running"  # which has a compiler try what was written
-NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *sorted(COMMUNITY - PROGRAM))
+NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *C99)
+NUMBERS_AND_TEXTS += tuple(sorted(COMMUNITY - PROGRAM))
 NUMBERS_AND_TEXTS = tuple(name for name in NUMBERS_AND_TEXTS if name != COMPILED)
 NUMBERS_AND_TEXTS += tuple(f"network.{name}" for name in ("whitelist", "dryrun", "graphtext", "beside", "oldfiles"))
 NUMBERS_AND_TEXTS += tuple(
@@ -156,14 +159,14 @@ def test_the_rooms_of_the_method_meet_in_value_types_only(names):
     assert set().union(*map(own_imports, names)) - names == {"structures"}
 
 
-@pytest.mark.parametrize("room", [(*NETWORK, *NETWORK_FILES), METHOD])
+@pytest.mark.parametrize("room", [(*NETWORK, *NETWORK_FILES), C99, METHOD])
 def test_a_room_is_built_from_the_bottom_up(room):
     for place, name in enumerate(room):
         assert own_imports(name) & set(room) <= set(room[:place]), name
 
 
 def test_the_room_of_networks_has_no_other_module():
-    assert {n for n in FILES if n.partition(".")[0] == "network"} == {"network", *NETWORK, *NETWORK_FILES}
+    assert {n for n in FILES if n.partition(".")[0] == "network"} == {"network", *NETWORK, *NETWORK_FILES, *C99}
     assert own_imports("network") == set()
 
 
@@ -175,6 +178,11 @@ def test_files_of_networks_lie_apart_from_networks():
         assert own_imports(name) <= {*NETWORK_FILES, *below, "files", "foreign", "structures"}, name
 
 
+def test_what_writes_a_network_in_c_knows_torch_alone():
+    assert set().union(*map(own_imports, C99)) - set(C99) == {"structures"}
+    assert not set(C99) & set().union(*map(own_imports, (*NETWORK, *NETWORK_FILES)))
+
+
 def test_the_method_knows_nothing_of_checkpoints_stages_and_folders():
     for name in METHOD:
         assert not {"network.netfile", "measures", "finished", "stages", "verbs", "foreign", "exhibits"} & reached(
@@ -184,7 +192,7 @@ def test_the_method_knows_nothing_of_checkpoints_stages_and_folders():
 
 def test_what_is_asked_of_the_room_of_networks():
     """How a network is traced, labelled and taken apart stays inside."""
-    room = {*NETWORK, *NETWORK_FILES}
+    room = {*NETWORK, *NETWORK_FILES, *C99}
     entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
     doors = ("wiring", "surgery", "composition", "watching", "scores", "evaluation", "training", "netfile")
     doors += ("c99", "deployed", "onnxfile", "running")
@@ -275,9 +283,25 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 
 
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
+<<<<<<< HEAD
     """Wiring and surgery make and read graphs; files of networks write them down."""
     core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
     core |= {"netfile", "graphtext", "dryrun", "c99"}
+=======
+    """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
+    core = {
+        "tracing",
+        "labelling",
+        "wiring",
+        "compaction",
+        "surgery",
+        "modules",
+        "netfile",
+        "graphtext",
+        "dryrun",
+        "c99",
+    }
+>>>>>>> c99
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 import warnings
@@ -39,7 +38,9 @@ def header(network: nn.Module, image_shape: tuple[int, ...], name: str) -> str:
     Raises SpecDNNError if `name` is no word of C, or if the network does what has no words in C here.
     """
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in WORDS.split():
-        raise SpecDNNError(f"{name!r} is no name in C: letters, digits and _ are, not beginning with a digit")
+        raise SpecDNNError(
+            f"{name!r} is no name in C: that is a letter or _, then letters, numerals and _, and no keyword"
+        )
     program = Program(name, math.prod(image_shape))
     output = Lowering(program, lowered(network, torch.zeros(1, *image_shape))).output(image_shape)
     return _text(program, output, image_shape)
@@ -52,16 +53,13 @@ def lowered(network: nn.Module, image: torch.Tensor) -> torch.export.ExportedPro
     """A network in terms of Core ATen."""
     table = torch.export.default_decompositions()
     table.update(get_decompositions(MORE_DECOMPOSITIONS))
-    level = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    table[aten.adaptive_avg_pool2d.default] = aten._adaptive_avg_pool2d.default  # torch's own looks at the layout
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(network, (image,), strict=False).run_decompositions(table)
     except Exception as error:  # whatever a user's forward raises, or torch on what it cannot follow
         raise SpecDNNError(f"{type(network).__name__} cannot be written in C: {first_line(error)}") from None
-    finally:
-        logging.disable(level)
 
 
 class Lowering:
@@ -113,8 +111,8 @@ class Lowering:
 
     def settled(self, result: Value) -> str:
         """The name of a buffer that holds the result and nothing else."""
-        if isinstance(result, Placed) and (seen := self.program.seen(result)):
-            source, _, steps = seen
+        if isinstance(result, Placed) and (found := self.program.located(result)):
+            source, _, steps = found
             if source.name in self.program.sizes and (source.size, steps) == (result.shape[1], [0, 1]):
                 return source.name
         buffer = self.program.buffer(math.prod(result.shape))
@@ -186,10 +184,10 @@ def _head(program: Program, output: str, image_shape, workspace: int) -> str:
     lines = [
         f"void {name}_predict(const float *image, float *probabilities)",
         "",
-        f"image: {math.prod(image_shape)} numbers, {dims}{order}.",
-        f"probabilities: {program.sizes[output]} numbers.",
-        f"Constants: {program.weight_bytes} bytes. Workspace: {4 * workspace} bytes. "
-        f"{program.macs} multiplications and additions of products.",
+        f"image: {_counted(math.prod(image_shape), 'number')}, {dims}{order}.",
+        f"probabilities: {_counted(program.sizes[output], 'number')}, in the order of the network's outputs.",
+        f"Weights and tables: {program.constant_bytes} bytes. Workspace: {4 * workspace} bytes. "
+        f"Multiply-accumulates: {program.macs}.",
     ]
     if workspace:
         lines += [
@@ -197,6 +195,10 @@ def _head(program: Program, output: str, image_shape, workspace: int) -> str:
             "before this file is included it lies on the stack of each call.",
         ]
     return "/* " + "\n   ".join(lines).replace("\n   \n", "\n\n") + " */"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' if number != 1 else ''}"
 
 
 def _body(program: Program, output: str, places: dict[str, int], workspace: int) -> str:

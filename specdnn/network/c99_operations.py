@@ -176,7 +176,8 @@ def _var_mean(p: Program, x, dim=(), correction=1, keepdim=False) -> tuple:
     centred = p.computed("{0} - {1}", x, mean)
     total = _sum(p, p.computed("{0} * {0}", centred), dim, keepdim)
     count = _count(x.shape, dim) - (1 if correction is None else correction)
-    return p.computed("{0} / {1}", total, max(count, 0)), mean if keepdim else _mean(p, x, dim)
+    mean = mean if keepdim else moved(p, torch.squeeze, mean, tuple(_dims(dim) or range(len(x.shape))))
+    return p.computed("{0} / {1}", total, max(count, 0)), mean
 
 
 def _dims(dim) -> Sequence[int]:
@@ -261,15 +262,13 @@ def _per_channel(weight, shape):
 
 # ------------------------------------------------------------------------------------------ movements
 
-# name -> how many of the first arguments are tensors whose elements are moved; what runs on their addresses instead
-MOVEMENTS = {
-    **dict.fromkeys(
-        "permute transpose t unsqueeze squeeze expand select slice split_with_sizes split chunk".split(), 1
-    ),
-    **dict.fromkeys("unbind index_select index flip roll repeat diagonal unfold pixel_shuffle take gather".split(), 1),
-    **dict.fromkeys("pixel_unshuffle channel_shuffle tril triu".split(), 1),
-    **dict.fromkeys("slice_scatter select_scatter diagonal_scatter".split(), 2),
-}
+# name -> how many of the first arguments are tensors whose elements are moved
+_OF_ONE = """
+    permute transpose t unsqueeze squeeze expand select slice split_with_sizes split chunk unbind index_select index
+    flip roll repeat diagonal unfold pixel_shuffle pixel_unshuffle channel_shuffle take gather tril triu
+"""
+_OF_TWO = ("slice_scatter", "select_scatter", "diagonal_scatter")
+MOVEMENTS = dict.fromkeys(_OF_ONE.split(), 1) | dict.fromkeys(_OF_TWO, 2)
 SAME = {"clone", "alias", "detach", "lift_fresh_copy", "contiguous", "lift"}
 _RESHAPED = ("view", "_unsafe_view", "reshape", "_reshape_alias")
 

@@ -93,7 +93,7 @@ class Program:
         self.sizes: dict[str, int] = {}  # of buffers
         self.helpers: dict[str, str] = {}
         self.made: dict[int, tuple[Value, Placed]] = {}
-        self.macs, self.weight_bytes, self.next_address = 0, 0, 0
+        self.macs, self.constant_bytes, self.next_address = 0, 0, 0
         self.image = self._source("image", image_size)
 
     # ------------------------------------------------------------------------------------- what lies in memory
@@ -140,7 +140,7 @@ class Program:
             return self._source("", 1, float(numbers[0]))
         name = f"{self.name}_w{len(self.arrays)}"
         self.arrays.append(array("float", name, numbers, literals))
-        self.weight_bytes += 4 * len(numbers)
+        self.constant_bytes += 4 * len(numbers)
         return self._source(name, len(numbers))
 
     def table(self, numbers: torch.Tensor) -> str:
@@ -150,7 +150,7 @@ class Program:
         if key not in self.tables:
             self.tables[key] = f"{self.name}_i{len(self.tables)}"
             self.arrays.append(array(f"uint{kind}_t", self.tables[key], numbers.tolist(), whole))
-            self.weight_bytes += kind // 8 * len(numbers)
+            self.constant_bytes += kind // 8 * len(numbers)
         return self.tables[key]
 
     def numbers(self, numbers: Sequence[int]) -> str:
@@ -159,6 +159,7 @@ class Program:
         if key not in self.tables:
             self.tables[key] = f"{self.name}_s{len(self.tables)}"
             self.arrays.append(array("int", self.tables[key], numbers, whole))
+            self.constant_bytes += 4 * len(numbers)
         return self.tables[key]
 
     # ------------------------------------------------------------------------------------- what is computed
@@ -190,13 +191,13 @@ class Program:
     def pointer(self, value: Value) -> tuple[str, Source]:
         """(C for a pointer to its elements without gaps, what it points into)."""
         placed = self.gathered(self.placed(value))
-        source, _, steps = self.seen(placed)
+        source, _, steps = self.located(placed)
         if steps != moves.contiguous(placed.shape) or source.value is not None:
             placed = self._once(placed, self._copied)
-        source, offset, _ = self.seen(placed)
+        source, offset, _ = self.located(placed)
         return sum_of(source.name, offset), source
 
-    def seen(self, value: Placed) -> tuple[Source, int, list[int]] | None:
+    def located(self, value: Placed) -> tuple[Source, int, list[int]] | None:
         """(source, offset of the first element, step along each dimension); None if that is not all that is to say."""
         least, most = (self._owner(int(x)) for x in value.addresses.aminmax())
         found = moves.strides(value.addresses) if least == most else None
@@ -204,7 +205,7 @@ class Program:
 
     def gathered(self, value: Placed) -> Placed:
         """The same, copied to one place if it lies in several or goes on in unequal steps."""
-        return value if self.seen(value) else self._once(value, self._copied)
+        return value if self.located(value) else self._once(value, self._copied)
 
     def _copied(self, value: Placed) -> Placed:
         buffer = self.buffer(value.addresses.numel())
@@ -319,9 +320,9 @@ class Body:
         if isinstance(value, Computed) and value.shape == self.shape:
             return self._named(value.formula.format(*map(self.element, value.operands)), None)
         placed = self.program.gathered(self.program.placed(value))
-        source, offset, steps = self.program.seen(Placed(placed.addresses.expand(self.shape)))
+        source, offset, steps = self.program.located(Placed(placed.addresses.expand(self.shape)))
         if source.value is not None:
-            return literal(source.value)
+            return f"({literal(source.value)})" if source.value < 0 else literal(source.value)
         self.leaves.append(Leaf(source, offset, tuple(steps)))
         return self._named("", self.leaves[-1])
 
