@@ -283,25 +283,9 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 
 
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
-<<<<<<< HEAD
-    """Wiring and surgery make and read graphs; files of networks write them down."""
+    """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
     core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
     core |= {"netfile", "graphtext", "dryrun", "c99"}
-=======
-    """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
-    core = {
-        "tracing",
-        "labelling",
-        "wiring",
-        "compaction",
-        "surgery",
-        "modules",
-        "netfile",
-        "graphtext",
-        "dryrun",
-        "c99",
-    }
->>>>>>> c99
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         words = {f"{node.module}.{alias.name}" for node in froms for alias in node.names} | imports(name)
