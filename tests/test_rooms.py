@@ -38,7 +38,7 @@ NETWORK_FILES = tuple(
 C99 = tuple(f"network.c99{part}" for part in ("_memory", "_moves", "_helpers", "_program", "_operations", ""))
 METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
 WITH_TORCH = {*NETWORK, *NETWORK_FILES, *C99, "foreign", "rivals", "measures", "stages", "verbs"}
-WITH_TORCH |= {"extraction", "exporting", "comparing", "images"}
+WITH_TORCH |= {"extraction", "exporting", "comparing", "images", "board"}
 # numbers and texts only
 WITH_TORCH -= {f"network.{name}" for name in ("beside", "portable", "c99_memory", "c99_helpers")}
 TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
