@@ -264,6 +264,8 @@ MODULES = {
     "Select": each(([3, 0, 1],), ([5, 144, 140, 4], (2, 2), True), ([1, 4, 2], (), True)),
 }
 
+# what C cannot say in any way, since numbers in it are of single precision; all of them stand in SENTENCES as well
+NONE = ("half", "bfloat16")
 # what is told by a sentence: the name -> (a way to call it, what the sentence says)
 SENTENCES = {
     "half": (lambda x: x.half(), "numbers of type float16"),
@@ -298,10 +300,16 @@ class Moody(nn.Module):
 
 
 def cases() -> dict[str, list[tuple[tuple[int, ...], object]]]:
-    """Name -> (image shape, function of an image or module) of all that a file may hold and C can say."""
-    found = {name: _of_function(name, f) for name, f in {**whitelist.functions(), **whitelist.of_torchvision()}.items()}
-    found |= {
-        f"Tensor.{name}": _of_function(name, _method(name)) for name in sorted(whitelist.METHODS - {"half", "bfloat16"})
+    """Name -> (image shape, function of an image or module) of all that a file may hold and C can say.
+
+    What has several names is called in all its ways by the first, in one way by the others.
+    """
+    methods = {f"Tensor.{name}": _method(name) for name in sorted(whitelist.METHODS - set(NONE))}
+    functions = {**whitelist.functions(), **whitelist.of_torchvision(), **methods}
+    words = [name.rpartition(".")[2] for name in functions]
+    found = {
+        name: _of_function(word, function)[: None if words.index(word) == place else 1]
+        for place, (word, (name, function)) in enumerate(zip(words, functions.items(), strict=True))
     }
     return found | {name: _of_module(name, kind) for name, kind in sorted(whitelist.MODULES.items())}
 
@@ -313,8 +321,8 @@ def _method(name: str):
     return call
 
 
-def _of_function(name: str, function) -> list:
-    found = ways(CALLS.get(name.rpartition(".")[2], lambda f, x: f(x)))
+def _of_function(word: str, function) -> list:
+    found = ways(CALLS.get(word, lambda f, x: f(x)))
     return [(way.shape, lambda x, call=way.one: call(function, x)) for way in found]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from c99_cases import SENTENCES, cases
+from c99_cases import CALLS, MODULES, NONE, SENTENCES, cases
 from drawn_networks import Drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,6 +119,11 @@ def test_every_operation_that_a_file_may_hold_is_computed_as_torch_does(chunk, t
     found = predict(image, expected.shape[1])
     for name, one, other in zip(names, found.split(network.widths, 1), expected.split(network.widths, 1), strict=True):
         assert_alike(one, other, name)
+
+
+def test_the_tables_of_calls_name_nothing_that_no_file_may_hold():
+    words = {name.rpartition(".")[2] for name in ALL}
+    assert set(CALLS) | set(MODULES) <= words and set(NONE) <= set(SENTENCES)
 
 
 @pytest.mark.parametrize("name", SENTENCES)
