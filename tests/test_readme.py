@@ -7,11 +7,13 @@ import sys
 import pytest
 from conftest import ROOT
 
+from specdnn.network import running
+
 PAGES = ("README.md", "MNIST/README.md", "ARCHITECTURE.md", "oslom/README.md")
 
 
 def test_the_readme_is_short():
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 150
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 190
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -46,13 +48,56 @@ for batch in 10 * list(torch.arange(len(labels)).split(64)):
 """
 
 
-def test_its_python_extracts_saves_and_loads(real_program, folder, tmp_path):
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    text = BEFORE.format(folder=str(folder.path)) + code
-    done = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True)
+def blocks(language: str) -> list[str]:
+    """What the page shows in a language."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def followed(real_program, folder, tmp_path_factory):
+    """(folder in which all its Python was run, from the first block to the last; what that printed)."""
+    pytest.importorskip("onnxscript", reason="needs onnxscript: pip install 'specdnn[export]'")
+    place = tmp_path_factory.mktemp("followed")
+    after = "\nimport numpy\nnumpy.savetxt('image.txt', images[0].numpy().ravel())"
+    text = BEFORE.format(folder=str(folder.path)) + "\n".join(blocks("python")) + after
+    done = subprocess.run([sys.executable, "-c", text], cwd=place, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"\d\.\d+", done.stdout)) == 15
-    assert (tmp_path / "three.pth.tar").stat().st_size < 200_000
+    return place, done.stdout
+
+
+def probabilities(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"\d+(?:\.\d*)?(?:e[+-]?\d+)?", text)]
+
+
+def test_its_python_extracts_saves_exports_and_loads(followed):
+    place, told = followed
+    assert (place / "three.pth.tar").stat().st_size < 200_000
+    assert {path.name for path in (place / "three").iterdir()} >= {"model.onnx", "config.json", "README.md"}
+    assert "| parameters |" in told and told.count("True") + told.count("False") == 15
+    assert len(probabilities(told.rpartition("[[")[2])) == 15
+
+
+def test_its_c_says_what_its_python_says(followed):
+    place, told = followed
+    compiler = running.compiler()
+    if compiler is None:
+        pytest.skip("needs a C compiler")
+    (code,) = blocks("c")
+    (place / "use.c").write_text(code)
+    line = [compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", "use.c", "-o", "use", "-lm"]
+    subprocess.run(line, cwd=place, check=True)
+    image = (place / "image.txt").read_text()
+    said = subprocess.run([place / "use"], input=image, capture_output=True, text=True, check=True).stdout
+    assert probabilities(said) == pytest.approx(probabilities(told.rpartition("[[")[2])[:3], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "most"), [("python", 0, 10), ("python", 1, 5), ("python", 2, 5), ("c", 0, 10)]
+)
+def test_what_it_shows_is_short(language, number, most):
+    lines = [line for line in blocks(language)[number].splitlines() if line.strip()]
+    assert len(lines) <= most
 
 
 def test_a_file_of_the_scripts_loads_without_its_class(pruned, tmp_path):
