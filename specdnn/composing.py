@@ -107,7 +107,7 @@ def compose(job: Job, load: Load) -> Path:
     parent, origins = existing(job, classes)
     members = [load(origin) for origin in origins]
     made, path = composition(members), saved.composed(classes, o.algo)
-    whole, joint = load(parent), joint_of(job, classes, parent, made.compact, load)
+    joint = joint_of(job, classes, parent, made.compact, load)
     job = job.used_to(made)
     with files.lock(path, job.work.log):
         input_hash = "".join(map(files.file_hash, (parent, joint, *origins)))
@@ -116,11 +116,16 @@ def compose(job: Job, load: Load) -> Path:
             told = described(members, made)
             for member, origin in zip(told["members"], origins, strict=True):
                 member["file"] = origin.name
-            told["compared"]["joint"] = _sizes(load(joint).compact)
-            measured = measures(job.work, {"composed": made, "joint": load(joint), "parent": whole}, classes)
-            told["compared"] = {name: {**sizes, **measured.get(name, {})} for name, sizes in told["compared"].items()}
-            finish(job, "compose", path, made, input_hash, told)
+            rivalry = {"composed": made, "joint": load(joint), "parent": load(parent)}
+            finish(job, "compose", path, made, input_hash, {**told, "compared": compared(job.work, told, rivalry)})
     return path
+
+
+def compared(work: Work, told: dict, networks: dict[str, Checkpoint]) -> dict[str, dict]:
+    """Sizes, as they are told, and measures of a composition, of the joint extraction, and of the parent."""
+    sizes = {**told["compared"], "joint": _sizes(networks["joint"].compact)}
+    measured = measures(work, networks, networks["composed"].classes)
+    return {name: {**own, **measured.get(name, {})} for name, own in sizes.items()}
 
 
 def existing(job: Job, classes: Sequence[int]) -> tuple[Path, list[Path]]:
