@@ -541,7 +541,7 @@ def test_a_sweep_leaves_parent_classes_and_table(swept):
     files += [
         f"LeNet_300_100.specialize.{k}.OSLOM.rounds/1.{ending}" for k in (0, 3) for ending in ("edges", "json", "tp")
     ]
-    files += [f"LeNet_300_100.{ending}" for ending in ("md", "csv", "exhibits.json")]
+    files += [f"LeNet_300_100.{ending}" for ending in ("md", "html", "csv", "exhibits.json")]
     files += [f"{kind}.LeNet_300_100.png" for kind in ("pareto", "classes", "overlap")] + ["pareto.LeNet_300_100.csv"]
     assert names(swept / "digits") == sorted(files)
 

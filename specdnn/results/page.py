@@ -33,7 +33,7 @@ def page(
         "title": joined([f"{every[0]['arch']} on {every[0]['dataset']}"]),
         "looks": joined(map(_look_rules, looks.values())),
         "shapes": charts.shapes(),
-        "introduction": joined([*map(paragraph, first[:2]), paragraph(report.provenance(every), "quiet")]),
+        "introduction": joined([*map(paragraph, first[:2]), paragraph(f"{report.made_with(every)}.", "quiet")]),
         "plot": plot(rows, cells, looks) or NOTHING,
         "leading": joined(_part(part) for part in first[2:]),
         "networks": networks(every),

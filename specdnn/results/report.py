@@ -447,15 +447,18 @@ def measured(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str
 
 def provenance(rows: Rows) -> str:
     """One sentence: device, threads, versions and dates behind a table."""
+    return f"{made_with(rows)}; {_each(rows, 'date')}."
 
-    def of(name):
-        return ", ".join(sorted({str(row[name]) for row in rows if row.get(name) is not None})) or MISSING
 
+def made_with(rows: Rows) -> str:
+    """The same without the dates, and without a full stop."""
     devices = sorted({"GPU" if row["options"].get("cuda") else "processor" for row in rows})
-    return (
-        f"On the {_list(devices)}, {of('threads')} threads; "
-        f"specdnn {of('specdnn_version')}, torch {of('torch_version')}, Python {of('python_version')}; {of('date')}."
-    )
+    versions = [f"{name} {_each(rows, f'{name.lower()}_version')}" for name in ("specdnn", "torch", "Python")]
+    return f"On the {_list(devices)}, {_each(rows, 'threads')} threads; {', '.join(versions)}"
+
+
+def _each(rows: Rows, name: str) -> str:
+    return ", ".join(sorted({str(row[name]) for row in rows if row.get(name) is not None})) or MISSING
 
 
 def between(text: str, marker: str, content: str) -> str:
