@@ -113,7 +113,7 @@ def test_every_operation_that_a_file_may_hold_is_computed_as_torch_does(chunk, t
     own = [one for name in list(ALL)[chunk::CHUNKS] for one in ALL[name]]
     network = Many(*zip(*own, strict=True)).eval()
     size = sum(math.prod(shape) for shape, _ in own)
-    predict = compiled(tmp_path, {"net": c99.header(network, (size,), "net")}, *STRICT, "-O1")["net"]
+    predict = compiled(tmp_path, {"net": c99.header(network, (size,), "net")}, *STRICT)["net"]
     image = torch.randn(1, size)
     expected = network(image)
     found = predict(image, expected.shape[1])
