@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from c99_cases import CALLS, MODULES, NONE, SENTENCES, cases
+from c99_cases import CALLS, MODULES, NONE, SENTENCES, cases, known
 from drawn_networks import Drawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -113,7 +113,7 @@ def test_every_operation_that_a_file_may_hold_is_computed_as_torch_does(chunk, t
     own = [one for name in list(ALL)[chunk::CHUNKS] for one in ALL[name]]
     network = Many(*zip(*own, strict=True)).eval()
     size = sum(math.prod(shape) for shape, _ in own)
-    predict = compiled(tmp_path, {"net": c99.header(network, (size,), "net")}, *STRICT, "-O1")["net"]
+    predict = compiled(tmp_path, {"net": c99.header(network, (size,), "net")}, *STRICT)["net"]
     image = torch.randn(1, size)
     expected = network(image)
     found = predict(image, expected.shape[1])
@@ -277,6 +277,24 @@ def test_a_header_is_included_twice_uncalled_and_beside_another(small, tmp_path)
     (tmp_path / "one.c").write_text('#include "three.h"\n#include "three.h"\n#include "four.h"\n')
     (tmp_path / "two.c").write_text('#include "three.h"\nint main(void) { return 0; }\n')
     built(tmp_path, *STRICT, "one.c", "two.c", "-o", "program", "-lm")
+
+
+class Needless(nn.Module):
+    """Puts numbers beside the image and takes them away again, and computes what nobody reads."""
+
+    def forward(self, image):
+        beside = torch.cat((image.flatten(1), known(1, 5)), 1)
+        needless = torch.cat((beside % 0.3, torch.relu(beside @ known(789, 789))), 1)
+        return torch.cat((needless, beside[:, :780] * 2), 1)[:, 1578:]
+
+
+@needs_a_compiler
+def test_what_nobody_reads_is_not_written(tmp_path):
+    assert_the_header_does_as_torch(tmp_path, Needless(), DIGITS)
+    text = (tmp_path / "net.h").read_text()
+    assert (
+        "net_remainder" not in text and "net_w" not in text and "tables: 0 bytes" in text and "accumulates: 0" in text
+    )
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs g++ on the PATH, which is not there")

@@ -163,21 +163,24 @@ def _without_places(kwargs: dict) -> dict:
 
 def _text(program: Program, output: str, image_shape) -> str:
     name, guard = program.name, program.name.upper()
+    program.without_dead_code(output)
     places, workspace = program.places(output)
-    code = [*(text.replace("NAME", name).strip() for text in program.helpers.values())]
-    code = "\n\n".join([*code, _body(program, output, places, workspace)])
-    special = any(word in text for text in program.arrays for word in ("INFINITY", "NAN"))
+    body = _body(program, output, places, workspace)
+    helpers = {key: text.replace("NAME", name).strip() for key, text in program.helpers.items()}
+    code = "\n\n".join([*(text for key, text in helpers.items() if f"{name}_{key}(" in body), body])
+    words = set(re.findall(r"\w+", body))
+    used = [array for array in program.arrays if array in words]
+    arrays = [program.arrays[array] for array in used]
+    special = any(word in text for text in arrays for word in ("INFINITY", "NAN"))
     includes = ["#include <math.h>"] if special or re.search(r"\w+f\(|INFINITY|NAN", code) else []
-    includes += ["#include <stdint.h>"] if any("uint" in text[:40] for text in program.arrays) else []
+    includes += ["#include <stdint.h>"] if any("uint" in text[:40] for text in arrays) else []
     storage = f"#ifndef {guard}_STORAGE\n#define {guard}_STORAGE static\n#endif" if workspace else ""
-    head = _head(program, output, image_shape, workspace)
+    head = _head(program, output, image_shape, workspace, sum(map(program.bytes.get, used)))
     opened = f"#ifndef {guard}_H\n#define {guard}_H"
-    return (
-        "\n\n".join(filter(None, [head, opened, "\n".join(includes), storage, *program.arrays, code, "#endif"])) + "\n"
-    )
+    return "\n\n".join(filter(None, [head, opened, "\n".join(includes), storage, *arrays, code, "#endif"])) + "\n"
 
 
-def _head(program: Program, output: str, image_shape, workspace: int) -> str:
+def _head(program: Program, output: str, image_shape, workspace: int, constants: int) -> str:
     """The comment that says what the header needs."""
     name, dims = program.name, " x ".join(map(str, image_shape))
     order = ", channel by channel, row by row" if len(image_shape) == 3 else ", the last dimension fastest"
@@ -186,8 +189,8 @@ def _head(program: Program, output: str, image_shape, workspace: int) -> str:
         "",
         f"image: {_counted(math.prod(image_shape), 'number')}, {dims}{order}.",
         f"probabilities: {_counted(program.sizes[output], 'number')}, in the order of the network's outputs.",
-        f"Weights and tables: {program.constant_bytes} bytes. Workspace: {4 * workspace} bytes. "
-        f"Multiply-accumulates: {program.macs}.",
+        f"Weights and tables: {constants} bytes. Workspace: {4 * workspace} bytes. "
+        f"Multiply-accumulates: {sum(statement.macs for statement in program.statements)}.",
     ]
     if workspace:
         lines += [

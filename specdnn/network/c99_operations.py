@@ -421,13 +421,12 @@ def _matmul(p: Program, one, other, start=ZERO) -> Value:
     shape = (*one.shape[:-1], n)
     (left, a), (right, b), into = p.pointer(one), p.pointer(other), p.buffer(batch * m * n)
     p.fill(into, start, shape)
-    p.macs += batch * m * k * n
     call = f"{p.helper('multiply')}({left}, {right}, {into.name}, {m}, {k}, {n});"
     if batch > 1:
         parts = (f"{left} + i * {m * k}", f"{right} + i * {k * n}", f"{into.name} + i * {m * n}")
         call = f"{p.helper('multiply')}({', '.join(parts)}, {m}, {k}, {n});"
         call = f"for (int i = 0; i < {batch}; i++) {call}"
-    p.add(Statement([call], p.read(a, b, into), into.name))
+    p.add(Statement([call], p.read(a, b, into), into.name, macs=batch * m * k * n))
     return p.whole(into, shape)
 
 
@@ -457,12 +456,12 @@ def convolution(p: Program, x, weight, bias, stride, padding, dilation, transpos
         return moved(p, torch.reshape, _matmul(p, weight.flatten(1), maps, start), shape)
     (read, source), (kernels, w), into = p.pointer(x), p.pointer(weight), p.buffer(math.prod(shape))
     p.fill(into, start, shape)
-    p.macs += math.prod(shape) * math.prod(weight.shape[1:])
+    macs = math.prod(shape) * math.prod(weight.shape[1:])
     sides = (x.shape[2:], weight.shape[2:], outputs, stride, dilation, padding)
     filled = [n for side, one in zip(sides, (1, 1, 1, 1, 1, 0), strict=True) for n in (*[one] * (3 - dims), *side)]
     sizes = p.numbers([groups, weight.shape[1], weight.shape[0] // groups, *filled])
     call = f"{p.helper('convolve')}({read}, {kernels}, {into.name}, {sizes});"
-    p.add(Statement([call], p.read(source, w, into), into.name))
+    p.add(Statement([call], p.read(source, w, into), into.name, macs=macs))
     return p.whole(into, shape)
 
 

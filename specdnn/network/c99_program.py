@@ -64,12 +64,16 @@ class Source:
 
 @dataclass
 class Statement:
-    """Lines of C that read buffers and write one; `over`: buffers that it may write over while it reads them."""
+    """Lines of C that read buffers and write one.
+
+    `over`: buffers that it may write over while it reads them; `macs`: its multiply-accumulates.
+    """
 
     lines: list[str]
     reads: set[str]
     writes: str
     over: set[str] = field(default_factory=set)
+    macs: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,18 +86,19 @@ class Leaf:
 
 
 class Program:
-    """`name` stands before all names of the header; `images`: the size of the image."""
+    """`name` stands before all names of the header; `image_size`: how many numbers an image is."""
 
     def __init__(self, name: str, image_size: int) -> None:
         self.name, self.sources, self.firsts = name, [], []
         self.statements: list[Statement] = []
         self.constants: dict[bytes, Source] = {}
-        self.arrays: list[str] = []  # definitions
+        self.arrays: dict[str, str] = {}  # name -> definition
+        self.bytes: dict[str, int] = {}  # of arrays
         self.tables: dict[bytes, str] = {}
         self.sizes: dict[str, int] = {}  # of buffers
         self.helpers: dict[str, str] = {}
         self.made: dict[int, tuple[Value, Placed]] = {}
-        self.macs, self.constant_bytes, self.next_address = 0, 0, 0
+        self.next_address = 0
         self.image = self._source("image", image_size)
 
     # ------------------------------------------------------------------------------------- what lies in memory
@@ -139,8 +144,7 @@ class Program:
         if len(numbers) and (numbers == numbers[0]).all():
             return self._source("", 1, float(numbers[0]))
         name = f"{self.name}_w{len(self.arrays)}"
-        self.arrays.append(array("float", name, numbers, literals))
-        self.constant_bytes += 4 * len(numbers)
+        self._array(name, "float", numbers, literals, 4)
         return self._source(name, len(numbers))
 
     def table(self, numbers: torch.Tensor) -> str:
@@ -149,8 +153,7 @@ class Program:
         key = f"{kind}".encode() + numbers.numpy().tobytes()
         if key not in self.tables:
             self.tables[key] = f"{self.name}_i{len(self.tables)}"
-            self.arrays.append(array(f"uint{kind}_t", self.tables[key], numbers.tolist(), whole))
-            self.constant_bytes += kind // 8 * len(numbers)
+            self._array(self.tables[key], f"uint{kind}_t", numbers.tolist(), whole, kind // 8)
         return self.tables[key]
 
     def numbers(self, numbers: Sequence[int]) -> str:
@@ -158,9 +161,11 @@ class Program:
         key = repr(tuple(numbers)).encode()
         if key not in self.tables:
             self.tables[key] = f"{self.name}_s{len(self.tables)}"
-            self.arrays.append(array("int", self.tables[key], numbers, whole))
-            self.constant_bytes += 4 * len(numbers)
+            self._array(self.tables[key], "int", numbers, whole, 4)
         return self.tables[key]
+
+    def _array(self, name: str, kind: str, numbers, write, size: int) -> None:
+        self.arrays[name], self.bytes[name] = array(kind, name, numbers, write), size * len(numbers)
 
     # ------------------------------------------------------------------------------------- what is computed
 
@@ -271,6 +276,15 @@ class Program:
         return self.whole(buffer, shape if keep else [value.shape[dim] for dim in kept])
 
     # ------------------------------------------------------------------------------------- the whole
+
+    def without_dead_code(self, output: str) -> None:
+        """Leave out what does not reach the output."""
+        needed, kept = {output}, []
+        for statement in reversed(self.statements):
+            if statement.writes in needed:
+                needed |= statement.reads
+                kept.append(statement)
+        self.statements = kept[::-1]
 
     def lives(self, output: str) -> dict[str, Life]:
         """The lives of all buffers but the output's."""
