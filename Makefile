@@ -49,6 +49,7 @@ publish: setup
 
 bench: setup
 	$(PY) benchmarks/network_speed.py
+	$(PY) benchmarks/export_speed.py
 
 bench-oslom: setup
 	$(PY) benchmarks/oslom_speed.py --python "$(OLD)" --reference "$(REFERENCE)"
