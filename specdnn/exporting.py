@@ -24,6 +24,7 @@ NEEDED = ("safetensors", *onnxfile.NEEDED)
 THRESHOLD = 0.5  # of every probability
 BATCHES = (1, 256)
 LONGEST_C = 1 << 24  # parameters beyond which a compiler takes many minutes
+ORIGIN = ("specdnn_version", "torch_version", "python_version", "git_commit", "date")
 IN_TORCH, IN_ONNX, IN_C = "torch", "onnxruntime", "C"
 
 
@@ -82,8 +83,7 @@ def check(folder: Path) -> None:
 
 def provenance(measured: dict, **more) -> dict:
     """Where a network comes from, of its metrics file: versions, commit, date."""
-    names = ("specdnn_version", "torch_version", "python_version", "git_commit", "date")
-    return {**more, **{name: measured[name] for name in names}}
+    return {**more, **{name: measured[name] for name in ORIGIN}}
 
 
 def use_of(saved: Checkpoint) -> dict:

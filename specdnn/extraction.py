@@ -21,9 +21,10 @@ from specdnn.network import evaluation, netfile
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring
-from specdnn.structures import KeptUnits, SpecDNNError
+from specdnn.structures import KeptUnits, SpecDNNError, Split
 from specdnn.work import Work, check_images, classes_among
 
+OF_ALL = ("arch", "dataset", "seed", "split", *exporting.ORIGIN)  # what members have in common
 MEMORY = 4e9  # bytes of images that are kept in memory as one tensor
 
 
@@ -39,7 +40,7 @@ class Specialised:
     metrics: dict
     community: dict
     parent: CompactNetwork
-    images: torch.Tensor  # a thousand of those that it was measured on
+    shown: Split  # of the images that it was measured on, a thousand
     class_names: tuple[str, ...]
 
     @property
@@ -71,7 +72,7 @@ class Specialised:
         given = tuple(tuple(map(float, n)) if isinstance(n, Sequence) else float(n) for n in normalisation)
         saved = dataclasses.replace(self.checkpoint, normalisation=given or self.checkpoint.normalisation)
         parent = dataclasses.replace(saved, compact=self.parent)
-        raw = exporting.raw_images(self.images, saved.normalisation)
+        raw = exporting.raw_images(self.shown.images, saved.normalisation)
         told = {"class_names": self.class_names, "provenance": exporting.provenance(self.metrics)}
         return exporting.export(Path(folder), saved, parent, raw, self.metrics, told)
 
@@ -147,7 +148,8 @@ def _extracted(work: Work, whole: CompactNetwork, like: Specialised | None) -> S
     told = {"pruned": dict(zip(names, pruned.compact.kept.units, strict=True)), "parent_accuracy": accuracy}
     story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
     metrics = {**metrics_of(work, "retrain", made, sizes), **told}
-    shown = work.data.split(o.split).images[: exporting.MOST_IMAGES]
+    measured = work.data.split(o.split)
+    shown = Split(*(part[: exporting.MOST_IMAGES] for part in (measured.images, measured.labels)))
     return Specialised(made, metrics, story, whole, shown, work.data.class_names)
 
 
@@ -168,12 +170,18 @@ def compose(members: Sequence[Specialised]) -> Specialised:
     """One network of several that were extracted from one parent: images -> logits (images, classes), ascending.
 
     Before any further training its outputs are those of the members, to the last bit; what is equal in them is stored
-    once. `metrics`: the sizes of all, kept units of the members, and how far these overlap. Raises SpecDNNError, one
+    once. `metrics`: measures on a thousand images of the first one's, the sizes of all, kept units of the members, and
+    how far these overlap. Raises SpecDNNError, one
     sentence, where two have a class in common or they were not extracted from one parent.
     """
     checkpoints = [one.checkpoint for one in members]
-    made = composing.composition(checkpoints)
-    return Specialised(made, {"classes": list(made.classes), **composing.described(checkpoints, made)}, {})
+    made, first = composing.composition(checkpoints), members[0]
+    logits = evaluation.logits_of(made.compact.network, first.shown.images)
+    measured = evaluation.all_metrics(logits, first.shown.labels, made.classes, len(first.class_names))
+    sizes = evaluation.sizes(made.compact, None, made.compact.wiring.parent_sizes[0], made.compact.wiring.parent_sizes)
+    origin = {"classes": list(made.classes), "algo": made.algo, **composing.described(checkpoints, made)}
+    metrics = {**{name: first.metrics[name] for name in OF_ALL}, **measured, **sizes, **origin}
+    return dataclasses.replace(first, checkpoint=made, metrics=metrics, community={})
 
 
 # ------------------------------------------------------------------------------------------ what is given

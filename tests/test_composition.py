@@ -15,8 +15,8 @@ from PIL import Image
 from torch import nn
 
 import specdnn
-from specdnn import files
-from specdnn.network import evaluation, netfile
+from specdnn import exporting, extraction, files
+from specdnn.network import evaluation, netfile, running
 from specdnn.network.composition import composed
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork, cut
@@ -255,10 +255,12 @@ def test_what_does_not_fit_together_is_told_in_a_sentence(parent, members, folde
 
 
 @pytest.fixture
-def specialised(members):
+def specialised(members, parent, digits):
     """The members as `specdnn.extract` gives them."""
     made = lambda m: Checkpoint("net", "data", m, (0.1, 0.3), 0.9, "OSLOM", 1)  # noqa: E731
-    return [specdnn.Specialised(made(member), {}, {}) for member in members]
+    told = {**dict.fromkeys(extraction.OF_ALL, "told"), "split": "test"}
+    more = ({}, parent, digits.test, digits.class_names)
+    return [specdnn.Specialised(made(member), told, *more) for member in members]
 
 
 def test_the_python_door_composes_specialised_networks(specialised, members, digits, tmp_path):
@@ -272,6 +274,19 @@ def test_the_python_door_composes_specialised_networks(specialised, members, dig
     assert found["compared"]["parent"]["true_weights"] == members[0].wiring.parent_sizes[0]
     made.save(tmp_path / "net.pth.tar")
     assert specdnn.load(tmp_path / "net.pth.tar").normalisation == (0.1, 0.3)
+
+
+def test_a_composition_is_measured_and_exported(specialised, members, digits, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'specdnn[export]'")
+    monkeypatch.setattr(running, "TURN_SECONDS", 0.002)
+    made = specdnn.compose(specialised)
+    said = made.network(digits.test.images)[:, 2] > 0
+    assert made.metrics["accuracy"][2] == pytest.approx((said == (digits.test.labels == 7)).float().mean().item())
+    made.export(tmp_path / "new")
+    found = running.in_onnxruntime((tmp_path / "new" / "model.onnx").read_bytes())
+    raw = exporting.raw_images(digits.test.images[:20], (0.1, 0.3))
+    expected = separate(members, digits.test.images[:20]).sigmoid()
+    assert torch.allclose(torch.from_numpy(found(raw)), expected, atol=1e-5)
 
 
 def test_overlaps_are_jaccard_indices_of_kept_units(specialised, members):

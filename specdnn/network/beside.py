@@ -8,6 +8,7 @@ from specdnn import foreign
 from specdnn.structures import KeptUnits, Layer, Layers
 
 FORMAT = 2  # the files that need the network's class have no number
+IMPLIED = object()  # in the place of a mask that is not told beside the kept units
 MOST_PIXELS = 1 << 24
 MOST_UNITS = 1 << 22
 
@@ -18,8 +19,8 @@ def facts_of(content: dict) -> dict:
         raise ValueError(f"it is of format {content['format']!r:.20}, and this program knows format {FORMAT}")
     layers = _layers(content["layers"])
     kept, shape = _kept(content["kept"], layers), image_shape(content["image_shape"])
-    mask = pruned_inputs(kept, layers.widths)  # which says the same as kept, and is only in the published format
-    if content["classes"] != list(kept.classes) or content.get("mask", mask) != mask:
+    mask = pruned_inputs(kept, layers.widths)  # which says the same as kept; it belongs to the published format
+    if content["classes"] != list(kept.classes) or (content["mask"] is not IMPLIED and content["mask"] != mask):
         raise ValueError("its classes or its mask contradict its kept units")
     sizes, notes = content["parent_sizes"], content["notes"]
     if not _are_counts(sizes, 1 << 62) or len(sizes) != 3:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os.path
 from pathlib import Path
 
 from specdnn import files
+from specdnn.network.beside import IMPLIED
 from specdnn.structures import SpecDNNError
 
 TENSORS, CONFIG = "model.safetensors", "config.json"
@@ -24,7 +26,7 @@ def written(content: dict, more: dict) -> dict[str, bytes]:
 
 def is_folder(path: Path) -> bool:
     """Whether a path is a folder with these files."""
-    return path.is_dir() and (path / CONFIG).is_file()
+    return os.path.isfile(path / CONFIG)
 
 
 def read(folder: Path) -> dict:
@@ -37,7 +39,7 @@ def read(folder: Path) -> dict:
         graph = json.dumps(facts["graph"])
     except (ValueError, LookupError, TypeError, RecursionError):
         raise SpecDNNError(f"{config} does not tell a network: it is no JSON with a graph") from None
-    return {**facts, "graph": graph, "state_dict": _tensors(folder / TENSORS)}
+    return {**facts, "mask": IMPLIED, "graph": graph, "state_dict": _tensors(folder / TENSORS)}
 
 
 def _tensors(path: Path) -> dict:
