@@ -235,8 +235,10 @@ def _opened(place: Path, made: set[Path]) -> int:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             return os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
-        except FileNotFoundError:
-            continue  # another process has just taken its empty folder away
+        except (FileNotFoundError, FileExistsError) as error:
+            # another process has just taken its empty folder away, perhaps between mkdir's two looks at it
+            if os.path.lexists(place.parent) and not place.parent.is_dir():
+                raise _cannot_write(place.parent, error) from None
         except OSError as error:
             raise _cannot_write(place.parent, error) from None
 

@@ -221,6 +221,27 @@ def test_one_holds_the_lock_at_a_time(tmp_path):
     assert contents(tmp_path) == {}
 
 
+def test_a_folder_that_goes_between_two_looks_is_made_again(tmp_path, monkeypatch):
+    """`mkdir(exist_ok=True)` finds the folder there, looks whether it is one, and it has gone in between."""
+    real, gone = Path.mkdir, []
+
+    def mkdir(self, *args, **kwargs):
+        if self.name == "a" and not gone:
+            gone.append(self)
+            raise FileExistsError(17, "File exists")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with files.lock(tmp_path / "a" / "x.pth.tar", lambda text: None):
+        assert gone and (tmp_path / "a").is_dir()
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
+    (tmp_path / "a").write_text("mine")
+    with pytest.raises(SpecDNNError, match="cannot write"), files.lock(tmp_path / "a" / "x", lambda text: None):
+        pass
+
+
 def test_who_waits_says_for_whom(tmp_path):
     context, told = multiprocessing.get_context("fork"), []
     path, there, done = tmp_path / "x.pth.tar", context.Event(), context.Event()
