@@ -173,7 +173,8 @@ def compose(members: Sequence[Specialised]) -> Specialised:
     """
     checkpoints = [one.checkpoint for one in members]
     made = composing.composition(checkpoints)
-    return Specialised(made, {"classes": list(made.classes), **composing.described(checkpoints, made)}, {})
+    metrics, first = {"classes": list(made.classes), **composing.described(checkpoints, made)}, members[0]
+    return Specialised(made, metrics, {}, first.parent, first.images, first.class_names)
 
 
 # ------------------------------------------------------------------------------------------ what is given

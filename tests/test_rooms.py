@@ -27,7 +27,7 @@ NETWORK = tuple(
     f"network.{name}"
     for name in (
         *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
-        *("composition", "watching", "scores", "evaluation", "training"),
+        *("sharing", "composition", "watching", "scores", "evaluation", "training"),
         *("deployed", "onnxfile", "running"),
     )
 )
@@ -285,6 +285,7 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
     """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
     core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
+    core |= {"sharing"}
     core |= {"netfile", "graphtext", "dryrun", "c99"}
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
