@@ -240,12 +240,12 @@ def whole_sizes(walk: Labelling) -> tuple[int, int, int]:
     for node in walk.network.graph.nodes:
         module = walk.network.get_submodule(node.target) if node.op == "call_module" else None
         if isinstance(module, (*CONVOLUTIONS, *LINEAR)):
-            weight = tuple(module.weight.shape)
+            shape = tuple(module.weight.shape)
         elif node.target in MULTIPLYING:
-            weight = walk.seen[node.kwargs["weight"].name if "weight" in node.kwargs else node.args[1].name]
+            shape = walk.seen[node.kwargs["weight"].name if "weight" in node.kwargs else node.args[1].name]
         else:
             continue
-        macs += int(np.prod(weight)) * (int(np.prod(walk.shape(node))) // weight[0])
+        macs += int(np.prod(shape)) * (int(np.prod(walk.shape(node))) // shape[0])
     return sum(p.numel() for p in parameters if p.dim() > 1), sum(p.numel() for p in parameters), macs
 
 
