@@ -110,6 +110,7 @@ CALLS = {
     **dict.fromkeys(("amax", "amin"), each(*REDUCTION[:3], lambda f, x: f(x, (0, 1, 2, 3)).view(1, 1))),
     "var": each(*REDUCTION, lambda f, x: torch.var(x, 1, correction=0)),
     "logsumexp": each(*REDUCTION[:3]),
+    "index_select": each(*(lambda f, x, d=d: f(x, d, torch.tensor([2, 0, 3, 2])) for d in (1, 2, 3))),
     "cumsum": each(lambda f, x: f(x, 1), lambda f, x: f(x, -1)),
     **dict.fromkeys(("softmax", "log_softmax", "softmin"), each(lambda f, x: f(x, dim=1), lambda f, x: f(x, dim=-1))),
     "glu": lambda f, x: f(x, 1),

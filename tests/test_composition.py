@@ -1,5 +1,6 @@
 """Separately extracted networks as one: the same outputs, equal parts stored once; saved, loaded, trained, measured."""
 
+import copy
 import dataclasses
 import io
 import json
@@ -13,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
+from zoo_networks import ZOO
 
 import specdnn
 from specdnn import exporting, extraction, files
-from specdnn.network import evaluation, netfile, running
+from specdnn.network import composition, evaluation, netfile, onnxfile, running, sharing, wiring
 from specdnn.network.composition import composed
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork, cut
@@ -39,6 +41,28 @@ def parameters(*networks) -> int:
     return sum(p.numel() for network in networks for p in network.parameters())
 
 
+def stored(network) -> int:
+    """Numbers that a network stores, with those that say which part of a tensor a member takes."""
+    places = [b for name, b in network.named_buffers() if name.startswith(sharing.PLACES)]
+    return parameters(network) + sum(map(len, places))
+
+
+def side_by_side(members) -> CompactNetwork:
+    """The dull twin: no link shares its numbers with another."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(composition, "share", lambda *_: None)
+        return composed(members)
+
+
+def retrained(member) -> CompactNetwork:
+    """A copy all of whose weights have moved by one bit."""
+    member = copy.deepcopy(member)
+    with torch.no_grad():
+        for parameter in member.network.parameters():
+            parameter.copy_(torch.nextafter(parameter, torch.tensor(9.0)))
+    return member
+
+
 def saved_and_loaded(compact, path):
     netfile.save(path, Checkpoint("net", "data", compact, (), 0.5, "composed", 1))
     return netfile.load(path, {}).compact
@@ -55,8 +79,8 @@ def check(pick, place) -> None:
     parent = CompactNetwork.parent(network, images[0])
     members = [cut(parent, some(pick, parent, classes)) for classes in pick(PARTS)]
     made = composed(members)
-    with torch.no_grad():
-        assert torch.equal(made.network(images.clone()), separate(members, images))
+    with torch.no_grad():  # where numbers lie in memory, torch may add them in another order
+        assert torch.allclose(made.network(images.clone()), separate(members, images), rtol=1e-12, atol=1e-12)
     assert made.kept.classes == tuple(sorted(c for member in members for c in member.kept.classes))
     assert parameters(made.network) == made.wiring.parameters(made.kept) <= parameters(*(m.network for m in members))
     again = saved_and_loaded(made, place / "composed.pth.tar")
@@ -65,6 +89,12 @@ def check(pick, place) -> None:
     assert again.wiring.sizes(again.kept) == made.wiring.sizes(made.kept)
     with torch.no_grad():
         assert torch.allclose(again.network(images.clone()), separate(members, images), rtol=1e-12, atol=1e-12)
+    blocks = side_by_side(members)
+    assert made.wiring.macs(made.kept) == blocks.wiring.macs(blocks.kept)
+    loaded = composed([saved_and_loaded(member, place / "member.pth.tar") for member in members])
+    with torch.no_grad():
+        assert torch.allclose(loaded.network(images.clone()), separate(members, images), rtol=1e-12, atol=1e-12)
+    assert stored(loaded.network) == stored(made.network)
 
 
 def some(pick, parent, classes):
@@ -120,16 +150,20 @@ def test_outputs_are_bit_for_bit_those_of_the_members_in_the_order_of_classes(me
     assert made.kept.classes == (0, 3, 7, 8) and made.kept.widths[-1] == 4
     assert made.wiring.parent_sizes == members[0].wiring.parent_sizes
     sums = [sum(sizes) for sizes in zip(*(m.wiring.sizes(m.kept) for m in members), strict=True)]
-    assert list(made.wiring.sizes(made.kept)) == sums  # nothing is equal here
+    weights, numbers, macs = made.wiring.sizes(made.kept)
+    assert weights <= sums[0] and numbers == parameters(made.network) <= sums[1] and macs == sums[2]
+    blocks = side_by_side(members)
+    assert list(blocks.wiring.sizes(blocks.kept)) == sums  # no operation is the same here
 
 
 def test_what_is_equal_is_stored_and_computed_once(parent, digits):
     last = len(parent.kept.units) - 2
     members = [part(parent, (c,), seed=c, depths=[last]) for c in (0, 3, 7)]  # all but the last hidden layer is whole
-    made = composed(members)
+    made = side_by_side(members)
     layers = list(members[0].network.named_children())
     common = sum(parameters(module) for _, module in layers[: len(layers) - 2])
     assert parameters(made.network) == parameters(*(m.network for m in members)) - 2 * common
+    assert stored(composed(members).network) < parameters(made.network)  # units of the last hidden layer
     calls = [node.target for node in made.network.graph.nodes if node.op == "call_module"]
     assert len([name for name in calls if name.endswith(layers[0][0])]) == 1
     with torch.no_grad():
@@ -140,11 +174,13 @@ def test_one_bit_makes_the_difference(parent):
     members = [part(parent, (c,), seed=c, depths=[]) for c in (0, 3)]
     whole = parameters(*(m.network for m in members))
     assert parameters(composed(members).network) < whole
+    link = members[1].wiring.links[0].name
     with torch.no_grad():
-        first = next(members[1].network.parameters())
+        first = members[1].network.get_submodule(link).weight
         first.view(-1)[0] = torch.nextafter(first.view(-1)[0], torch.tensor(9.0))
-    again = composed(members)
-    assert parameters(again.network) == whole
+    made = composed(members)
+    assert [name for name, _ in made.network.named_modules() if name.endswith(link)] == [f"of_0.{link}", f"of_3.{link}"]
+    assert parameters(composed([members[0], retrained(members[1])]).network) == whole
 
 
 def test_classes_whose_outputs_are_equal_keep_an_output_each_that_can_be_trained(parent):
@@ -203,6 +239,169 @@ def test_training_changes_every_part_of_it(members, digits):
         optimizer.step()
     assert losses[1] < losses[0]
     assert all(not torch.equal(p, before[name]) for name, p in made.network.named_parameters())
+
+
+# ------------------------------------------------------------------------------------------ units of several members
+
+
+def overlapping(parent, share=0.8, classes=(0, 3, 7)):
+    """Cuts to one class each that keep `share` of the units of every layer, drawn by themselves."""
+    found = []
+    for c in classes:
+        rng, kept = np.random.default_rng(c), parent.kept
+        for depth in parent.wiring.layers.prunable:
+            units = kept.units[depth]
+            kept = kept.replace(depth, rng.choice(units, round(share * len(units)), replace=False))
+        found.append(cut(parent, kept.replace(len(kept.units) - 1, (c,))))
+    return found
+
+
+@pytest.fixture(params=["ResNet-20, padded", "LeNet-5"])
+def untrained(request):
+    """(parent, three cuts of it that overlap), in double precision."""
+    entry = ZOO[request.param]
+    parent = CompactNetwork.parent(entry.network(), torch.zeros(entry.image_shape))
+    return parent, overlapping(parent)
+
+
+def test_units_that_several_members_keep_are_stored_once(untrained, tmp_path):
+    parent, members = untrained
+    made, images = composed(members), torch.randn(4, *parent.wiring.image_shape, dtype=torch.float64)
+    expected = separate(members, images)
+    for compact in (made, saved_and_loaded(made, tmp_path / "made.pth.tar")):
+        with torch.no_grad():
+            assert torch.allclose(compact.network(images), expected, rtol=1e-12, atol=1e-12)
+        assert compact.wiring.parameters(compact.kept) == parameters(compact.network)
+        assert compact.wiring.macs(compact.kept) == sum(m.wiring.macs(m.kept) for m in members)
+    assert stored(made.network) < 0.7 * parameters(*(m.network for m in members))
+    assert parameters(made.network) < 1.1 * parameters(parent.network)
+    again = specdnn.load(tmp_path / "made.pth.tar")
+    with torch.no_grad():
+        assert torch.allclose(again(images), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_shared_tensor_holds_every_kept_weight_of_the_parent_once(untrained):
+    """The dull twin of a union: one by one, which weights of the parent has any member?"""
+    parent, members = untrained
+    made, links = composed(members).network, {link.name: link for link in parent.wiring.links}
+    shared = [
+        name for name, _ in made.named_parameters() if name.startswith(sharing.SHARED) and name.endswith("weight")
+    ]
+    assert len(shared) > len(links) / 2
+    for name in shared:
+        link = name.removeprefix(f"{sharing.SHARED}.").removesuffix(".weight")
+        whole = parent.network.get_submodule(link).weight
+        held = torch.zeros(whole.shape[:2], dtype=torch.bool)
+        for member in members:
+            alive = wiring.Alive(parent.wiring, member.kept)
+            held |= torch.from_numpy(np.outer(alive(links[link].targets), alive(links[link].sources)))
+        found = made.get_parameter(name).detach()
+        assert found.shape[:2] == (held.any(1).sum(), held.any(0).sum())
+        expected = torch.where(held.view(*held.shape, *(1,) * (whole.dim() - 2)), whole, 0)[held.any(1)][:, held.any(0)]
+        assert torch.equal(found.flatten().sort().values, expected.flatten().sort().values)
+
+
+def test_names_are_those_of_the_slices_of_the_parent(untrained, tmp_path):
+    """Of cuts in memory, and of those that were saved and are traced again."""
+    parent, members = untrained
+    own = {link.name: link for link in parent.wiring.links}
+    loaded = [saved_and_loaded(member, tmp_path / f"{k}.pth.tar") for k, member in enumerate(members)]
+    for member in (*members, *loaded):
+        for link in member.wiring.links:
+            sides = []
+            for side in ("targets", "sources"):
+                whole = sharing.names(parent.wiring, getattr(own[link.name], side))
+                places = [whole.index(name) for name in sharing.names(member.wiring, getattr(link, side))]
+                assert len(set(places)) == len(places)
+                sides.append(torch.tensor(places))
+            weight, whole = (compact.network.get_submodule(link.name).weight for compact in (member, parent))
+            assert torch.equal(weight, whole[sides[0]][:, sides[1]]), link.name
+
+
+def test_retrained_members_stand_side_by_side_as_ever(untrained, tmp_path):
+    parent, (first, second, third) = untrained
+    members = [first, retrained(second), retrained(retrained(third))]
+    for name, made in (("one", composed(members)), ("two", side_by_side(members))):
+        saved_and_loaded(made, tmp_path / f"{name}.pth.tar")
+        assert parameters(made.network) == parameters(*(m.network for m in members))
+    assert (tmp_path / "one.pth.tar").read_bytes() == (tmp_path / "two.pth.tar").read_bytes()
+
+
+def test_what_several_classes_share_is_trained_by_each_of_them(untrained):
+    parent, members = untrained
+    made, images = composed(members).network, torch.randn(4, *parent.wiring.image_shape, dtype=torch.float64)
+    before = made(images)
+    shared = {name: p for name, p in made.named_parameters() if name.startswith(sharing.SHARED)}
+    for output in before.unbind(1):
+        gradients = torch.autograd.grad(output.sum(), shared.values(), retain_graph=True, allow_unused=True)
+        assert sum(g is not None and bool(g.abs().max() > 0) for g in gradients) > len(shared) / 2
+    before[:, 0].sum().backward()
+    with torch.no_grad():
+        for parameter in shared.values():
+            parameter -= 1e-3 * (0 if parameter.grad is None else parameter.grad)
+        assert (made(images) != before).any(0).all()  # the outputs of all classes
+
+
+def test_it_can_be_copied_halved_and_exported(untrained):
+    pytest.importorskip("onnxruntime")
+    import onnxruntime
+
+    parent, members = untrained
+    made, images = composed(members).network, torch.randn(4, *parent.wiring.image_shape)
+    half = copy.deepcopy(made).half()
+    assert {p.dtype for p in half.parameters()} == {torch.float16}
+    with torch.no_grad():
+        expected = made.float()(images)
+        assert torch.allclose(half(images.half()).float(), expected, rtol=0.1, atol=0.1 * expected.abs().max().item())
+    session = onnxruntime.InferenceSession(onnxfile.to_bytes(made, parent.wiring.image_shape))
+    found = torch.from_numpy(session.run(None, {onnxfile.IMAGE: images.numpy()})[0])
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def damaged(path, name, change) -> None:
+    """The file with other places, or with another text of its graph."""
+    content = torch.load(path, weights_only=True)
+    content["state_dict"][name] = change(content["state_dict"][name])
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda places: places + 1000, "places_0 takes elements that are not there"),
+        (lambda places: places - 1000, "places_0 takes elements that are not there"),
+        (lambda places: places[:0].clone(), "index_select takes no list of places"),
+        (lambda places: places[None], "index_select takes no list of places"),
+        (lambda places: places.to(torch.int16), "index_select takes no list of places"),
+        (lambda places: places.float(), "index_select takes no list of places"),
+        (lambda places: places.repeat(100_000), "numbers for one image"),
+    ],
+)
+def test_a_file_of_other_places_is_refused_in_a_sentence(change, told, parent, tmp_path):
+    path = tmp_path / "made.pth.tar"
+    saved_and_loaded(composed(overlapping(parent)), path)
+    damaged(path, "places_0", change)
+    with pytest.raises(SpecDNNError, match=told) as error:
+        specdnn.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_places_that_a_file_computes_are_refused(parent, tmp_path):
+    path = tmp_path / "made.pth.tar"
+    saved_and_loaded(composed(overlapping(parent)), path)
+    content = torch.load(path, weights_only=True)
+    graph = json.loads(content["graph"])
+    gather = next(node for node in graph["nodes"] if node["target"] == "torch.index_select")
+    gather["args"][2] = {"node": 0}  # the images
+    torch.save(content | {"graph": json.dumps(graph)}, path)
+    with pytest.raises(SpecDNNError, match="takes no list of places"):
+        specdnn.load(path)
+
+
+def test_members_too_many_to_be_gathered_within_the_bounds_of_a_file_stay_blocks(parent, monkeypatch, tmp_path):
+    members = overlapping(parent)
+    monkeypatch.setattr(sharing, "GATHERED", 1)
+    assert "index_select" not in str(composed(members).network.graph)
 
 
 # ------------------------------------------------------------------------------------------ in place

@@ -27,7 +27,7 @@ NETWORK = tuple(
     f"network.{name}"
     for name in (
         *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
-        *("composition", "watching", "scores", "evaluation", "training"),
+        *("sharing", "composition", "watching", "scores", "evaluation", "training"),
         *("deployed", "onnxfile", "running"),
     )
 )
@@ -253,7 +253,8 @@ def test_only_surgery_makes_or_slices_parameters():
     read = "network.netfile"  # which ties the parameters that a file says are one
     assert {name for name in FILES if makes & calls(name)} == {"network.surgery", read}
     assert makes & calls(read) == {"setattr"}
-    assert {name for name in FILES if "Parameter" in calls(name)} == {"network.surgery", "network.graphtext"}
+    makers = {"network.surgery", "network.graphtext", "network.sharing"}  # sharing puts slices together again
+    assert {name for name in FILES if "Parameter" in calls(name)} == makers
     # the compaction selects addresses of elements, a Select what flows through a network
     selects = {name for name in FILES if "index_select" in calls(name)}
     assert selects == {"network.surgery", "network.compaction", "network.modules"}
@@ -285,6 +286,7 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
     """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
     core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
+    core |= {"sharing"}
     core |= {"netfile", "graphtext", "dryrun", "c99"}
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]

@@ -17,9 +17,10 @@ from torch import fx, nn
 
 from specdnn.network.labelling import Aliases
 from specdnn.network.modules import Select, arguments, named
+from specdnn.network.sharing import Block, share
 from specdnn.network.surgery import CompactNetwork, reopened
 from specdnn.network.tracing import in_place
-from specdnn.network.wiring import Wiring, trace
+from specdnn.network.wiring import Link, Wiring, trace
 from specdnn.structures import Layers, SpecDNNError
 
 
@@ -77,6 +78,7 @@ def _merged(members: Sequence[CompactNetwork], classes: list[int]) -> Wiring:
         work.root["in_order"] = Select([order.index(c) for c in classes])
         found = work.graph.call_module("in_order", (found,))
     work.graph.output(found)
+    share(work.graph, work.root, work.links)
     network = fx.GraphModule(work.root, work.graph, type(first).__name__).eval()
     return trace(network.to(next(first.parameters()).device), torch.zeros(members[0].wiring.image_shape))
 
@@ -88,6 +90,7 @@ class Merger:
         self.graph, self.root = fx.Graph(), {}
         self.images = self.graph.placeholder("images")
         self.known: dict[tuple, fx.Node] = {}  # what a node does -> the node of an earlier member that does it
+        self.links: dict[str, list[Block]] = {}  # name of a link -> those of the members that are not one yet
 
     def add(self, member: CompactNetwork) -> fx.Node:
         """Copy of a member what no earlier one does; returns the node that gives its outputs."""
@@ -96,6 +99,7 @@ class Merger:
         alone = _alone(member.network) | {output.args[0]}  # every class has an output of its own, to be trained
         copies: dict[fx.Node, fx.Node] = {}
         own: dict[tuple, fx.Node] = {}
+        links = {link.name: link for link in member.wiring.links}
         memory: dict = {}  # one memory of copies for all, so that what a member shares with itself stays shared
         for node in nodes:
             if node.op == "placeholder":
@@ -104,6 +108,8 @@ class Merger:
             value = named(member.network, node.target) if node.op in ("call_module", "get_attr") else None
             key = None if node in alone else _key(node, value, copies)
             copies[node] = self.known.get(key) or self.copy(node, value, prefix, copies, memory)
+            if node.target in links and copies[node].target == f"{prefix}.{node.target}":
+                self.remember(copies[node], links[node.target], member.wiring)
             if key:
                 own.setdefault(key, copies[node])
         self.known.update(own)
@@ -117,6 +123,11 @@ class Merger:
             self.root[target] = copy.deepcopy(value, memory)
         given = (fx.node.map_arg(one, lambda n: copies[n]) for one in (node.args, node.kwargs))
         return self.graph.create_node(node.op, target, *given)
+
+    def remember(self, node: fx.Node, link: Link, wiring: Wiring) -> None:
+        """Note a link of a member, which may share its numbers with those of others."""
+        if block := Block.of(node, self.root[node.target], link, wiring):
+            self.links.setdefault(link.name, []).append(block)
 
 
 def _alone(network: fx.GraphModule) -> set[fx.Node]:

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from specdnn.network import whitelist
 from specdnn.network.modules import Select
+from specdnn.network.operations import GATHERED
 from specdnn.structures import first_line
 
 SMALLEST, LARGEST = 1 << 24, 1 << 29  # how many numbers any network may compute for one image, and how many none may
@@ -63,16 +64,32 @@ class DryRun(fx.Interpreter):
     def __init__(self, network: fx.GraphModule, state: dict[str, torch.Tensor], most: int) -> None:
         super().__init__(network)
         self.state, self.most, self.total, self.extra_traceback = state, most, 0, False
+        self.gathered = -GATHERED * sum(tensor.numel() for tensor in state.values())  # what is left, if negative
 
     def run_node(self, node: fx.Node):
+        if node.target is torch.index_select:
+            self.check_places(node)
         found = super().run_node(node)
         leaves = tree_leaves(found)
-        self.total += sum(leaf.numel() for leaf in leaves if torch.is_tensor(leaf))
-        if self.total > self.most:
+        numbers = sum(leaf.numel() for leaf in leaves if torch.is_tensor(leaf))
+        gathers = node.target is torch.index_select
+        self.total, self.gathered = self.total + numbers * (not gathers), self.gathered + numbers * gathers
+        if self.total > self.most or self.gathered > 0:
             raise ValueError(f"its operations give more than {self.most:,} numbers for one image")
         if not any(map(torch.is_tensor, leaves)) and (len(leaves) > DEEPEST or any(map(_endless, leaves))):
             raise ValueError(f"{node.name} gives plain numbers beyond any size")
         return found
+
+    def check_places(self, node: fx.Node) -> None:
+        """What is gathered must be there; places come from the file, and are no result of other operations."""
+        tensor, dim, index = node.args if len(node.args) == 3 and not node.kwargs else (None, None, None)
+        given = isinstance(tensor, fx.Node) and isinstance(index, fx.Node) and index.op == "get_attr"
+        places = self.state.get(index.target) if given else None
+        if places is None or places.dtype not in (torch.int32, torch.int64) or places.dim() != 1 or not len(places):
+            raise ValueError(f"{node.name} takes no list of places")
+        size = self.env[tensor].shape[dim]
+        if int(places.min()) < 0 or int(places.max()) >= size:
+            raise ValueError(f"{index.target} takes elements that are not there")
 
     def call_function(self, target, args, kwargs):
         if not any(map(torch.is_tensor, tree_leaves((args, kwargs)))):

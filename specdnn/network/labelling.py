@@ -328,10 +328,12 @@ class Labelling:
         return labels
 
     def constant(self, node: fx.Node) -> torch.Tensor | None:
-        """A parameter or buffer has a number per unit if it is long in one dimension only; others are plain values."""
+        """A parameter or buffer has a number per unit if it is long in one dimension only; others are plain values, as
+        are those of which parts are gathered."""
         value = named(self.network, node.target)
         long = [d for d, size in enumerate(value.shape) if size > 1] if torch.is_tensor(value) else []
-        if len(long) != 1 or not value.is_floating_point():
+        gathered = any(user.target is torch.index_select for user in node.users)
+        if len(long) != 1 or not value.is_floating_point() or gathered:
             self.values[node.name] = value.detach().cpu() if torch.is_tensor(value) else value
             return None
         labels = self.fresh(tuple(value.shape), long[0])

@@ -132,6 +132,8 @@ PER_CHANNEL_MODULES = (
 MOVEMENT_MODULES = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle, nn.PixelShuffle, nn.PixelUnshuffle)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LINEAR = (nn.Linear,)
+# The same with weights that the graph gives them.
+MULTIPLYING = (functional.linear, *(getattr(functional, f"conv{n}d") for n in (1, 2, 3)))
 # A scale and a shift of its own for every channel, whatever the channels beside it do.
 NORMS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
@@ -143,3 +145,5 @@ GATE_MODULES = (nn.GLU,)
 GROUP_NORMS = (nn.GroupNorm,)
 PER_CHANNEL_WEIGHTS = (nn.PReLU,)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+# How many numbers a network may gather from tensors of its own (torch.index_select), for each number that it stores.
+GATHERED = 32

@@ -27,6 +27,7 @@ ARITHMETIC = {
 }
 _BEYOND = {  # what networks here compute without a rule for units
     *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.where, torch.logsumexp, torch.cumsum),
+    torch.index_select,
     *(functional.layer_norm, functional.group_norm, functional.batch_norm, functional.instance_norm),
     *(functional.local_response_norm, functional.normalize, functional.linear, functional.prelu, functional.glu),
     *(getattr(functional, f"conv{dimensions}d") for dimensions in (1, 2, 3)),

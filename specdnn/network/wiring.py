@@ -26,7 +26,7 @@ from torch import fx, nn
 
 from specdnn.network.labelling import IMAGES, Labelling
 from specdnn.network.labels import HALF, at_channels, channels_of, places_of, spread
-from specdnn.network.operations import CONVOLUTIONS, LINEAR
+from specdnn.network.operations import CONVOLUTIONS, LINEAR, MULTIPLYING
 from specdnn.network.tracing import traced
 from specdnn.structures import KeptUnits, Layer, Layers, Pin, SpecDNNError, first_line
 
@@ -240,7 +240,12 @@ def whole_sizes(walk: Labelling) -> tuple[int, int, int]:
     for node in walk.network.graph.nodes:
         module = walk.network.get_submodule(node.target) if node.op == "call_module" else None
         if isinstance(module, (*CONVOLUTIONS, *LINEAR)):
-            macs += module.weight.numel() * (int(np.prod(walk.shape(node))) // module.weight.shape[0])
+            shape = tuple(module.weight.shape)
+        elif node.target in MULTIPLYING:
+            shape = walk.seen[node.kwargs["weight"].name if "weight" in node.kwargs else node.args[1].name]
+        else:
+            continue
+        macs += int(np.prod(shape)) * (int(np.prod(walk.shape(node))) // shape[0])
     return sum(p.numel() for p in parameters if p.dim() > 1), sum(p.numel() for p in parameters), macs
 
 
