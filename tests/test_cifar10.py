@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import pickle
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +293,52 @@ def test_a_published_network_on_real_images(cifar_folder, cifar, arch, right):
     found = netfile.load(path, cifar_folder.architectures, image=cifar_folder.dataset.IMAGE_SHAPE)
     logits = evaluation.logits_of(found.compact.network, cifar.test.images[:1000])
     assert abs(int((logits.argmax(1) == cifar.test.labels[:1000]).sum()) - right) <= 2  # of other processors
+
+
+# ------------------------------------------------------------------------------------------ the script
+
+
+@pytest.fixture
+def script(cifar_folder, tmp_path):
+    """Run the script with a Python that writes its words down: words, environment -> (finished process, calls)."""
+    program, calls = tmp_path / "home" / "bin" / "python3", tmp_path / "calls"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho \"$@\" >> '{calls}'\ncase $FAIL in '') ;; *) exit 2;; esac\n")
+    program.chmod(0o755)
+
+    def run(*words, **more):
+        own = {"VIRTUAL_ENV": str(tmp_path / "home"), "PATH": f"{program.parent}:{os.environ['PATH']}", **more}
+        calls.unlink(missing_ok=True)
+        done = subprocess.run(
+            [cifar_folder.path / "spec.resnet_20.sh", *words], env=own, capture_output=True, text=True
+        )
+        return done, [line.partition("main.py ")[2] for line in calls.read_text().splitlines()]
+
+    return run
+
+
+def test_the_script_trains_prunes_retrains_and_reports(script, cifar_folder):
+    done, calls = script("--seed", "2", SAVED="a folder")
+    assert done.returncode == 0, done.stderr
+    assert "hours on a processor" in done.stdout.splitlines()[0] and "no PARENT=FILE" in done.stdout
+    assert len(calls) == 1 + 10 * 2 + 1 and all(call.endswith(" --save-dir a folder --seed 2") for call in calls)
+    assert calls[0].startswith("--arch ResNet_20 --optimizer SGD")
+    for number in range(10):
+        pruned, retrained = calls[1 + 2 * number : 3 + 2 * number]
+        assert f"--prune --specialize {number} --rate 0.1 --pretrained a folder/ResNet_20.best_origin" in pruned
+        assert f"--retrain --pretrained a folder/ResNet_20.specialize.{number}.OSLOM.pth.tar" in retrained
+    assert calls[-1].startswith("--report --arch ResNet_20")
+    parser = cli.parser(cifar_folder.path, cifar_folder.architectures, cifar_folder.dataset)
+    for call in calls:
+        cli.chosen_verb(parser.parse_args(call.replace("a folder", "x").split()))
+
+
+def test_the_script_starts_from_a_given_parent_and_stops_at_a_mistake(script):
+    done, calls = script(PARENT="other.th", RATE="0.2")
+    assert done.returncode == 0 and len(calls) == 21 and "no PARENT" not in done.stdout
+    assert all("--rate 0.2 --pretrained other.th" in call for call in calls[:20:2])
+    done, calls = script(FAIL="yes")
+    assert done.returncode == 2 and len(calls) == 1
 
 
 # ------------------------------------------------------------------------------------------ the whole way
