@@ -64,4 +64,4 @@ zoo: setup
 
 clean:
 	$(MAKE) -C oslom clean
-	rm -rf .venv MNIST/saved_models
+	rm -rf .venv MNIST/saved_models CIFAR10/saved_models

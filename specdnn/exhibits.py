@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from specdnn.network import evaluation, scores, watching
+from specdnn.network.deployed import unnormalised
 from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import Connections, Dataset, KeptUnits, Layers
 
@@ -72,8 +73,7 @@ def examples(compact: CompactNetwork, data: Dataset) -> dict[str, list[int]]:
 
 def greys(data: Dataset, number: int) -> list[str]:
     """Rows of a validation image, the mean of its channels, with a hexadecimal digit per pixel; large ones thinned."""
-    mean, deviation = data.normalisation
-    image = (data.validation.images[number].mean(0) * deviation + mean).clamp(0, 1).cpu().numpy()
+    image = _grey(data, data.validation.images[[number]])
     step = -(-max(image.shape) // MOST_PIXELS)
     thinned = np.rint(15 * image[step // 2 :: step, step // 2 :: step]).astype(int)
     return ["".join(f"{grey:x}" for grey in row) for row in thinned.tolist()]
@@ -81,9 +81,12 @@ def greys(data: Dataset, number: int) -> list[str]:
 
 def mean_image(data: Dataset, wanted: int) -> np.ndarray:
     """Mean of the validation images of a class and of their channels, (height, width) in 0..1."""
-    mean, deviation = data.normalisation
-    images = data.validation.images[data.validation.labels == wanted]
-    return (images.mean((0, 1)) * deviation + mean).clamp(0, 1).cpu().numpy()
+    return _grey(data, data.validation.images[data.validation.labels == wanted])
+
+
+def _grey(data: Dataset, images) -> np.ndarray:
+    """Mean of normalised images and of their channels, as intensities, (height, width) in 0..1."""
+    return unnormalised(images.mean(0, keepdim=True), data.normalisation).mean((0, 1)).clamp(0, 1).numpy()
 
 
 def places(kept: KeptUnits, layers: Layers, image_shape: tuple[int, int]) -> np.ndarray:

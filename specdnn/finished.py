@@ -13,7 +13,7 @@ from specdnn.measures import metrics_of, summary
 from specdnn.network import evaluation, netfile
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.wiring import Wiring
-from specdnn.structures import Dataset, paper_rule_of
+from specdnn.structures import Dataset, normalisation_words, paper_rule_of
 from specdnn.work import Clock, Work, run_of, told
 
 
@@ -38,10 +38,9 @@ class Job:
         before = self.work.data
         data = before.renormalised(loaded.normalisation or before.normalisation)
         if data is not before:
-            (mean, deviation), (other_mean, other_deviation) = before.normalisation, data.normalisation
             self.work.log(
-                f"images are normalised with mean {other_mean:g} and deviation {other_deviation:g}, "
-                f"as the checkpoint says, not with {mean:g} and {deviation:g}"
+                f"images are normalised with {normalisation_words(data.normalisation)}, as the checkpoint says, "
+                f"not with {normalisation_words(before.normalisation)}"
             )
         rule = None if loaded.network == netfile.COMPOSED else self.work.rule  # no published table counts its layers
         return replace(self, work=replace(self.work, data=data, rule=rule))

@@ -5,7 +5,6 @@ Pure functions of the file's content; ValueError, one sentence, where it has no 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
@@ -204,18 +203,24 @@ def accuracy_of(beside: Mapping) -> tuple[float | None, str]:
     return share, "" if name == "acc" and share == found else f"its {name} is an accuracy of {100 * share:.6g} %"
 
 
-def normalisation_of(beside: Mapping) -> tuple[float, float] | tuple[()]:
-    """(mean, standard deviation) of the pixels in 0..1 that the network was trained with; empty where none is told."""
+def normalisation_of(beside: Mapping) -> list:
+    """[mean, standard deviation] of the pixels that the network was trained with, each a number or a list of one per
+    channel, unchecked; empty where none is told.
+    """
     found = next((beside[name] for name in NORMALISATIONS if name in beside), None)
     found = beside if found is None and {"mean", "std"} <= set(beside) else found
     if found is None:
-        return ()
+        return []
     pair = [found.get(name) for name in ("mean", "std")] if isinstance(found, Mapping) else found
     pair = _listed(pair) if isinstance(pair, (torch.Tensor, Array)) else pair
-    numbers = [_number(one) for one in pair] if isinstance(pair, (list, tuple)) else []
-    if len(numbers) != 2 or None in numbers or not (0 <= numbers[0] <= 1 and 0 < numbers[1] < math.inf):
-        raise ValueError("its normalisation is not one mean from 0 to 1 and one standard deviation above 0")
-    return tuple(numbers)
+    return [_number_or_numbers(one) for one in pair] if isinstance(pair, (list, tuple)) and pair else [None]
+
+
+def _number_or_numbers(value) -> float | list | None:
+    """A number, or several in a list, an array or a tensor."""
+    value = _listed(value) if isinstance(value, (torch.Tensor, Array)) else value
+    several = isinstance(value, (list, tuple)) and len(value) > 1
+    return [_number(one) for one in value] if several else _number(value)
 
 
 def _number(value) -> float | None:

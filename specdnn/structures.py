@@ -313,18 +313,22 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits and what is needed to read them; normalisation is (mean, standard deviation) of pixels in 0..1.
+    """Three splits and what is needed to read them.
 
-    `notes` are sentences that the user should read before anything is computed.
+    `normalisation` is (mean, standard deviation) of pixels in 0..1, each a number or one per channel. `notes` are
+    sentences that the user should read before anything is computed. `augment(images, generator)`, if there is one,
+    gives normalised training images changed at random, as many and of the same shape; all that it draws comes from the
+    generator, which lies on the processor.
     """
 
     name: str
     class_names: tuple[str, ...]
-    normalisation: tuple[float, float]
+    normalisation: tuple
     train: Split
     validation: Split
     test: Split
     notes: tuple[str, ...] = ()
+    augment: Callable[[Any, Any], Any] | None = None
 
     def split(self, name: str) -> Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -335,17 +339,34 @@ class Dataset:
         labels = {name: self.split(name).labels for name in ("train", "validation", "test")}
         return {name: tuple(int((own == c).sum()) for c in classes) for name, own in labels.items()}
 
-    def renormalised(self, normalisation: tuple[float, float]) -> Dataset:
-        """The same images, normalised with another (mean, standard deviation)."""
-        if np.allclose(normalisation, self.normalisation, rtol=1e-6, atol=0):  # a float32 of the same number
+    def renormalised(self, normalisation: tuple) -> Dataset:
+        """The same images, normalised with another (mean, standard deviation), each a number or one per channel."""
+        (mean, deviation), (other_mean, other_deviation) = own, other = _rows(self.normalisation), _rows(normalisation)
+        if all(np.allclose(a, b, rtol=1e-6, atol=0) for a, b in zip(own, other, strict=True)):  # float32 of the same
             return self
-        (mean, deviation), (other_mean, other_deviation) = self.normalisation, normalisation
         scale, shift = deviation / other_deviation, (mean - other_mean) / other_deviation
         changed = {
-            name: replace(split, images=split.images * scale + shift)
+            name: replace(split, images=_scaled(split.images, scale, shift))
             for name, split in (("train", self.train), ("validation", self.validation), ("test", self.test))
         }
         return replace(self, normalisation=normalisation, **changed)
+
+
+def _rows(normalisation: tuple) -> tuple[np.ndarray, ...]:
+    """Mean and deviation, each (1,) or (channels,)."""
+    return tuple(np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in normalisation)
+
+
+def _scaled(images, scale: np.ndarray, shift: np.ndarray):
+    """images * scale + shift, numbers for all channels or one for each (dimension 1)."""
+    scale, shift = (images.new_tensor(one).reshape(-1, *[1] * (images.dim() - 2)) for one in (scale, shift))
+    return images * scale + shift
+
+
+def normalisation_words(normalisation: tuple) -> str:
+    """`mean 0.5 and deviation 0.25`; of several channels the numbers with commas between."""
+    mean, deviation = (", ".join(f"{number:g}" for number in row) for row in _rows(normalisation))
+    return f"mean {mean} and deviation {deviation}"
 
 
 # ------------------------------------------------------------------------------------------ training

@@ -113,7 +113,9 @@ def epochs_of(work: Work, compact: CompactNetwork, how: Recipe, stage: str, to_b
     data, classes = work.data, compact.kept.classes
     with bar(how.epochs * -(-len(data.train) // how.batch_size), stage) as shown, naming_the_rate(stage):
         score = lambda logits: score_of(work, logits, classes)  # noqa: E731
-        yield from training.train(compact, data.train, classes, how, score, data.validation, shown.update, to_beat)
+        yield from training.train(
+            compact, data.train, classes, how, score, data.validation, shown.update, to_beat, data.augment
+        )
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from specdnn.network.surgery import CompactNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST_DATA = Path(os.environ.get("SPECDNN_DATA") or ROOT.parent / "shared" / "data")
+CIFAR_DATA = Path(os.environ.get("SPECDNN_CIFAR10") or MNIST_DATA)  # holds cifar-10-batches-bin
 
 hypothesis.settings.register_profile("specdnn", deadline=None, derandomize=True, database=None, max_examples=50)
 hypothesis.settings.load_profile("specdnn")
@@ -39,6 +40,16 @@ def folder():
 
     yield SimpleNamespace(path=path, architectures=ARCHITECTURES, dataset=dataset)
     sys.path.remove(str(path))
+
+
+@pytest.fixture(scope="session")
+def cifar_folder():
+    """The dataset folder CIFAR10/, whose modules have the names of the other folder's: as a package of its own."""
+    sys.path.insert(0, str(ROOT))
+    from CIFAR10 import dataset, models
+
+    sys.path.remove(str(ROOT))
+    return SimpleNamespace(path=ROOT / "CIFAR10", architectures=models.ARCHITECTURES, dataset=dataset)
 
 
 @pytest.fixture(params=["LeNet_300_100", "LeNet_5"])
@@ -66,6 +77,14 @@ def mnist(folder):
     if missing:
         pytest.skip(f"needs MNIST: {MNIST_DATA} lacks MNIST/raw/{missing[0]}; SPECDNN_DATA names a folder that has it")
     return folder.dataset.load("MNIST", MNIST_DATA, torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def cifar(cifar_folder):
+    place = CIFAR_DATA / cifar_folder.dataset.BINARY
+    if not place.is_dir():
+        pytest.skip(f"needs CIFAR-10: {place} is not there; SPECDNN_CIFAR10 names a folder that holds {place.name}")
+    return cifar_folder.dataset.load("CIFAR10", CIFAR_DATA, torch.device("cpu"))
 
 
 # ------------------------------------------------------------------------------------------ main.py

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+TRAININGS = [f"{arch}{augmented}" for arch in ("LeNet_300_100", "LeNet_5") for augmented in ("", ", augmented")]
+
 
 @pytest.fixture(scope="module")
 def found():
@@ -20,11 +22,11 @@ def found():
     return told
 
 
-@pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
+@pytest.mark.parametrize("arch", TRAININGS)
 def test_a_replayed_graph_is_the_plain_step(found, arch):
     assert found[arch]["is_plain"], found[arch]
 
 
-@pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
+@pytest.mark.parametrize("arch", TRAININGS)
 def test_the_same_seed_gives_the_same_weights(found, arch):
     assert found[arch]["repeats"], found[arch]

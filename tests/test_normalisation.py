@@ -5,8 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from specdnn import files
+from specdnn import exhibits, files
+from specdnn.network import netfile, watching
+from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.structures import Dataset, SpecDNNError, Split, normalisation_words
 
 SHIFTED = (0.5, 0.25)
 STRETCHED = (0.3050, 0.1)  # the mean of `digits`: a pixel that is cut means the same
@@ -94,3 +98,97 @@ def test_the_same_command_twice_is_already_finished_with_any_normalisation(main,
     words = (*words, "--oslom-bin", every_third, "--save-dir", tmp_path / "saved")
     assert "already finished" not in main(*words).out
     assert "already finished" in main(*words).out
+
+
+# ------------------------------------------------------------------------------------------ one number per channel
+
+COLOURS = ((0.5, 0.25, 0.75), (0.25, 0.5, 0.125))
+RAW = torch.rand(12, 3, 2, 4, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(12) % 2
+
+
+def colourful(normalisation) -> Dataset:
+    """The images RAW, every channel normalised by itself in a dull loop."""
+    images = RAW.clone()
+    for channel, (mean, deviation) in enumerate(zip(*(np.resize(n, 3).tolist() for n in normalisation), strict=True)):
+        images[:, channel] = (RAW[:, channel] - mean) / deviation
+    return Dataset("colours", ("even", "odd"), normalisation, *[Split(images, LABELS)] * 3)
+
+
+@pytest.mark.parametrize("before", [(0.5, 0.25), COLOURS])
+@pytest.mark.parametrize("after", [(0.25, 0.5), COLOURS[:1] + ((0.5, 0.5, 0.5),)])
+def test_images_are_renormalised_channel_by_channel(before, after):
+    changed, expected = colourful(before).renormalised(after), colourful(after)
+    assert changed.normalisation == after
+    for name in ("train", "validation", "test"):
+        torch.testing.assert_close(changed.split(name).images, expected.split(name).images)
+        assert torch.equal(changed.split(name).labels, LABELS)
+
+
+def test_the_same_numbers_leave_the_images_as_they_are():
+    for data, same in ((colourful(COLOURS), COLOURS), (colourful((0.5, 0.25)), ((0.5,) * 3, (0.25,) * 3))):
+        assert data.renormalised(same) is data
+        assert data.renormalised(tuple(np.float32(n).tolist() for n in same)) is data
+
+
+def test_normalisations_in_words():
+    assert normalisation_words((0.5, 0.25)) == "mean 0.5 and deviation 0.25"
+    assert normalisation_words(COLOURS) == "mean 0.5, 0.25, 0.75 and deviation 0.25, 0.5, 0.125"
+
+
+@pytest.mark.parametrize("normalisation", [(0.5, 0.25), COLOURS])
+def test_class_means_of_pixels_are_raw_intensities_of_their_channels(normalisation):
+    """Of what a convolution reads, and of what is left of a Linear that reads pixels of all channels."""
+    data, wide = colourful(normalisation), nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
+    kept, narrow = [0, 5, 8, 13, 15, 16, 23], nn.Sequential(nn.Conv2d(3, 2, (2, 4)), nn.Flatten())
+    parent = CompactNetwork.parent(wide, RAW[0])
+    small = cut(parent, parent.kept.replace(0, kept))
+    for compact, raw in (
+        (parent, RAW.flatten(1)),
+        (small, RAW.flatten(1)[:, kept]),
+        (CompactNetwork.parent(narrow, RAW[0]), RAW.mean((2, 3))),
+    ):
+        found = watching.class_means(compact, data.train, 2, normalisation).means[0]
+        np.testing.assert_allclose(found, [raw[::2].mean(0), raw[1::2].mean(0)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("normalisation", [(0.5, 0.25), COLOURS])
+def test_what_is_shown_of_an_image_is_the_mean_of_its_raw_channels(normalisation):
+    data = colourful(normalisation)
+    np.testing.assert_allclose(exhibits.mean_image(data, 1), RAW[1::2].mean((0, 1)), rtol=1e-5)
+    for number in range(12):
+        greys = [[int(grey, 16) / 15 for grey in row] for row in exhibits.greys(data, number)]
+        np.testing.assert_allclose(greys, RAW[number].mean(0), atol=0.5001 / 15)
+
+
+@pytest.fixture
+def three_linear():
+    """A file of weights for images of three channels, with what somebody writes beside them -> Checkpoint."""
+
+    class Flat(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Flatten(), nn.Linear(24, 2))
+
+    def load(place, beside):
+        torch.save({"state_dict": Flat().state_dict(), **beside}, place / "x.pth")
+        return netfile.load(place / "x.pth", {"Flat": Flat}, image=(3, 2, 4))
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"mean": COLOURS[0], "std": COLOURS[1]},
+        {"normalisation": torch.tensor(COLOURS)},
+        {"normalization": {"mean": np.array(COLOURS[0]), "std": list(COLOURS[1])}},
+    ],
+)
+def test_others_tell_a_mean_and_a_deviation_per_channel(tmp_path, three_linear, beside):
+    assert three_linear(tmp_path, beside).normalisation == COLOURS
+
+
+@pytest.mark.parametrize("beside", [{"mean": (0.5, 0.5), "std": (0.5, 0.5)}, {"mean": COLOURS[0], "std": 0.5}])
+def test_others_tell_as_many_as_there_are_channels(tmp_path, three_linear, beside):
+    with pytest.raises(SpecDNNError, match="or one per channel of images 3x2x4"):
+        three_linear(tmp_path, beside)

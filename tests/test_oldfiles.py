@@ -301,11 +301,14 @@ def test_the_normalisation_of_others(tmp_path, beside):
         {"mean": float("nan"), "std": 1.0},
         {"normalisation": {"mean": 0.5}},
         {"normalisation": [0.5, 0.25, 1.0]},
+        {"normalisation": [[0.5], [0.25, 0.25]]},
+        {"normalisation": [[0.5, None], [0.25, 0.25]]},
+        {"normalisation": []},
     ],
 )
 def test_a_normalisation_that_makes_no_sense(tmp_path, beside):
     told = refused_content(published(ARCHITECTURES["Linear"], **beside), tmp_path)
-    assert "normalisation is not one mean from 0 to 1 and one standard deviation above 0" in told
+    assert "normalisation is not means from 0 to 1 and standard deviations above 0, one of each, or one per" in told
 
 
 def test_what_else_others_write_beside_the_weights(tmp_path):

@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from specdnn.network import running
 
-PAGES = ("README.md", "MNIST/README.md", "ARCHITECTURE.md", "oslom/README.md")
+PAGES = ("README.md", "MNIST/README.md", "CIFAR10/README.md", "ARCHITECTURE.md", "oslom/README.md")
 
 
 def test_the_readme_is_short():

@@ -122,6 +122,45 @@ def test_a_tick_after_every_batch():
     assert len(ticks) == 4
 
 
+def stepped(compact, seen, seed=1, epochs=2):
+    """Trained with an `augment` that shifts every image by a drawn number and tells what it is given and gives."""
+
+    def augment(images, generator):
+        moved = images + torch.rand(len(images), 1, 1, 1, generator=generator)
+        seen.append((images, moved))
+        return moved
+
+    data, recipe = six_units.data(), Recipe(epochs, lr=0.05, batch_size=3, seed=seed)
+    shown = []
+    hook = compact.network.register_forward_pre_hook(lambda _, given: shown.append(given[0].clone()))
+    list(training.train(compact, data, (0, 1), recipe, lambda logits: len(shown), data, augment=augment))
+    hook.remove()
+    return shown
+
+
+def test_augmented_images_are_shown_in_training_and_the_images_themselves_in_validation():
+    data, seen = six_units.data(), []
+    shown = stepped(six_units.compact(), seen)
+    assert [len(images) for images, _ in seen] == [3, 1, 3, 1]
+    assert all(torch.equal(a, b) for a, b in zip((shown[k] for k in (0, 1, 3, 4)), (m for _, m in seen), strict=True))
+    assert torch.equal(shown[2], data.images) and torch.equal(shown[5], data.images)
+    for epoch in (seen[:2], seen[2:]):
+        given = torch.cat([images for images, _ in epoch]).flatten(1)
+        assert sorted(given.tolist()) == sorted(data.images.flatten(1).tolist())
+
+
+def test_what_is_drawn_for_images_depends_on_the_seed_alone():
+    first, same_seed, other = [], [], []
+    one, two = six_units.compact(), six_units.compact()
+    stepped(one, first)
+    torch.rand(3)  # torch's own generator has no part in it
+    stepped(two, same_seed)
+    stepped(six_units.compact(), other, seed=2)
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(first, same_seed, strict=True))
+    assert same(one.network.state_dict(), two.network.state_dict())
+    assert not torch.equal(first[0][1] - first[0][0], other[0][1] - other[0][0])
+
+
 def test_the_same_seed_gives_the_same_weights(network_type, whole, digits):
     few = Split(digits.train.images[:200], digits.train.labels[:200])
     found = []

@@ -31,7 +31,7 @@ def facts_of(content: dict) -> dict:
         "layers": layers,
         "kept": kept,
         "image_shape": shape,
-        "normalisation": _normalisation(content["normalisation"], shape),
+        "normalisation": normalisation(content["normalisation"], shape),
         "accuracy": accuracy(content["acc"]),
         "parent_sizes": tuple(sizes),
         "notes": tuple(notes),
@@ -79,7 +79,7 @@ def _kept(value, layers: Layers) -> KeptUnits:
     return KeptUnits(tuple(tuple(units) for units in value))
 
 
-def _normalisation(value, shape: tuple[int, ...]) -> tuple:
+def normalisation(value, shape: tuple[int, ...]) -> tuple:
     """(mean, deviation), each a number or one per channel; empty where none is known."""
     if value == []:
         return ()
@@ -87,7 +87,8 @@ def _normalisation(value, shape: tuple[int, ...]) -> tuple:
     numbers = all(type(n) in (int, float) for row in rows for n in row)
     per_channel = numbers and len(rows) == 2 and len(rows[0]) == len(rows[1]) in (1, shape[0])
     if not per_channel or not all(0 <= n <= 1 for n in rows[0]) or not all(0 < n < math.inf for n in rows[1]):
-        raise ValueError("its normalisation is not means from 0 to 1 and standard deviations above 0")
+        each = f"one of each, or one per channel of images {'x'.join(map(str, shape))}"
+        raise ValueError(f"its normalisation is not means from 0 to 1 and standard deviations above 0, {each}")
     return tuple(tuple(one) if isinstance(one, list) else one for one in value)
 
 

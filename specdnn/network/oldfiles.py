@@ -41,7 +41,7 @@ def ours(content: dict, architectures: Mapping, image: torch.Tensor | None) -> d
     own = set(compact.network.state_dict()) - set(indices)
     state, _ = foreign.understood_state({"state_dict": content["state_dict"]}, [own])
     fill(compact.network, state | indices, [content["arch"]])
-    if not (normalisation := foreign.normalisation_of(content)):
+    if not (normalisation := beside.normalisation(foreign.normalisation_of(content), parent.wiring.image_shape)):
         raise ValueError("its normalisation is missing")
     return {
         "compact": compact,
@@ -99,7 +99,7 @@ def of_others(content, architectures: Mapping, names: list[str], image: torch.Te
         "arch": arch,
         "dataset": dataset if isinstance(dataset, str) and dataset.isprintable() else "",
         "compact": parent if kept == parent.kept else cut(parent, kept),
-        "normalisation": foreign.normalisation_of(told_beside),
+        "normalisation": beside.normalisation(foreign.normalisation_of(told_beside), parent.wiring.image_shape),
         "accuracy": share,
         "algo": "" if kept == parent.kept else PUBLISHED_ALGO,
         "seed": seed if isinstance(seed, int) and seed >= 0 else 0,

@@ -63,12 +63,14 @@ def train(
     validation: Split,
     tick: Callable[[], None] = lambda: None,
     to_beat: float = float("-inf"),
+    augment: Callable | None = None,
 ) -> Iterator[EpochRecord]:
     """Train a network in place, one-against-rest for `classes`, and leave it in its best epoch.
 
     `validate` scores the validation logits (higher is better, finite); `tick` is called after every batch. If no epoch
-    is better than `to_beat`, the network stays as it was. The order of the images, and what a network draws in
-    training, are random from `recipe.seed`, by which torch's own generator is set. Raises Diverged if the training
+    is better than `to_beat`, the network stays as it was. `augment(images, generator)` changes every batch before it is
+    shown. The order of the images, what `augment` draws, and what a network draws in training, are random from
+    `recipe.seed`, by which torch's own generator is set. Raises Diverged if the training
     diverges, ValueError if a score is not finite.
     """
     network = compact.network
@@ -77,8 +79,9 @@ def train(
     targets = one_against_rest(data.labels, classes)
     batches = -(-len(data) // recipe.batch_size)
     optimizer, schedule = _optimizer(network, recipe, batches)
-    gradients = _gradients(compact, data.images, targets, recipe)
     generator = torch.Generator().manual_seed(recipe.seed)
+    augmented = None if augment is None else lambda images: augment(images, generator)
+    gradients = _gradients(compact, data.images, targets, recipe, augmented)
     torch.manual_seed(recipe.seed)  # of dropout and its like
     best_score, best_state = to_beat, copy.deepcopy(network.state_dict())
     for epoch in range(1, recipe.epochs + 1):
@@ -105,20 +108,32 @@ def train(
     network.to(memory_format=torch.contiguous_format)
 
 
-def _gradients(compact: CompactNetwork, images, targets, recipe: Recipe) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What leaves the gradients of a batch (indices) in the network and returns its loss."""
+def _gradients(
+    compact: CompactNetwork, images, targets, recipe: Recipe, augmented: Callable | None
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What leaves the gradients of a batch (indices) in the network and returns its loss.
+
+    A CUDA graph draws no new numbers and reads where it read before: images are augmented ahead of it, into one place.
+    """
     network, prunable = compact.network, compact.wiring.layers.prunable
+    place = None if augmented is None else torch.empty_like(images[: recipe.batch_size])
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:
         network.zero_grad(set_to_none=True)
-        loss = LOSSES[recipe.loss](network(images[batch]), targets[batch])
+        shown = images[batch] if place is None else place[: len(batch)]
+        loss = LOSSES[recipe.loss](network(shown), targets[batch])
         if recipe.group_l1:
             norms = list(outgoing_norms(compact))
             loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in prunable)
         loss.backward()
         return loss.detach()
 
-    return _replayed(network, fresh) if images.is_cuda else fresh
+    def ahead(batch: torch.Tensor) -> torch.Tensor:
+        place[: len(batch)] = augmented(images[batch])
+        return step(batch)
+
+    step = _replayed(network, fresh) if images.is_cuda else fresh
+    return step if augmented is None else ahead
 
 
 def _replayed(network, fresh: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:

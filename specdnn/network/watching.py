@@ -57,11 +57,12 @@ def class_means(
 ) -> ClassMeans:
     """Mean inputs of the links over `split`, a channel being the mean over its places.
 
-    Pixels count with their raw intensity in 0..1, whatever the normalisation (mean, standard deviation).
+    Pixels count with their raw intensity in 0..1, whatever the normalisation (mean and standard deviation, each a
+    number or one per channel).
     """
     links, network = compact.wiring.links, compact.network
     modules = [network.get_submodule(link.name) for link in links]
-    pixels = [_reads_pixels(compact, link) for link in links]
+    channels = [_channels_of_pixels(compact, link) for link in links]
     sums: list = [0] * len(links)
     network.eval()
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
@@ -70,7 +71,7 @@ def class_means(
         def add(number: int, inputs: torch.Tensor, one_hot=one_hot) -> None:
             seen = by_unit(inputs, modules[number])
             seen = seen.mean(2) if seen.dim() > 2 else seen  # (batch, inputs)
-            seen = _raw(seen, normalisation) if pixels[number] else seen
+            seen = seen if channels[number] is None else _raw(seen, normalisation, channels[number])
             sums[number] = sums[number] + one_hot.T @ seen.double()
 
         with watched(compact, add):
@@ -80,13 +81,18 @@ def class_means(
     return ClassMeans(tuple((s / counts[:, None].clamp(min=1)).cpu().numpy() for s in sums), counts.cpu().numpy())
 
 
-def _reads_pixels(compact: CompactNetwork, link: Link) -> bool:
-    """Whether a link reads the image itself."""
-    return bool((compact.wiring.nodes.of(link.sources) < compact.wiring.layers.widths[0]).all())
+def _channels_of_pixels(compact: CompactNetwork, link: Link) -> np.ndarray | None:
+    """(inputs,) the channel of the image that each input of a link lies in; None if it does not read the image."""
+    pixels, nodes = compact.wiring.layers.widths[0], compact.wiring.nodes.of(link.sources)
+    if (nodes >= pixels).any():
+        return None
+    channels = np.unique(compact.wiring.nodes.channel[:pixels], return_inverse=True)[1].reshape(-1)
+    return channels[nodes]
 
 
-def _raw(pixels: torch.Tensor, normalisation) -> torch.Tensor:
-    mean, deviation = normalisation
+def _raw(pixels: torch.Tensor, normalisation, channels: np.ndarray) -> torch.Tensor:
+    """Intensities in 0..1 of normalised pixels (batch, inputs), which lie in these channels."""
+    mean, deviation = (n if isinstance(n, (int, float)) else pixels.new_tensor(n)[channels] for n in normalisation)
     return pixels * deviation + mean
 
 
