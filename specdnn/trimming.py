@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specdnn import files, selection
+from specdnn.network.compensation import COMPENSATIONS, sample_of
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
 from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
-from specdnn.work import Work, fit, headline_of, recipe, run_of, told, validation_logits
+from specdnn.work import Work, bar, fit, headline_of, recipe, run_of, told, validation_logits
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
 Score = Callable[[Work, CompactNetwork], Scores]
@@ -77,9 +78,19 @@ def step_of(compact: CompactNetwork, stage: str, score: float) -> Step:
 def cut_and_train(work: Work, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
     """Cut to `kept` and train briefly."""
     smaller = cut(compact, kept)
+    compensate(work, compact, smaller)
     work.board.cut(run_of(work), sizes_told(smaller))
     score = fit(work, smaller, brief_recipe(work.options, stage), f"{stage} to {layers(kept.widths)}")
     return smaller, step_of(smaller, stage, score)
+
+
+def compensate(work: Work, before: CompactNetwork, smaller: CompactNetwork) -> None:
+    """What --compensate says, of a network that was just cut, in place."""
+    data, how = work.data.train, COMPENSATIONS.get(work.options.compensate)
+    if how is None:
+        return
+    with bar(1, f"compensation by {work.options.compensate}"):
+        how(before, smaller, sample_of(data.images, data.labels, smaller.kept.classes, work.options.seed))
 
 
 def sizes_told(compact: CompactNetwork) -> dict[str, int]:
