@@ -69,6 +69,7 @@ def by_means(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: 
         shift(cut.network, link, missing)
 
 
+@torch.no_grad()
 def means(parent: CompactNetwork, sample: Sample, tick: Callable) -> list[torch.Tensor]:
     """Per link the mean of each of its inputs over images and places, (inputs,) float64."""
     links, sums = parent.wiring.links, {}
