@@ -2,9 +2,9 @@
 
 `mean`: what is removed becomes its mean, folded into the biases of the links that read it, or into the BatchNorm behind
 them. `regress`: layer by layer, from the images on, weights and bias of a link become the ridge solution that gives the
-parent's own pre-activations from what the cut network has at that place (He, Zhang and Sun 2017, "Channel pruning for
-accelerating very deep neural networks", section 3.1; Luo, Wu and Lin 2017, "ThiNet", section 3.3: the least squares; here
-class and rest count equally, and nothing is repeated).
+parent's own pre-activations from what the cut network has at that place: least squares as He, Zhang and Sun 2017
+("Channel pruning for accelerating very deep neural networks", section 3.1) and Luo, Wu and Lin 2017 ("ThiNet", section
+3.3) have them; here class and rest count equally, and nothing is repeated.
 """
 
 from __future__ import annotations

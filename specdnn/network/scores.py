@@ -212,8 +212,8 @@ def attribution(compact: CompactNetwork, images, weights, means, tick=lambda: No
     """Per layer but the outputs each unit's centred Taylor score, (kept units,): how much the outputs change if it were
     its mean.
 
-    Weighted mean over the images, and mean over the outputs z, of |(a - mean a) x dz/da| at the inputs of all links that
-    read the unit, for a channel summed over its places first. `images` (n, ...), `weights` (n,), `means` per link
+    Weighted mean over the images, and mean over the outputs z, of |(a - mean a) x dz/da| at the inputs of all links
+    that read the unit, for a channel summed over its places first. `images` (n, ...), `weights` (n,), `means` per link
     (inputs,).
     """
     sums: list = [0] * (len(compact.kept.units) - 1)
