@@ -225,14 +225,20 @@ def trim_plans(work: Work, compact: CompactNetwork, scored: Score, allotted: Sco
     else:
         goal = functools.partial(by_shape, work)
         target = goal(compact, scored(work, compact))
-        needed = len(selection.trim_steps(compact.kept.widths, target.widths))
-        shape = gradual(goal, max(needed, work.options.trim_steps))
+        shape = gradual(goal, cuts_to(work.options, compact, target))
         weights = compact.wiring.weights(target)
     # equal size is equal true weights: other widths of as many have another paper-rule rate
     own = work.with_options(rate=None) if reference else work
     score = gradual(functools.partial(by_score, own, allotted if allotted is not scored else None, weights), len(shape))
     plans = {"shape": shape, "score": score}
     return {name: plans[name] for name in work.options.candidates} if shape else {}
+
+
+def cuts_to(o: Options, compact: CompactNetwork, target: KeptUnits) -> int:
+    """--trim-steps cuts; more if the last would halve a layer. Where nothing is trained in between, one is enough."""
+    if o.compensate != "zero" and not o.brief_epochs:
+        return 1
+    return max(len(selection.trim_steps(compact.kept.widths, target.widths)), o.trim_steps)
 
 
 def by_shape(work: Work, compact: CompactNetwork, scores: Scores) -> KeptUnits:

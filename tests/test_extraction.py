@@ -215,3 +215,17 @@ def test_what_is_pinned_is_told_in_the_log_and_in_the_metrics(extract):
     found = extract(Normalised(), rate=0.5, log=said.append)
     assert "12 of 42 units are pinned and stay, since not understood is: LayerNorm norm (12)" in said
     assert found.metrics["pins"] == {"LayerNorm norm": 12} and found.kept.widths[1] == 12
+
+
+def test_without_training_regression_makes_up_for_what_is_gone(trained, extract, digits):
+    """The pretrained network, cut; `every_third` is no community that carries a class by itself."""
+    data = (digits.train.images, digits.train.labels)
+    found = {}
+    for how in ("regress", "zero"):
+        one = specdnn.extract(trained, data, 3, train=False, compensate=how, algo="relevance", rate=0.1, threads=1)
+        assert one.metrics["options"]["brief_epochs"] == 0
+        assert one.metrics["true_weights"] <= 0.1 * one.wiring.parent_sizes[0]
+        if how == "regress":
+            assert [step["stage"] for step in one.community["steps"]] == ["warm-up", "trim 1"]
+        found[how] = one.metrics["auroc"]
+    assert found["regress"] > found["zero"] and found["regress"] > 0.9
