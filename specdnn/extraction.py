@@ -109,8 +109,9 @@ def extract(
     The size: `max_params` parameters, `rate` (share of the parent's weights), or the smallest that reaches a balanced
     accuracy of `min_balanced` on validation. `algo` and `others` are the options of `main.py`, by their names there
     (`warmup_epochs`, `brief_epochs`, `retrain_epochs`, `keep`, `threads`, ...). Without `train` nothing is trained: the
-    pretrained network is cut in one go, and regression makes up for what is gone, in seconds. `like`: an earlier result whose cuts
-    another `algo` is to follow. The same seed gives the same bytes. `log` takes what happens, line by line.
+    pretrained network is cut in one go, and regression makes up for what is gone, in seconds. `like`: an earlier
+    result whose cuts another `algo` is to follow. The same seed gives the same bytes. `log` takes what happens, line by
+    line.
 
     Raises SpecDNNError, one sentence, where something given is wrong or no community is found.
     """

@@ -223,7 +223,7 @@ def test_without_training_regression_makes_up_for_what_is_gone(trained, extract,
     found = {}
     for how in ("regress", "zero"):
         one = specdnn.extract(trained, data, 3, train=False, compensate=how, algo="relevance", rate=0.1, threads=1)
-        assert one.metrics["options"]["brief_epochs"] == 0
+        assert one.metrics["options"]["retrain_epochs"] == 0
         assert one.metrics["true_weights"] <= 0.1 * one.wiring.parent_sizes[0]
         if how == "regress":
             assert [step["stage"] for step in one.community["steps"]] == ["warm-up", "trim 1"]
