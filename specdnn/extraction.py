@@ -25,6 +25,10 @@ from specdnn.structures import KeptUnits, SpecDNNError, Split
 from specdnn.work import Work, check_images, classes_among
 
 OF_ALL = ("arch", "dataset", "seed", "split", *exporting.ORIGIN)  # what members have in common
+UNTRAINED = {
+    **dict.fromkeys(("warmup_epochs", "brief_epochs", "retrain_epochs"), 0),
+    **{"rounds": 1, "candidates": ("shape",), "compensate": "regress"},
+}
 MEMORY = 4e9  # bytes of images that are kept in memory as one tensor
 
 
@@ -89,6 +93,7 @@ def extract(
     rate: float | None = None,
     min_balanced: float | None = None,
     algo: str = "OSLOM",
+    train: bool = True,
     seed: int = 1,
     like: Specialised | None = None,
     memory: float = MEMORY,
@@ -104,11 +109,14 @@ def extract(
 
     The size: `max_params` parameters, `rate` (share of the parent's weights), or the smallest that reaches a balanced
     accuracy of `min_balanced` on validation. `algo` and `others` are the options of `main.py`, by their names there
-    (`warmup_epochs`, `brief_epochs`, `retrain_epochs`, `keep`, `threads`, ...). `like`: an earlier result whose cuts
-    another `algo` is to follow. The same seed gives the same bytes. `log` takes what happens, line by line.
+    (`warmup_epochs`, `brief_epochs`, `retrain_epochs`, `keep`, `threads`, ...). Without `train` nothing is trained: the
+    pretrained network is cut in one go, and regression makes up for what is gone, in seconds. `like`: an earlier
+    result whose cuts another `algo` is to follow. The same seed gives the same bytes. `log` takes what happens, line by
+    line.
 
     Raises SpecDNNError, one sentence, where something given is wrong or no community is found.
     """
+    others = others if train else {**UNTRAINED, **others}
     chosen = _options(algo=algo, seed=seed, max_params=max_params, rate=rate, min_balanced=min_balanced, **others)
     with undisturbed(chosen, model):
         whole = CompactNetwork.parent(model, _first_image(data))

@@ -23,6 +23,8 @@ ALGORITHMS = {
     "random": "random units",
     "magnitude": "largest weight norms",
     "taylor": "largest Taylor scores",
+    "relevance": "largest relevance in the class graph, no communities",
+    "attribution": "largest centred Taylor scores",
     "scratch": "the same kept units with fresh weights",
     "linear": "a linear model, exempt from equal size",
 }
@@ -301,6 +303,15 @@ class Options:
         group=EXTRACTION,
         right=at_least(1),
         type=int,
+    )
+    compensate: str = option(
+        "zero",
+        "what a cut puts in the place of what it removes: nothing; its mean; or what the rest can say of it, by "
+        "regression of every link on the network before the cut",
+        shapes=EXTRACTING,
+        group=EXTRACTION,
+        later=True,
+        choices=("zero", "mean", "regress"),
     )
     round_to: int = option(
         1,

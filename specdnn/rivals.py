@@ -15,6 +15,7 @@ from specdnn import files, selection
 from specdnn.method import Algorithm, extract, graph_of, oslom_rounds, relevance_scores, trim_scores, unit_scores
 from specdnn.network import scores as network_scores
 from specdnn.network import training
+from specdnn.network.compensation import means, sample_of
 from specdnn.network.surgery import CompactNetwork, fresh
 from specdnn.structures import SpecDNNError
 from specdnn.trimming import Extraction, Reference, Score, Scores, check_budget, cut_and_train, cuts, widths_of
@@ -49,6 +50,15 @@ def taylor_scores(work: Work, compact: CompactNetwork) -> Scores:
     targets = training.one_against_rest(data.labels, compact.kept.classes)
     with bar(-(-len(data) // network_scores.BATCH_SIZE), "taylor") as shown:
         return network_scores.taylor(compact, data.images, targets, loss, shown.update)
+
+
+def attribution_scores(work: Work, compact: CompactNetwork) -> Scores:
+    """Of the wanted outputs, over training images of which class and rest count equally."""
+    data, classes = work.data.train, compact.kept.classes
+    sample = sample_of(data.images, data.labels, classes, work.options.seed)
+    with bar(2 * len(sample.batches()), "attribution") as shown:
+        centres = means(compact, sample, shown.update)
+        return network_scores.attribution(compact, sample.images, sample.weights, centres, shown.update)
 
 
 # ------------------------------------------------------------------------------------------ rounds
@@ -126,6 +136,8 @@ ALGORITHMS = {
     "random": Algorithm(following(random_scores), random_scores, random_scores),
     "magnitude": Algorithm(following(magnitude_scores), magnitude_scores, magnitude_scores),
     "taylor": Algorithm(following(taylor_scores), taylor_scores, taylor_scores),
+    "relevance": Algorithm(following(relevance_scores), relevance_scores, relevance_scores),
+    "attribution": Algorithm(following(attribution_scores), attribution_scores, attribution_scores),
 }
 
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specdnn import files, selection
+from specdnn.network.compensation import COMPENSATIONS, sample_of
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
 from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
-from specdnn.work import Work, fit, headline_of, recipe, run_of, told, validation_logits
+from specdnn.work import Work, bar, fit, headline_of, recipe, run_of, told, validation_logits
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
 Score = Callable[[Work, CompactNetwork], Scores]
@@ -77,9 +78,19 @@ def step_of(compact: CompactNetwork, stage: str, score: float) -> Step:
 def cut_and_train(work: Work, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
     """Cut to `kept` and train briefly."""
     smaller = cut(compact, kept)
+    compensate(work, compact, smaller)
     work.board.cut(run_of(work), sizes_told(smaller))
     score = fit(work, smaller, brief_recipe(work.options, stage), f"{stage} to {layers(kept.widths)}")
     return smaller, step_of(smaller, stage, score)
+
+
+def compensate(work: Work, before: CompactNetwork, smaller: CompactNetwork) -> None:
+    """What --compensate says, of a network that was just cut, in place."""
+    data, how = work.data.train, COMPENSATIONS.get(work.options.compensate)
+    if how is None:
+        return
+    with bar(1, f"compensation by {work.options.compensate}"):
+        how(before, smaller, sample_of(data.images, data.labels, smaller.kept.classes, work.options.seed))
 
 
 def sizes_told(compact: CompactNetwork) -> dict[str, int]:
@@ -214,14 +225,20 @@ def trim_plans(work: Work, compact: CompactNetwork, scored: Score, allotted: Sco
     else:
         goal = functools.partial(by_shape, work)
         target = goal(compact, scored(work, compact))
-        needed = len(selection.trim_steps(compact.kept.widths, target.widths))
-        shape = gradual(goal, max(needed, work.options.trim_steps))
+        shape = gradual(goal, cuts_to(work.options, compact, target))
         weights = compact.wiring.weights(target)
     # equal size is equal true weights: other widths of as many have another paper-rule rate
     own = work.with_options(rate=None) if reference else work
     score = gradual(functools.partial(by_score, own, allotted if allotted is not scored else None, weights), len(shape))
     plans = {"shape": shape, "score": score}
     return {name: plans[name] for name in work.options.candidates} if shape else {}
+
+
+def cuts_to(o: Options, compact: CompactNetwork, target: KeptUnits) -> int:
+    """--trim-steps cuts; more if the last would halve a layer. Where nothing is trained in between, one is enough."""
+    if o.compensate != "zero" and not o.brief_epochs:
+        return 1
+    return max(len(selection.trim_steps(compact.kept.widths, target.widths)), o.trim_steps)
 
 
 def by_shape(work: Work, compact: CompactNetwork, scores: Scores) -> KeptUnits:

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import specdnn
+from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.structures import SpecDNNError
 
 BRIEF = {"warmup_epochs": 1, "brief_epochs": 1, "retrain_epochs": 1, "rounds": 1, "threads": 1}
@@ -215,3 +216,17 @@ def test_what_is_pinned_is_told_in_the_log_and_in_the_metrics(extract):
     found = extract(Normalised(), rate=0.5, log=said.append)
     assert "12 of 42 units are pinned and stay, since not understood is: LayerNorm norm (12)" in said
     assert found.metrics["pins"] == {"LayerNorm norm": 12} and found.kept.widths[1] == 12
+
+
+def test_without_training_regression_makes_up_for_what_is_gone(trained, digits):
+    """Closer to the parent's output than the same units of the parent as they are."""
+    data = (digits.train.images, digits.train.labels)
+    small = specdnn.extract(trained, data, 3, train=False, algo="relevance", rate=0.1, threads=1)
+    assert [step["stage"] for step in small.community["steps"]] == ["warm-up", "trim 1"]
+    assert small.metrics["options"]["retrain_epochs"] == 0
+    assert small.metrics["true_weights"] <= 0.1 * small.wiring.parent_sizes[0]
+    plain = cut(CompactNetwork.parent(trained, digits.train.images[0]), small.kept).network.eval()
+    with torch.no_grad():
+        expected = trained(digits.test.images)[:, 3]
+        errors = [(one(digits.test.images)[:, 0] - expected).pow(2).mean() for one in (small.network, plain)]
+    assert errors[0] < errors[1] / 2

@@ -197,15 +197,39 @@ def taylor(compact: CompactNetwork, images, targets, loss: Callable, tick=lambda
     """
     sums: list = [0] * (len(compact.kept.units) - 1)
     compact.network.eval()
+
+    def total(wanted: torch.Tensor) -> Callable:
+        return lambda logits: loss(logits, wanted) * len(wanted)
+
     for batch, wanted in zip(images.split(BATCH_SIZE), targets.split(BATCH_SIZE), strict=True):
-        for depth, change in enumerate(summed(compact, _changes(compact, batch, wanted, loss))):
+        for depth, change in enumerate(summed(compact, _changes(compact, batch, total(wanted)))):
             sums[depth] = sums[depth] + change.abs().double().sum(0)
         tick()
     return [(total / len(images)).cpu().numpy() for total in sums]
 
 
-def _changes(compact: CompactNetwork, images, targets, loss: Callable) -> list[torch.Tensor]:
-    """Per link a x dloss/da of every image and input, (images, inputs)."""
+def attribution(compact: CompactNetwork, images, weights, means, tick=lambda: None) -> list[np.ndarray]:
+    """Per layer but the outputs each unit's centred Taylor score, (kept units,): how much the outputs change if it were
+    its mean.
+
+    Weighted mean over the images, and mean over the outputs z, of |(a - mean a) x dz/da| at the inputs of all links
+    that read the unit, for a channel summed over its places first. `images` (n, ...), `weights` (n,), `means` per link
+    (inputs,).
+    """
+    sums: list = [0] * (len(compact.kept.units) - 1)
+    compact.network.eval()
+    outputs = len(compact.kept.classes)
+    for batch, weight in zip(images.split(BATCH_SIZE), weights.split(BATCH_SIZE), strict=True):
+        for k in range(outputs):
+            found = _changes(compact, batch, lambda logits, k=k: logits[:, k].sum(), means)
+            for depth, change in enumerate(summed(compact, found)):
+                sums[depth] = sums[depth] + weight.double() @ change.abs().double() / outputs
+        tick()
+    return [(total / weights.sum()).cpu().numpy() for total in sums]
+
+
+def _changes(compact: CompactNetwork, images, total: Callable, centres=None) -> list[torch.Tensor]:
+    """Per link (a - centre) x dtotal/da of every image and input, (images, inputs); `total(logits)` is a number."""
     seen: list = [None] * len(compact.wiring.links)
 
     def watch(number: int, inputs: torch.Tensor) -> torch.Tensor:
@@ -214,9 +238,14 @@ def _changes(compact: CompactNetwork, images, targets, loss: Callable) -> list[t
         return seen[number]
 
     with watched(compact, watch):
-        total = loss(compact.network(images), targets) * len(images)
+        gradients = torch.autograd.grad(total(compact.network(images)), seen)
     found = []
-    for link, inputs, gradient in zip(compact.wiring.links, seen, torch.autograd.grad(total, seen), strict=True):
-        change = by_unit(inputs.detach() * gradient, compact.network.get_submodule(link.name))
+    for number, (link, inputs, gradient) in enumerate(zip(compact.wiring.links, seen, gradients, strict=True)):
+        module = compact.network.get_submodule(link.name)
+        if centres is None:
+            change = by_unit(inputs.detach() * gradient, module)
+        else:
+            own, slope = by_unit(inputs.detach(), module), by_unit(gradient, module)
+            change = (own - centres[number].to(own).view(1, -1, *[1] * (own.dim() - 2))) * slope
         found.append(change.sum(2) if change.dim() > 2 else change)
     return found

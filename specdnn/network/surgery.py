@@ -173,6 +173,32 @@ def absorb(module: nn.Module, mean: float, deviation: float) -> None:
         setattr(module, name, nn.Parameter(tensor.to(module.weight)))
 
 
+@torch.no_grad()
+def rewrite(module: nn.Module, weight: torch.Tensor) -> None:
+    """Give a Linear or a convolution other weights, (rows, inputs x places of the kernel), in place."""
+    module.weight.copy_(weight.reshape(module.weight.shape))
+
+
+@torch.no_grad()
+def shift(network: nn.Module, link: Link, by: torch.Tensor) -> None:
+    """Add `by` (rows,) to what a link gives: to its bias, else to what the BatchNorm behind it takes for its mean.
+
+    In place. Nothing happens where neither is there; see `can_shift`.
+    """
+    module = network.get_submodule(link.name)
+    if module.bias is not None:
+        module.bias.add_(by.to(module.bias))
+    elif can_shift(network, link):
+        running = network.get_submodule(link.scaled_by).running_mean
+        running.sub_(by.to(running))
+
+
+def can_shift(network: nn.Module, link: Link) -> bool:
+    """Whether something holds a number that is added to each row of a link."""
+    norm = network.get_submodule(link.scaled_by) if link.scaled_by else None
+    return network.get_submodule(link.name).bias is not None or getattr(norm, "running_mean", None) is not None
+
+
 # ------------------------------------------------------------------------------------------ the masked parent
 
 

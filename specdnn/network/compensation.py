@@ -1,0 +1,255 @@
+"""What a cut removes is replaced by what the rest can say of it, from images on, without a gradient.
+
+`mean`: what is removed becomes its mean, folded into the biases of the links that read it, or into the BatchNorm behind
+them. `regress`: layer by layer, from the images on, weights and bias of a link become the ridge solution that gives the
+parent's own pre-activations from what the cut network has at that place: least squares as He, Zhang and Sun 2017
+("Channel pruning for accelerating very deep neural networks", section 3.1) and Luo, Wu and Lin 2017 ("ThiNet", section
+3.3) have them; here class and rest count equally, and nothing is repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from specdnn.network.surgery import CompactNetwork, can_shift, rewrite, shift
+from specdnn.network.watching import BATCH_SIZE, by_unit, watched
+from specdnn.network.wiring import Alive, Link
+
+MOST_IMAGES = 20_000
+ROWS = 120_000  # places of all images that a convolution is solved on
+RIDGE = 0.01  # of the mean of the diagonal
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images that a cut network is fitted on. `images` (n, ...), `weights` (n,): class and rest have the same sum."""
+
+    images: torch.Tensor
+    weights: torch.Tensor
+    seed: int = 0
+
+    def batches(self) -> list[slice]:
+        return [slice(first, first + BATCH_SIZE) for first in range(0, len(self.weights), BATCH_SIZE)]
+
+
+def sample_of(images, labels: torch.Tensor, classes: Sequence[int], seed: int) -> Sample:
+    """At most MOST_IMAGES images, evenly spaced: each wanted class and all the rest together count the same."""
+    chosen = torch.linspace(0, len(labels) - 1, min(len(labels), MOST_IMAGES)).long().to(labels.device)
+    labels = labels[chosen]
+    group = torch.full_like(labels, len(classes))
+    for number, wanted in enumerate(classes):
+        group[labels == wanted] = number
+    counts = torch.bincount(group, minlength=len(classes) + 1).double()
+    weights = (1 / (counts.clamp(min=1) * (counts > 0).sum()))[group]
+    return Sample(images[chosen], weights * len(labels), seed)
+
+
+# ------------------------------------------------------------------------------------------ means
+
+
+@torch.no_grad()
+def by_means(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: Callable = lambda: None) -> None:
+    """Fold the means of all that a link of the parent reads and the cut network lacks into the cut network, in place.
+
+    Exact for the inputs of a Linear; of a convolution away from the border, where padding is 0 and not the mean. A link
+    without a bias and without a BatchNorm behind it stays as it is.
+    """
+    alive = Alive(parent.wiring, cut.kept)
+    for link, mean in zip(parent.wiring.links, means(parent, sample, tick), strict=True):
+        gone, rows = ~alive(link.sources), alive(link.targets)
+        weight = parent.network.get_submodule(link.name).weight.double()
+        total = weight.flatten(2).sum(2) if weight.dim() > 2 else weight
+        missing = total[torch.as_tensor(rows)][:, torch.as_tensor(gone)] @ mean[torch.as_tensor(gone)]
+        shift(cut.network, link, missing)
+
+
+@torch.no_grad()
+def means(parent: CompactNetwork, sample: Sample, tick: Callable) -> list[torch.Tensor]:
+    """Per link the mean of each of its inputs over images and places, (inputs,) float64."""
+    links, sums = parent.wiring.links, {}
+    modules = [parent.network.get_submodule(link.name) for link in links]
+    parent.network.eval()
+    for some in sample.batches():
+        weights = sample.weights[some]
+
+        def add(number: int, inputs: torch.Tensor, weights=weights) -> None:
+            seen = by_unit(inputs, modules[number])
+            seen = seen.mean(2) if seen.dim() > 2 else seen
+            sums[number] = sums.get(number, 0) + weights @ seen.double()
+
+        with watched(parent, add):
+            parent.network(sample.images[some])
+        tick()
+    return [sums[number] / sample.weights.sum() for number in range(len(links))]
+
+
+# ------------------------------------------------------------------------------------------ regression
+
+
+@torch.no_grad()
+def by_regression(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: Callable = lambda: None) -> None:
+    """Give the links of a cut network new weights, in the order of execution, in place; see the head of this file.
+
+    `parent` is the network that is to be imitated, which holds all units of `cut`. Convolutions of two dimensions and
+    Linears are solved, links of other kinds keep their weights. Takes one pass through either network.
+    """
+    places = Places(parent, cut, sample)
+    wanted = places.of_parent(tick)
+    parent.network.eval()
+    cut.network.eval()
+    Fitting(cut, places, wanted, sample, tick).run()
+
+
+class Places:
+    """Where a link is looked at: all rows of a Linear's input, some places of a convolution's output, drawn once."""
+
+    def __init__(self, parent: CompactNetwork, cut: CompactNetwork, sample: Sample) -> None:
+        self.parent, self.cut, self.sample = parent, cut, sample
+        self.drawn: dict[tuple, torch.Tensor] = {}
+        self.alive = Alive(parent.wiring, cut.kept)
+
+    def chosen(self, name: str, some: slice, count: int) -> torch.Tensor:
+        """(images, places) of `count` places, the same whenever it is asked."""
+        key = name, some.start
+        if key not in self.drawn:
+            images = len(self.sample.weights[some])
+            each = max(1, min(count, -(-ROWS // len(self.sample.weights))))
+            generator = torch.Generator().manual_seed(hash_of(name, some.start, self.sample.seed))
+            self.drawn[key] = torch.randint(count, (images, each), generator=generator)
+        return self.drawn[key].to(self.sample.weights.device)
+
+    def of_parent(self, tick: Callable) -> dict[str, list[torch.Tensor]]:
+        """Link -> per batch the parent's pre-activations (rows of the cut network) at the chosen places."""
+        wanted: dict[str, list] = {}
+        links = {link.name: link for link in self.parent.wiring.links}
+        hooks = []
+        for some in self.sample.batches():
+            hooks = [
+                self.parent.network.get_submodule(name).register_forward_hook(self.keeper(link, some, wanted))
+                for name, link in links.items()
+            ]
+            try:
+                self.parent.network.eval()(self.sample.images[some])
+            finally:
+                for hook in hooks:
+                    hook.remove()
+            tick()
+        return wanted
+
+    def keeper(self, link: Link, some: slice, wanted: dict[str, list]) -> Callable:
+        rows = torch.as_tensor(np.flatnonzero(self.alive(link.targets)))
+
+        def keep(module: nn.Module, _, output: torch.Tensor) -> None:
+            if solvable(module, output):
+                wanted.setdefault(link.name, []).append(self.outputs(link.name, module, output, some)[:, rows])
+
+        return keep
+
+    def outputs(self, name: str, module: nn.Module, output: torch.Tensor, some: slice) -> torch.Tensor:
+        """(places of all images, rows)."""
+        if isinstance(module, nn.Linear):
+            return output.reshape(-1, output.shape[-1])
+        chosen = self.chosen(name, some, output[0, 0].numel())
+        taken = output.flatten(2).gather(2, chosen[:, None].expand(-1, output.shape[1], -1))
+        return taken.transpose(1, 2).reshape(-1, output.shape[1])
+
+    def inputs(self, name: str, module: nn.Module, given: torch.Tensor, some: slice) -> torch.Tensor:
+        """(places of all images, numbers that a row of weights is multiplied by)."""
+        if isinstance(module, nn.Linear):
+            return given.reshape(-1, given.shape[-1])
+        patches = functional.unfold(_padded(given, module), module.kernel_size, module.dilation, 0, module.stride)
+        chosen = self.chosen(name, some, patches.shape[2])
+        taken = patches.gather(2, chosen[:, None].expand(-1, patches.shape[1], -1))
+        return taken.transpose(1, 2).reshape(-1, patches.shape[1])
+
+
+def hash_of(name: str, start: int, seed: int) -> int:
+    """The same number in every process, unlike Python's own hash."""
+    return int.from_bytes(f"{name} {start} {seed}".encode(), "big") % (1 << 63)
+
+
+def solvable(module: nn.Module, output: torch.Tensor) -> bool:
+    """Whether its weights are a matrix that patches of its input are multiplied by."""
+    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and output.dim() == 4)
+
+
+def _padded(given: torch.Tensor, module: nn.Conv2d) -> torch.Tensor:
+    """The input as the convolution sees it."""
+    mode = "constant" if module.padding_mode == "zeros" else module.padding_mode
+    return functional.pad(given, module._reversed_padding_repeated_twice, mode)
+
+
+class Fitting(fx.Interpreter):
+    """Runs a network operation by operation on all batches at once, and solves each link before it is run."""
+
+    def __init__(self, cut: CompactNetwork, places: Places, wanted: dict, sample: Sample, tick: Callable) -> None:
+        super().__init__(cut.network)
+        self.links = {link.name: link for link in cut.wiring.links}
+        self.places, self.wanted, self.sample, self.tick = places, wanted, sample, tick
+        self.extra_traceback = False
+
+    def run(self) -> None:
+        """Every operation in turn; what nobody reads any more is forgotten."""
+        batches = self.sample.batches()
+        values: dict[fx.Node, list] = {}
+        for node in self.module.graph.nodes:
+            if node.op == "output":
+                return
+            if node.op == "call_module" and node.target in self.wanted:
+                self.solve(node, values[node.args[0]])
+            values[node] = [self.of_batch(node, values, k, some) for k, some in enumerate(batches)]
+            for gone in self.user_to_last_uses.get(node, []):
+                values.pop(gone, None)
+            self.tick()
+
+    def of_batch(self, node: fx.Node, values: dict, number: int, some: slice):
+        if node.op == "placeholder":
+            return self.sample.images[some]
+        self.env = {known: several[number] for known, several in values.items()}
+        return self.run_node(node)
+
+    def solve(self, node: fx.Node, given: list[torch.Tensor]) -> None:
+        """The ridge solution of one link, from running sums."""
+        module, link = self.module.get_submodule(node.target), self.links[node.target]
+        sums = Sums(can_shift(self.module, link))
+        for some, inputs, outputs in zip(self.sample.batches(), given, self.wanted[node.target], strict=True):
+            seen = self.places.inputs(node.target, module, inputs, some)
+            each = len(seen) // len(self.sample.weights[some])
+            sums.add(seen, outputs, self.sample.weights[some].repeat_interleave(each))
+        weight, bias = sums.solution()
+        before = module.bias.double() if module.bias is not None else 0.0
+        rewrite(module, weight)
+        shift(self.module, link, bias - before)
+
+
+class Sums:
+    """Running sums of outer products for a weighted least squares, in double precision."""
+
+    def __init__(self, free: bool) -> None:
+        self.free, self.inner, self.outer = free, 0, 0
+
+    def add(self, inputs: torch.Tensor, outputs: torch.Tensor, weights: torch.Tensor) -> None:
+        """`inputs` (n, inputs), `outputs` (n, rows), `weights` (n,)."""
+        ones = inputs.new_ones(len(inputs), 1)
+        both = torch.cat([inputs, ones], 1) if self.free else inputs
+        scaled = (both * weights.to(both)[:, None]).T
+        self.inner = self.inner + (scaled @ both).double()
+        self.outer = self.outer + (scaled @ outputs).double()
+
+    def solution(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """((rows, inputs), (rows,)); the intercept, 0 where none is free, is not held down."""
+        inputs = len(self.inner) - self.free
+        diagonal = self.inner.diagonal()
+        ridge = torch.zeros_like(diagonal)
+        ridge[:inputs] = RIDGE * diagonal[:inputs].mean() + torch.finfo(torch.float64).eps
+        found = torch.linalg.solve(self.inner + torch.diag(ridge), self.outer).T
+        return found[:, :inputs], found[:, inputs] if self.free else found.new_zeros(len(found))
+
+
+COMPENSATIONS = {"mean": by_means, "regress": by_regression}
