@@ -27,7 +27,7 @@ NETWORK = tuple(
     f"network.{name}"
     for name in (
         *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
-        *("sharing", "composition", "watching", "scores", "evaluation", "training"),
+        *("sharing", "composition", "watching", "compensation", "scores", "evaluation", "training"),
         *("deployed", "onnxfile", "running"),
     )
 )
@@ -195,7 +195,7 @@ def test_what_is_asked_of_the_room_of_networks():
     room = {*NETWORK, *NETWORK_FILES, *C99}
     entered = set().union(*(own_imports(name) for name in set(FILES) - room)) & room
     doors = ("wiring", "surgery", "composition", "watching", "scores", "evaluation", "training", "netfile")
-    doors += ("c99", "deployed", "onnxfile", "running")
+    doors += ("c99", "compensation", "deployed", "onnxfile", "running")
     assert entered == {f"network.{name}" for name in doors}
 
 
@@ -270,7 +270,7 @@ def test_only_surgery_makes_or_slices_parameters():
 
 def test_nobody_outside_the_room_of_networks_looks_at_weights():
     looking = {name for name in FILES if {"weight", "bias", "running_var", "running_mean"} & attributes(name)}
-    assert looking == {f"network.{name}" for name in ("labelling", "wiring", "scores", "surgery")}
+    assert looking == {f"network.{name}" for name in ("labelling", "wiring", "scores", "surgery", "compensation")}
 
 
 def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in_them_is_run():
@@ -286,7 +286,7 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
     """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
     core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
-    core |= {"sharing"}
+    core |= {"sharing", "compensation"}
     core |= {"netfile", "graphtext", "dryrun", "c99"}
     for name, tree in FILES.items():
         froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
