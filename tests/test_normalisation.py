@@ -136,7 +136,7 @@ def test_normalisations_in_words():
     assert normalisation_words(COLOURS) == "mean 0.5, 0.25, 0.75 and deviation 0.25, 0.5, 0.125"
 
 
-@pytest.mark.parametrize("normalisation", [(0.5, 0.25), COLOURS])
+@pytest.mark.parametrize("normalisation", [(0.5, 0.25), ((0.5,), (0.25,)), COLOURS])
 def test_class_means_of_pixels_are_raw_intensities_of_their_channels(normalisation):
     """Of what a convolution reads, and of what is left of a Linear that reads pixels of all channels."""
     data, wide = colourful(normalisation), nn.Sequential(nn.Flatten(), nn.Linear(24, 2))
@@ -152,7 +152,7 @@ def test_class_means_of_pixels_are_raw_intensities_of_their_channels(normalisati
         np.testing.assert_allclose(found, [raw[::2].mean(0), raw[1::2].mean(0)], rtol=1e-5)
 
 
-@pytest.mark.parametrize("normalisation", [(0.5, 0.25), COLOURS])
+@pytest.mark.parametrize("normalisation", [(0.5, 0.25), ((0.5,), (0.25,)), COLOURS])
 def test_what_is_shown_of_an_image_is_the_mean_of_its_raw_channels(normalisation):
     data = colourful(normalisation)
     np.testing.assert_allclose(exhibits.mean_image(data, 1), RAW[1::2].mean((0, 1)), rtol=1e-5)

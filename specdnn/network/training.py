@@ -70,8 +70,8 @@ def train(
     `validate` scores the validation logits (higher is better, finite); `tick` is called after every batch. If no epoch
     is better than `to_beat`, the network stays as it was. `augment(images, generator)` changes every batch before it is
     shown. The order of the images, what `augment` draws, and what a network draws in training, are random from
-    `recipe.seed`, by which torch's own generator is set. Raises Diverged if the training
-    diverges, ValueError if a score is not finite.
+    `recipe.seed`, by which torch's own generator is set. Raises Diverged if the training diverges, ValueError if a
+    score is not finite.
     """
     network = compact.network
     # channels last in memory: an epoch of a compact convolutional network takes 3/4 of the time, of a whole one half

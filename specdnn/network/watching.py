@@ -92,7 +92,8 @@ def _channels_of_pixels(compact: CompactNetwork, link: Link) -> np.ndarray | Non
 
 def _raw(pixels: torch.Tensor, normalisation, channels: np.ndarray) -> torch.Tensor:
     """Intensities in 0..1 of normalised pixels (batch, inputs), which lie in these channels."""
-    mean, deviation = (n if isinstance(n, (int, float)) else pixels.new_tensor(n)[channels] for n in normalisation)
+    numbers = map(pixels.new_tensor, normalisation)
+    mean, deviation = (one[channels] if one.numel() > 1 else one for one in numbers)
     return pixels * deviation + mean
 
 
