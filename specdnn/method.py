@@ -178,7 +178,7 @@ def stability(work: Work, compact: CompactNetwork, scores, found) -> float:
     return alike
 
 
-def found_words(before: CompactNetwork, kept: KeptUnits, run: community.OslomRun, figures: dict) -> str:
+def found_words(before: CompactNetwork, kept: KeptUnits, run: community.CommunityRun, figures: dict) -> str:
     """A community in one line."""
     return (
         f"{layers(kept.widths)} of {layers(before.kept.widths)} units, bs {figures['significance']:.3g}, "
