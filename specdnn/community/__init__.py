@@ -1,7 +1,7 @@
 """Graph -> edge file, the oslom program, tp file -> Cover; or the same by CCME. Knows nodes and edges only.
 
-`oslom` and `ccme` are the calls for any graph in Python, `run_program` and `run_ccme` what they and the pipeline share.
-The program is our own, which lies in an installed package and is built on first use in the source tree (`oslom/`), or any
+`oslom` and `ccme` are the calls for any graph in Python, `run_program` and `run_ccme` those of the pipeline. The
+program is our own, which lies in an installed package and is built on first use in the source tree (`oslom/`), or any
 other with the same command line and files (`--oslom-bin`, `OSLOM_BIN`).
 """
 

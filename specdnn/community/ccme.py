@@ -1,4 +1,4 @@
-"""The call of CCME for any graph in Python, and a run on the edges of a class graph, which leaves evidence like OSLOM's."""
+"""The call of CCME for any graph in Python, and a run on the edges of a class graph with evidence like OSLOM's."""
 
 from __future__ import annotations
 
@@ -13,48 +13,58 @@ from specdnn.community.ccme_search import communities
 from specdnn.community.formats import CommunityRun, edge_text, tp_text
 from specdnn.structures import Cover, Module, SpecDNNError
 
+NULLS = ("link", "whole")
+
 
 def ccme(
-    graph, *, weighted: bool = True, weight: str = "weight", groups=None, alpha: float = 0.05, seed: int = 1
+    graph,
+    *,
+    weighted: bool = True,
+    weight: str = "weight",
+    groups=None,
+    null: str = "link",
+    alpha: float = 0.05,
+    seed: int = 1,
 ) -> Cover:
     """The statistically significant communities of an undirected graph; they may overlap (CCME, JMLR 18(188), 2018).
 
-    `graph`, `weighted` and `weight` are those of `oslom`. Without `groups` the null expects links between all nodes;
-    with them (`groups[node]` is anything that can be compared, of every node) only between groups that are linked, and
-    as many and as heavy ones as there are. `alpha` is the share of false members that the tests of a community allow.
-    A community's significance is how probable its inner weight is by chance, a member's score how probable its weight
-    into the rest is. The same graph, its nodes in the same order, and the same `seed` give the same cover.
+    `graph`, `weighted` and `weight` are those of `oslom`. `groups[node]` is the group of every node, such as the layer
+    it lies in, where there are any. The null `link` expects links between groups that are linked only, as many and as
+    heavy ones as there are; `whole` between all nodes. `alpha` is the share of false members that the tests of a
+    community allow. A community's significance is how probable its inner weight is by chance, a member's score how
+    probable its weight into the rest is. The same graph, its nodes in the same order, and the same `seed`, which draws
+    neighbours in a weighted graph, give the same cover.
 
     Raises SpecDNNError for a graph, groups or options that make no sense.
     """
     labels, edges, weights = edge_list(graph, weighted, None, weight)
-    _check(alpha, seed)
+    _check(null, alpha, seed)
     told = np.zeros(len(labels), dtype=int) if groups is None else _numbers(groups, labels)
-    return cover_of(edges, weights, told, labels, alpha, seed)
+    return cover_of(Null(edges, weights, told, len(labels), null == "whole"), labels, alpha, seed)
 
 
 def run_ccme(
     edges: np.ndarray,
     weights: np.ndarray,
     *,
-    groups: np.ndarray | None = None,
+    groups: np.ndarray,
+    null: str = "link",
     alpha: float = 0.05,
     seed: int = 1,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> CommunityRun:
-    """CCME on edges (E, 2) of node ids, each pair once, with positive weights (E,); `groups`: (largest id + 1,).
+    """CCME on edges (E, 2) of node ids, each pair once, with positive weights (E,); `groups`: of all ids.
 
     `progress` wraps the start sets one by one.
     """
     nodes, places = np.unique(edges, return_inverse=True)
-    told = np.zeros(len(nodes), dtype=int) if groups is None else groups[nodes]
-    cover = cover_of(places.reshape(-1, 2), weights, told, nodes.tolist(), alpha, seed, progress)
+    model = Null(places.reshape(-1, 2), weights, groups[nodes], len(nodes), null == "whole")
+    cover = cover_of(model, nodes.tolist(), alpha, seed, progress)
     return CommunityRun(cover, edge_text(edges, weights), tp_text(cover))
 
 
-def cover_of(edges, weights, groups, labels, alpha: float, seed: int, progress=iter) -> Cover:
-    """The cover of edges (E, 2) of positions among `labels`; who is in no community is homeless."""
-    null = Null(edges, weights, groups, len(labels))
+def cover_of(null: Null, labels, alpha: float, seed: int, progress=iter) -> Cover:
+    """The cover of a graph whose nodes have these labels; who is in no community is homeless."""
     found = sorted(communities(null, alpha, seed, progress), key=lambda members: (-len(members), members.tolist()))
     alone = np.setdiff1d(np.arange(len(labels)), np.concatenate([*found, np.array([], dtype=int)]))
     modules = [_module(null, members, labels) for members in found]
@@ -66,7 +76,9 @@ def _module(null: Null, members: np.ndarray, labels) -> Module:
     return Module(tuple(labels[k] for k in members.tolist()), null.of_set(members)[0], tuple(scores.tolist()))
 
 
-def _check(alpha, seed) -> None:
+def _check(null, alpha, seed) -> None:
+    if null not in NULLS:
+        raise SpecDNNError(f"null must be {' or '.join(NULLS)}, got {shown(null)}")
     if not (isinstance(alpha, Real) and 0 <= alpha <= 1):
         raise SpecDNNError(f"alpha must be between 0 and 1, got {shown(alpha)}")
     if not (isinstance(seed, Integral) and seed >= 0):
@@ -81,5 +93,5 @@ def _numbers(groups, labels) -> np.ndarray:
         try:
             told.append(known.setdefault(groups[label], len(known)))
         except (LookupError, TypeError):
-            raise SpecDNNError(f"groups must give a group, groups[node], for every node, not for {shown(label)}") from None
+            raise SpecDNNError(f"groups must give every node a group by groups[node], not so {shown(label)}") from None
     return np.array(told, dtype=int)

@@ -2,10 +2,12 @@
 
 Palowitch, Bhamidi, Nobel, "Significance-based community detection in weighted networks" (JMLR 18(188), 2018): between u
 and v there is a link with probability rho = min(1, d_u d_v / d_T), d the degrees, and its weight has the mean f =
-g / rho, g = s_u s_v / s_T, s the strengths, and the variance kappa f^2. Own to this code: nodes may lie in groups, whose
-pairs (blocks) have degrees, strengths, totals and a kappa of their own, so that no link is expected where there is none;
-a node is never expected to be linked with itself; and the tail is a Gamma law's of the same mean, variance and third
-cumulant, as a normal one is much too light: of sums of few links a p-value below 0.001 came up 5 to 20 times too often.
+g / rho, g = s_u s_v / s_T, s the strengths, and the variance kappa f^2.
+
+Own to this code: nodes may lie in groups, whose pairs (blocks) have degrees, strengths, totals and a kappa of their
+own, so that no link is expected where there is none; a node is never expected to be linked with itself; and the tail is
+that of a Gamma law of the same mean, variance and third cumulant: a normal one is so light that on random graphs
+p-values below 0.001 come up 5 to 20 times too often.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ POWERS = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))  # of strength, and of
 class Block:
     """All nodes of one group with links into another (`rows`), and those they may be linked with (`columns`).
 
-    `degree`, `strength`: of the rows, into the other group; `powers` (6, columns): those of POWERS of the columns, whose
-    degrees descend; `clipped` (rows,): with how many of the first columns a link is certain. `inner`: one group, twice.
+    `degree`, `strength` (rows,): into the other group; `powers` (6, columns): those of POWERS of the columns, whose
+    degrees descend; `clipped` (rows,): with how many of the first columns a link is certain; `links`, `total`: number
+    and weight of all links, twice if they are `inner`, within one group.
     """
 
     rows: np.ndarray
@@ -74,13 +77,18 @@ def powers_of(degree: np.ndarray, strength: np.ndarray) -> np.ndarray:
 
 
 class Null:
-    """The null model of a graph: edges (E, 2) of nodes 0..`size`-1, each pair once, weights (E,) or None, groups (size,).
+    """The null model of a graph of nodes 0 to `size` - 1.
 
-    Without weights (or with equal ones, which tell as little) links are counted: then a node has a binomial number of
-    them in a set, one for each of its own, and a set a Poisson number.
+    `edges` (E, 2), each pair once; `weights` (E,), positive, or None; `groups` (size,), whole numbers. `whole`: links
+    are expected between all nodes, whatever their groups. `layered`: no link lies within a group.
+
+    Without weights, or with equal ones, which tell as little, links are counted: a node has a binomial number of them
+    in a set, one chance for each of its own, and a set a Poisson number.
     """
 
-    def __init__(self, edges: np.ndarray, weights: np.ndarray | None, groups: np.ndarray, size: int) -> None:
+    def __init__(
+        self, edges: np.ndarray, weights: np.ndarray | None, groups: np.ndarray, size: int, whole: bool = False
+    ) -> None:
         self.weighted = weights is not None and len(weights) > 0 and np.ptp(weights) > 0
         told = weights / weights.max() if self.weighted else np.ones(len(edges))
         self.size, half = size, np.concatenate([edges, edges[:, ::-1]])
@@ -89,7 +97,8 @@ class Null:
         self.matrix = scipy.sparse.csr_array((self.weights, (self.sources, self.targets)), shape=(size, size))
         self.degree = np.bincount(self.sources, minlength=size)
         excess = np.zeros(len(half)) if self.weighted else np.ones(len(half))
-        self.blocks = tuple(self._blocks(groups, excess))
+        self.layered = not (groups[edges[:, 0]] == groups[edges[:, 1]]).any()
+        self.blocks = tuple(self._blocks(groups * (not whole), excess))
         # per entry of the matrix how far its weight is above f, in standard deviations; 1 where there are no weights
         self.excess = scipy.sparse.csr_array((excess, (self.sources, self.targets)), shape=(size, size))
 
@@ -163,7 +172,7 @@ class Null:
 
 
 def gamma_tail(found: np.ndarray, mean: np.ndarray, variance: np.ndarray, third: np.ndarray) -> np.ndarray:
-    """P(at least `found`) under shifted Gamma laws of these cumulants; 1 where nothing is found, or nothing can vary."""
+    """P(`found` or more) under shifted Gamma laws of these cumulants; 1 where nothing is found, or nothing can vary."""
     p, there = np.ones(len(found)), (found > 0) & (variance > LEAST_VARIANCE * mean**2)
     deviation = np.sqrt(variance[there])
     skew = np.maximum(third[there] / variance[there] / deviation, LEAST_SKEW)

@@ -48,16 +48,31 @@ def starts(null: Null, alpha: float, seed: int) -> list[tuple[int, np.ndarray]]:
     near = [(node, others) for node, others in near if len(others) > 1]
     if not near:
         return []
-    kept = rejected(np.array([null.of_set(others)[0] for _, others in near]), alpha)
+    kept = rejected(np.array([of_neighbourhood(null, node, others) for node, others in near]), alpha)
     return [(node, np.union1d(others, node)) for (node, others), stays in zip(near, kept, strict=True) if stays]
 
 
+def of_neighbourhood(null: Null, node: int, others: np.ndarray) -> float:
+    """How probable a neighbourhood is by chance, by what is not known of it already, the links of its node.
+
+    In a layered graph its nodes cannot be linked with each other; there the links of all other nodes to it count, by
+    one p-value for all (Simes 1986).
+    """
+    if not null.layered:
+        return null.of_set(others)[0]
+    p = np.sort(np.delete(null.of_nodes(others), node))
+    return float((p * len(p) / np.arange(1, len(p) + 1)).min())
+
+
 def neighbourhood(null: Null, node: int, seed: int) -> np.ndarray:
-    """Neighbours of a node, drawn as often as it has some, in proportion to how far a weight is above its mean."""
+    """Neighbours of a node, drawn as often as it has some, in proportion to how far a weight is above its mean.
+
+    Without weights it is all of them.
+    """
     own = slice(null.matrix.indptr[node], null.matrix.indptr[node + 1])
     others, above = null.matrix.indices[own], np.maximum(null.excess.data[own], 0)
-    if not above.any():
-        return others[:0]
+    if not null.weighted or not above.any():
+        return others[: len(others) * (not null.weighted)]
     drawn = np.random.default_rng([seed, node]).choice(others, len(others), p=above / above.sum())
     return np.unique(drawn)
 
@@ -68,7 +83,8 @@ def neighbourhood(null: Null, node: int, seed: int) -> np.ndarray:
 def stable(null: Null, start: np.ndarray, alpha: float) -> np.ndarray:
     """The set at which the updates of a start set stay; empty if they die out, fall apart or do not end.
 
-    Where they go in a circle, they go on from its union.
+    Where they go in a circle, they go on from its union. In a layered graph a circle may be the halves of a community,
+    every other layer each, which hold each other in turn.
     """
     chain = [start]
     while len(chain[-1]) > 1 and len(chain) <= MOST_UPDATES:
@@ -77,10 +93,11 @@ def stable(null: Null, start: np.ndarray, alpha: float) -> np.ndarray:
             return new
         if (last := position(chain, new)) is not None:
             circle = [*chain[last:], new]
-            if not all(np.isin(a, b).any() for a, b in zip(circle[:-1], circle[1:], strict=True)):
+            apart = [not np.isin(a, b).any() for a, b in zip(circle[:-1], circle[1:], strict=True)]
+            if any(apart) and not null.layered:
                 break
             new = np.unique(np.concatenate(circle))
-            if position(chain, new) is not None:
+            if all(apart) or position(chain, new) is not None:
                 return new
         chain.append(new)
     return start[:0]
