@@ -422,7 +422,7 @@ class Options:
     # ---- the other search
     ccme_null: str = option(
         "whole",
-        "where it expects connections by chance: in the whole graph, or per link, where there are any, as strong as there",
+        "by chance a unit is expected to keep its number and strength of connections in all, or those in each link",
         shapes=EXTRACTING,
         group=CCME,
         later=True,

@@ -4,10 +4,10 @@ Palowitch, Bhamidi, Nobel, "Significance-based community detection in weighted n
 and v there is a link with probability rho = min(1, d_u d_v / d_T), d the degrees, and its weight has the mean f =
 g / rho, g = s_u s_v / s_T, s the strengths, and the variance kappa f^2.
 
-Own to this code: nodes may lie in groups, whose pairs (blocks) have degrees, strengths, totals and a kappa of their
-own, so that no link is expected where there is none; a node is never expected to be linked with itself; and the tail is
-that of a Gamma law of the same mean, variance and third cumulant: a normal one is so light that on random graphs
-p-values below 0.001 come up 5 to 20 times too often.
+Own to this code: nodes may lie in groups, and links are expected between linked groups only, where each pair of groups
+(a block) may have degrees, strengths, totals and a kappa of its own; a node is never expected to be linked with itself;
+and the tail is that of a Gamma law of the same mean, variance and third cumulant: a normal one is so light that on
+random graphs p-values below 0.001 come up 5 to 20 times too often.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Block:
 
     `degree`, `strength` (rows,): into the other group; `powers` (6, columns): those of POWERS of the columns, whose
     degrees descend; `clipped` (rows,): with how many of the first columns a link is certain; `links`, `total`: number
-    and weight of all links, twice if they are `inner`, within one group.
+    and weight of all links, twice if they lie within one group. `inner`: the two groups are one.
     """
 
     rows: np.ndarray
@@ -79,8 +79,9 @@ def powers_of(degree: np.ndarray, strength: np.ndarray) -> np.ndarray:
 class Null:
     """The null model of a graph of nodes 0 to `size` - 1.
 
-    `edges` (E, 2), each pair once; `weights` (E,), positive, or None; `groups` (size,), whole numbers. `whole`: links
-    are expected between all nodes, whatever their groups. `layered`: no link lies within a group.
+    `edges` (E, 2), each pair once; `weights` (E,), positive, or None; `groups` (size,), whole numbers. `whole`:
+    degrees, strengths and totals are those of the whole graph, not of each pair of groups. `layered`: no link lies
+    within a group.
 
     Without weights, or with equal ones, which tell as little, links are counted: a node has a binomial number of them
     in a set, one chance for each of its own, and a set a Poisson number.
@@ -98,21 +99,22 @@ class Null:
         self.degree = np.bincount(self.sources, minlength=size)
         excess = np.zeros(len(half)) if self.weighted else np.ones(len(half))
         self.layered = not (groups[edges[:, 0]] == groups[edges[:, 1]]).any()
-        self.blocks = tuple(self._blocks(groups * (not whole), excess))
+        self.blocks = tuple(self._blocks(groups, whole, excess))
         # per entry of the matrix how far its weight is above f, in standard deviations; 1 where there are no weights
         self.excess = scipy.sparse.csr_array((excess, (self.sources, self.targets)), shape=(size, size))
 
-    def _blocks(self, groups: np.ndarray, excess: np.ndarray) -> Iterator[Block]:
-        """All blocks; how far the weights of each are above f is left in `excess`."""
+    def _blocks(self, groups: np.ndarray, whole: bool, excess: np.ndarray) -> Iterator[Block]:
+        """A block for each pair of groups with links; how far the weights of each are above f is left in `excess`."""
         kinds = groups[self.sources] * (groups.max(initial=0) + 1) + groups[self.targets]
-        for kind in np.unique(kinds):
-            half = np.flatnonzero(kinds == kind)
-            inner = groups[self.sources[half[0]]] == groups[self.targets[half[0]]]
+        for first in np.unique(kinds, return_index=True)[1]:
+            half = np.arange(len(kinds)) if whole else np.flatnonzero(kinds == kinds[first])
             ends = self._sums(self.sources[half], half), self._sums(self.targets[half], half)
             kappa, above = self._kappa(half, *ends) if self.weighted else (0.0, 0.0)
             if kappa > 0:
                 excess[half] = above / np.sqrt(kappa)
-            yield self._block(half, *ends, kappa, bool(inner))
+            yield self._block(
+                half, *ends, kappa, *(groups == groups[end[first]] for end in (self.sources, self.targets))
+            )
 
     def _kappa(self, half: np.ndarray, source, target) -> tuple[float, np.ndarray]:
         """(kappa, how far each weight is above f, in f) of some halves of edges."""
@@ -123,14 +125,14 @@ class Null:
         kappa = float((above**2).sum() / (f**2).sum())
         return kappa if kappa > LEAST_VARIANCE else 0.0, np.divide(above, f, out=np.zeros(len(half)), where=f > 0)
 
-    def _block(self, half: np.ndarray, source, target, kappa: float, inner: bool) -> Block:
-        """The block of some halves of edges."""
+    def _block(self, half: np.ndarray, source, target, kappa: float, own: np.ndarray, other: np.ndarray) -> Block:
+        """The block of the marked nodes, with degrees, strengths and totals of some halves of edges."""
         (d, s), (e, t), links, total = source, target, len(half), self.weights[half].sum()
-        rows, columns = np.flatnonzero(d), np.flatnonzero(e)
+        rows, columns = np.flatnonzero(own & (d > 0)), np.flatnonzero(other & (e > 0))
         columns = columns[np.argsort(-e[columns], kind="stable")]
         clipped = np.searchsorted(-e[columns], -links / d[rows], side="right")
         known = d[rows], s[rows], powers_of(e[columns], t[columns]), clipped
-        return Block(rows, columns, *known, float(links), float(total), kappa, inner)
+        return Block(rows, columns, *known, float(links), float(total), kappa, np.array_equal(own, other))
 
     def _sums(self, ends: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Degree and strength of every node, of these halves of edges alone."""

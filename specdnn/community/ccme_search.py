@@ -83,8 +83,8 @@ def neighbourhood(null: Null, node: int, seed: int) -> np.ndarray:
 def stable(null: Null, start: np.ndarray, alpha: float) -> np.ndarray:
     """The set at which the updates of a start set stay; empty if they die out, fall apart or do not end.
 
-    Where they go in a circle, they go on from its union. In a layered graph a circle may be the halves of a community,
-    every other layer each, which hold each other in turn.
+    Where they go in a circle, they go on from its union, unless the circle falls apart. In a layered graph it does:
+    neighbours lie in other layers, and what is found of a community is every other layer in turn.
     """
     chain = [start]
     while len(chain[-1]) > 1 and len(chain) <= MOST_UPDATES:
@@ -97,7 +97,7 @@ def stable(null: Null, start: np.ndarray, alpha: float) -> np.ndarray:
             if any(apart) and not null.layered:
                 break
             new = np.unique(np.concatenate(circle))
-            if all(apart) or position(chain, new) is not None:
+            if position(chain, new) is not None:
                 return new
         chain.append(new)
     return start[:0]
