@@ -69,8 +69,8 @@ def neighbourhood(null: Null, node: int, seed: int) -> np.ndarray:
 
     Without weights it is all of them.
     """
-    own = slice(null.matrix.indptr[node], null.matrix.indptr[node + 1])
-    others, above = null.matrix.indices[own], np.maximum(null.excess.data[own], 0)
+    own = null.excess[[node]]
+    others, above = own.indices, np.maximum(own.data, 0)
     if not null.weighted or not above.any():
         return others[: len(others) * (not null.weighted)]
     drawn = np.random.default_rng([seed, node]).choice(others, len(others), p=above / above.sum())
