@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 
+import ccme as benchmark
 import networkx
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oslom_graphs import cases, null_graph, write_edges
 from scipy import stats
 
 from specdnn import community, files
@@ -37,19 +39,6 @@ def cliques(count: int, size: int) -> networkx.Graph:
     graph = networkx.ring_of_cliques(count, size)
     networkx.set_edge_attributes(graph, 1.0, "weight")
     return graph
-
-
-def random_graph(rng, size=400, degree=20, kappa=0.25, layers=1):
-    """(edges, weights, groups) drawn from the null itself: degrees of a power law, weights of a Gamma law."""
-    d = np.minimum(rng.pareto(1.5, size) + 1, 20)
-    d *= degree / d.mean()
-    s, groups = d**1.5, np.repeat(np.arange(layers), size // layers)
-    allowed = np.triu(np.ones((size, size)), 1) if layers == 1 else np.triu(groups[None] - groups[:, None] == 1)
-    more = 1 if layers == 1 else layers / 2
-    rho, g = np.minimum(1, more * np.outer(d, d) / d.sum()), more * np.outer(s, s) / s.sum()
-    edges = np.argwhere((allowed > 0) & (rng.random((size, size)) < rho))
-    f = (g / rho)[tuple(edges.T)]
-    return edges, f * rng.gamma(1 / kappa, kappa, len(edges)), groups
 
 
 # ------------------------------------------------------------------------------------------ the null
@@ -174,7 +163,7 @@ def test_other_numbers_of_the_nodes_change_no_test(graph, data):
 
 
 def test_the_unit_of_weights_does_not_matter():
-    edges, weights, groups = random_graph(np.random.default_rng(1))
+    edges, weights, groups = null_graph(np.random.default_rng(1))
     members = np.arange(0, 400, 10)
     tests = [Null(edges, scale * weights, groups, 400).of_nodes(members) for scale in (1, 2.0**-400, 2.0**300)]
     assert np.array_equal(tests[0], tests[1]) and np.array_equal(tests[0], tests[2])
@@ -184,7 +173,7 @@ def test_kappa_is_found_again():
     """A little less of it: the degrees and strengths that were drawn take their part of the differences."""
     rng = np.random.default_rng(2)
     for kappa in (0.1, 0.5):
-        edges, weights, groups = random_graph(rng, kappa=kappa)
+        edges, weights, groups = null_graph(rng, kappa=kappa)
         assert Null(edges, weights, groups, 400).blocks[0].kappa == pytest.approx(kappa, rel=0.35)
 
 
@@ -206,7 +195,7 @@ def false_positives(name: str, level: float, test) -> float:
     kappa, size, layers, weighted = CASES[name]
     rng, p = np.random.default_rng(3), []
     for _ in range(12):
-        edges, weights, groups = random_graph(rng, kappa=kappa, layers=layers)
+        edges, weights, groups = null_graph(rng, kappa=kappa, layers=layers)
         null = Null(edges, weights if weighted else None, groups, 400)
         for members in (rng.choice(400, size, replace=False) for _ in range(20)):
             p.append(np.delete(test(null, members), members))
@@ -233,7 +222,7 @@ def test_a_normal_tail_would_be_too_light():
 def test_random_graphs_have_no_communities(layers, weighted):
     found = 0
     for seed in range(5):
-        edges, weights, groups = random_graph(np.random.default_rng(seed), layers=layers)
+        edges, weights, groups = null_graph(np.random.default_rng(seed), layers=layers)
         rows = np.column_stack([edges, weights])
         found += len(ccme(rows, weighted=weighted, groups=groups).significant)
     assert found <= 1
@@ -473,3 +462,15 @@ def test_without_a_community_the_error_names_its_own_options(main, parents, tmp_
     done = main(words, tmp_path, "--pretrained", parents["LeNet_300_100"])
     assert done.code == 2 and "CCME found no significant module" in done.err and "--ccme-alpha" in done.err
     assert not list(tmp_path.rglob("*.tar"))
+
+
+def test_the_benchmark_measures_both(tmp_path, real_program):
+    write_edges(tmp_path / "ring.edges", cliques(8, 6).edges)
+    write_edges(tmp_path / "ring.planted", [range(start, start + 6) for start in range(0, 48, 6)])
+    for search in (benchmark.by_ccme, benchmark.by_oslom):
+        found = benchmark.measured(search, cases(tmp_path)[0])
+        expected = {"NMI": 1, "modules": 8, "homeless": 0, "largest": 6, "nodes": 48, "edges": 8 * 15 + 8}
+        assert found.items() >= expected.items() and found["seconds"] > 0
+    heading, dashes, row = benchmark.table(benchmark.planted_rows(tmp_path)).splitlines()
+    assert row.startswith("| ring | 48 | 128 | 8 | 1.000 | 1.000 | 8 | 8 | 0 | 0 |")
+    assert len(dashes.split("|")) == len(row.split("|")) == len(heading.split("|"))
