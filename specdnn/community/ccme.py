@@ -31,10 +31,11 @@ def ccme(
     `graph`, `weighted` and `weight` are those of `oslom`. `groups[node]` is the group of every node, such as the layer
     it lies in, where there are any: by chance links are expected between linked groups only. By the `null` link a node
     keeps its links and weights into each group, by whole just their sums, so that what groups have to do with each
-    other counts for a community, too. `alpha` is the share of false members that the tests of a community allow. A
-    community's significance is how probable its inner weight is by chance, a member's score how
-    probable its weight into the rest is. The same graph, its nodes in the same order, and the same `seed`, which draws
-    neighbours in a weighted graph, give the same cover.
+    other counts for a community, too. `alpha` is the share of false members that the tests of a community allow.
+
+    A community's significance is how probable its inner weight is by chance, a member's score how probable its weight
+    into the rest is. The same graph, its nodes in the same order, and the same `seed`, which draws neighbours in a
+    weighted graph, give the same cover.
 
     Raises SpecDNNError for a graph, groups or options that make no sense.
     """
