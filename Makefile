@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test lint setup oslom publish bench bench-oslom zoo clean
+.PHONY: run test lint setup oslom publish bench bench-ccme bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -50,6 +50,9 @@ publish: setup
 bench: setup
 	$(PY) benchmarks/network_speed.py
 	$(PY) benchmarks/export_speed.py
+
+bench-ccme: setup
+	$(PY) benchmarks/ccme.py --reference "$(REFERENCE)"
 
 bench-oslom: setup
 	$(PY) benchmarks/oslom_speed.py --python "$(OLD)" --reference "$(REFERENCE)"

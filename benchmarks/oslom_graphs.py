@@ -132,6 +132,28 @@ def wire(rng, stubs, allowed, edges, n, tries=200):
         stubs = rest
 
 
+# ---------------------------------------------------------------------------------------- the null of CCME
+
+
+def null_graph(rng, n=400, degree=20, kappa=0.25, layers=1):
+    """(edges (E, 2), weights (E,), layer of each node) of the continuous configuration model, so without communities.
+
+    Degrees follow a power law, strengths are degrees ** 1.5, weights have a Gamma law of variance `kappa` around
+    their means. With several `layers` of equal size only neighbouring ones are linked. `rng` is numpy's.
+    """
+    import numpy
+
+    d = numpy.minimum(rng.pareto(1.5, n) + 1, 20)
+    d *= degree / d.mean()
+    s, layer = d**1.5, numpy.repeat(numpy.arange(layers), n // layers)
+    allowed = numpy.triu(numpy.ones((n, n)), 1) if layers == 1 else layer - layer[:, None] == 1
+    share = 1 if layers == 1 else layers / 2  # fewer pairs, so more links and weight for each
+    rho = numpy.minimum(1, share * numpy.outer(d, d) / d.sum())
+    edges = numpy.argwhere(allowed * (rng.random((n, n)) < rho))
+    means = (share * numpy.outer(s, s) / s.sum() / rho)[tuple(edges.T)]
+    return edges, means * rng.gamma(1 / kappa, kappa, len(edges)), layer
+
+
 # ---------------------------------------------------------------------------------------- folders of graphs
 
 
@@ -140,6 +162,11 @@ def write_generated(folder: Path) -> None:
     for n in (1000, 5000):
         for mu in MIXINGS:
             write_planted(folder, f"planted_{n}_{mu}", n, mu, 1)
+    write_random(folder)
+
+
+def write_random(folder: Path) -> None:
+    """The graphs of write_generated without communities."""
     for seed in RANDOM_GRAPHS:
         edges = random_graph(1000, 7500, seed)
         rng = random.Random(seed)

@@ -28,7 +28,7 @@ from specdnn.trimming import (
     target_widths,
     trim,
 )
-from specdnn.work import Work, bar, fit, recipe, told, wanted_outputs
+from specdnn.work import Work, bar, fit, progress, recipe, told, wanted_outputs
 
 ROUND_MAY_COST = 0.005  # the trim, which cuts little by little, loses less than a deep second cut
 
@@ -57,15 +57,50 @@ def warmed_up(work: Work, whole: CompactNetwork, classes) -> Extraction:
     return Extraction(compact, (step_of(compact, "warm-up", score),))
 
 
-def oslom_rounds(work: Work, found: Extraction, reference: Reference | None) -> Extraction:
-    """Graph, OSLOM, class community, cut, brief training; again on the survivor until the budget is met.
+@dataclass(frozen=True)
+class Search:
+    """What finds modules in a class graph: its name, the option that holds its significance level, a run at one."""
+
+    name: str
+    level: str
+    run: Callable[[Work, ClassGraph, float], community.CommunityRun]
+
+    @property
+    def flag(self) -> str:
+        return f"--{self.level.replace('_', '-')}"
+
+
+def run_oslom(work: Work, seen: ClassGraph, level: float) -> community.CommunityRun:
+    o = work.options
+    how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
+    how["threads"] = o.threads if community.is_ours(o.oslom_bin) else None  # others may not know the flag
+    return community.run_program(seen.edges, seen.strengths, tolerance=level, **how)
+
+
+def run_ccme(work: Work, seen: ClassGraph, level: float) -> community.CommunityRun:
+    o, widths = work.options, seen.layers.widths
+    how = {"groups": np.repeat(np.arange(len(widths)), widths), "null": o.ccme_null, "seed": o.seed}
+    return community.run_ccme(seen.edges, seen.strengths, alpha=level, progress=lambda s: progress(s, "ccme"), **how)
+
+
+OSLOM = Search("OSLOM", "oslom_t", run_oslom)
+CCME = Search("CCME", "ccme_alpha", run_ccme)
+
+
+def rounds_by(search: Search) -> Callable[[Work, Extraction, Reference | None], Extraction]:
+    """The rounds whose communities a search finds."""
+    return lambda work, found, reference: community_rounds(work, found, search)
+
+
+def community_rounds(work: Work, found: Extraction, search: Search) -> Extraction:
+    """Graph, search, class community, cut, brief training; again on the survivor until the budget is met.
 
     A later round whose community does not carry the class as well as the one before is not taken.
     """
     for number in range(1, work.options.rounds + 1):
         if number > 1 and work.options.budgeted and meets_budget(work, found.compact.wiring, found.compact.kept):
             break
-        further = one_round(work, found, number)
+        further = one_round(work, found, number, search)
         if further is None or (number > 1 and not carries(work, found, further)):
             reason = "no community is left" if further is None else "it is not good enough"
             work.log(f"{told(work, found.compact.kept.classes)}round {number}: {reason}, the rounds end")
@@ -79,10 +114,10 @@ def carries(work: Work, found: Extraction, further: Extraction) -> bool:
     return further.score >= found.score - ROUND_MAY_COST and good_enough(work, further.compact)
 
 
-def one_round(work: Work, found: Extraction, number: int) -> Extraction | None:
+def one_round(work: Work, found: Extraction, number: int, search: Search) -> Extraction | None:
     """Cut to the class community and train briefly; None if there is no community in a later round."""
-    with work.clock("oslom"):
-        chosen = find_community(work, found.compact, number)
+    with work.clock(search.name.lower()):
+        chosen = find_community(work, found.compact, number, search)
     if chosen is None:
         return None
     kept, run, figures = chosen
@@ -95,8 +130,8 @@ def one_round(work: Work, found: Extraction, number: int) -> Extraction | None:
     return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, left))
 
 
-def find_community(work: Work, compact: CompactNetwork, number: int):
-    """(kept units, OSLOM run, figures) of the class community, or None in a later round without one.
+def find_community(work: Work, compact: CompactNetwork, number: int, search: Search):
+    """(kept units, run of the search, figures) of the class community, or None in a later round without one.
 
     In round 1 a denser graph, then a larger tolerance, then joining modules of several depths are tried before it is an
     error.
@@ -108,30 +143,26 @@ def find_community(work: Work, compact: CompactNetwork, number: int):
     if lacking:
         work.log(f"{told(work, classes)}round {number}: {lacking}")
         return None
-    dense, tolerant = min(1.0, 2 * o.keep), min(1.0, 3 * o.oslom_t)
-    attempts = [
-        (o.keep, o.oslom_t, True),
-        (dense, o.oslom_t, True),
-        (dense, tolerant, True),
-        (o.keep, o.oslom_t, False),
-    ]
+    level = getattr(o, search.level)
+    dense, tolerant = min(1.0, 2 * o.keep), min(1.0, 3 * level)
+    attempts = [(o.keep, level, True), (dense, level, True), (dense, tolerant, True), (o.keep, level, False)]
     for keep, tolerance, spanning in attempts if number == 1 else attempts[:1]:
-        found = try_community(work, compact, scores, keep, tolerance, number == 1, spanning)
+        found = try_community(work, compact, scores, search, keep, tolerance, number == 1, spanning)
         if found:
             work.log(f"{told(work, classes)}round {number}: {found_words(compact, *found)}")
             if number == 1 and o.oslom_seeds > 1:
-                found[2]["stability"] = stability(work, compact, scores, found)
+                found[2]["stability"] = stability(work, compact, scores, search, found)
             return found
-        tried = f"--keep {keep:g} and --oslom-t {tolerance:g}{'' if spanning else ', all of them joined'}"
+        tried = f"--keep {keep:g} and {search.flag} {tolerance:g}{'' if spanning else ', all of them joined'}"
         work.log(
             f"{told(work, classes)}round {number}: no significant module spans the layers widely enough with {tried}"
         )
     if number > 1:
         return None
     raise SpecDNNError(
-        f"classes {files.joined(classes)}: OSLOM found no significant module with a unit in every layer, "
+        f"classes {files.joined(classes)}: {search.name} found no significant module with a unit in every layer, "
         "nor several that have one together; "
-        "try a larger --keep or --oslom-t, --warmup-epochs, or another --algo"
+        f"try a larger --keep or {search.flag}, --warmup-epochs, or another --algo"
     )
 
 
@@ -139,37 +170,36 @@ def try_community(
     work: Work,
     compact: CompactNetwork,
     scores,
+    search: Search,
     keep: float,
     tolerance: float,
     may_be_narrow: bool,
     spanning: bool = True,
 ):
-    """(kept units, OSLOM run, figures) of the class community of one class graph, or None.
+    """(kept units, run of the search, figures) of the class community of one class graph, or None.
 
     A community that is narrower than the budget allows, with all modules joined, counts in round 1 only:
     later the trim, which keeps the widths in balance, does better than a layer of one or two units. `spanning` False
     joins modules of several depths.
     """
-    o, seen = work.options, graph_of(work, compact, scores, keep)
+    seen = graph_of(work, compact, scores, keep)
     relevance = [r[list(units)] for r, units in zip(seen.relevance, compact.kept.units, strict=True)]
     wanted = target_widths(work, compact, relevance[:-1]) or [1] * len(relevance)
-    how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
-    how["threads"] = o.threads if community.is_ours(o.oslom_bin) else None  # others may not know the flag
-    run = community.run_program(seen.edges, seen.strengths, tolerance=tolerance, **how)
+    run = search.run(work, seen, tolerance)
     chosen = selection.class_community(run.cover, seen, wanted, spanning)
     if chosen is None or not (may_be_narrow or selection.wide_enough(seen, chosen.nodes, wanted)):
         return None
     figures = {f.name: getattr(chosen, f.name) for f in dataclasses.fields(chosen) if f.name != "nodes"}
     figures |= {} if spanning else {"spanning": False}
     kept = selection.kept_units(seen, chosen.nodes, compact.kept)
-    return kept, run, {**figures, "size": chosen.size, "keep": keep, "oslom_t": tolerance}
+    return kept, run, {**figures, "size": chosen.size, "keep": keep, search.level: tolerance}
 
 
-def stability(work: Work, compact: CompactNetwork, scores, found) -> float:
+def stability(work: Work, compact: CompactNetwork, scores, search: Search, found) -> float:
     """How alike the class communities of --oslom-seeds seeds are, on the class graph that `found` came from."""
     kept, _, figures = found
     seeds = [work.with_options(seed=work.options.seed + k) for k in range(1, work.options.oslom_seeds)]
-    how = (compact, scores, figures["keep"], figures["oslom_t"])
+    how = (compact, scores, search, figures["keep"], figures[search.level])
     others = [try_community(one, *how, True, figures.get("spanning", True)) for one in seeds]
     alike = selection.stability([kept, *(other and other[0] for other in others)], compact.wiring.layers.prunable)
     work.log(
@@ -178,7 +208,7 @@ def stability(work: Work, compact: CompactNetwork, scores, found) -> float:
     return alike
 
 
-def found_words(before: CompactNetwork, kept: KeptUnits, run: community.OslomRun, figures: dict) -> str:
+def found_words(before: CompactNetwork, kept: KeptUnits, run: community.CommunityRun, figures: dict) -> str:
     """A community in one line."""
     return (
         f"{layers(kept.widths)} of {layers(before.kept.widths)} units, bs {figures['significance']:.3g}, "

@@ -17,6 +17,7 @@ from specdnn.structures import SpecDNNError
 # value of --algo -> what it is, in the words of the report
 ALGORITHMS = {
     "OSLOM": "the class community",
+    "CCME": "the class community as another search finds it",
     "OSLOM-null": "modules of the same sizes with the units permuted within each layer",
     "graph-null": "the same, permuted among the units with a connection in the class graph",
     "OSLOM-layerwise": "the published formula",
@@ -39,7 +40,8 @@ NOTHING = ()  # where things lie, what is printed, which cells a sweep has
 
 WHERE, TRAINING, EXTRACTION = "what and where", "training", "extraction (--prune, --sweep)"
 OSLOM, SWEEP = "the OSLOM program (--prune, --sweep)", "the cells of --sweep"
-GROUPS = (WHERE, TRAINING, EXTRACTION, OSLOM, SWEEP)
+CCME = "the other search, --algo CCME (--prune, --sweep)"
+GROUPS = (WHERE, TRAINING, EXTRACTION, OSLOM, CCME, SWEEP)
 
 
 @dataclass(frozen=True)
@@ -426,6 +428,25 @@ class Options:
         group=OSLOM,
         right=at_least(1),
         type=int,
+    )
+
+    # ---- the other search
+    ccme_null: str = option(
+        "whole",
+        "by chance a unit is expected to keep its number and strength of connections in all, or those in each link",
+        shapes=EXTRACTING,
+        group=CCME,
+        later=True,
+        choices=("whole", "link"),
+    )
+    ccme_alpha: float = option(
+        0.05,
+        "the significance level of its tests",
+        shapes=EXTRACTING,
+        group=CCME,
+        right=Range(lambda value: 0 <= value <= 1, "between 0 and 1"),
+        later=True,
+        type=float,
     )
 
     # ---- the cells of a sweep

@@ -1,5 +1,5 @@
-"""The values of `--algo` in one table: the method, its rivals, which follow its cuts where its run is known, and two
-controls that are cut from nothing.
+"""The values of `--algo` in one table: the method with either search, its rivals, which follow its cuts where its run
+is known, and two controls that are cut from nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ import numpy as np
 import torch
 
 from specdnn import files, selection
-from specdnn.method import Algorithm, extract, graph_of, oslom_rounds, relevance_scores, trim_scores, unit_scores
+from specdnn.method import (
+    CCME,
+    OSLOM,
+    Algorithm,
+    extract,
+    graph_of,
+    relevance_scores,
+    rounds_by,
+    trim_scores,
+    unit_scores,
+)
 from specdnn.network import scores as network_scores
 from specdnn.network import training
 from specdnn.network.compensation import means, sample_of
@@ -129,7 +139,8 @@ def untrained(work: Work, compact: CompactNetwork, reference: Reference | None) 
 
 
 ALGORITHMS = {
-    "OSLOM": Algorithm(oslom_rounds, trim_scores, relevance_scores, follows=False),
+    "OSLOM": Algorithm(rounds_by(OSLOM), trim_scores, relevance_scores, follows=False),
+    "CCME": Algorithm(rounds_by(CCME), trim_scores, relevance_scores, follows=False),
     "OSLOM-null": Algorithm(following(random_scores), trim_scores, relevance_scores, own_schedule=False),
     "graph-null": Algorithm(following(graph_scores), trim_scores, relevance_scores, own_schedule=False),
     "OSLOM-layerwise": Algorithm(layerwise_round, trim_scores, relevance_scores, follows=False),

@@ -210,7 +210,7 @@ class ClassGraph:
 
 @dataclass(frozen=True)
 class Module:
-    """One community of a cover: its nodes in the graph's order, and its significance (OSLOM's bs; small is strong).
+    """One community of a cover: its nodes in the graph's order, and its significance (bs; small is strong).
 
     `scores` has one number per node, how probable links like its own to the rest of the module are by chance (small:
     firmly inside), or none where nothing was scored: at higher levels, and for a node without edges.
@@ -232,7 +232,7 @@ class Module:
 
 @dataclass(frozen=True)
 class Cover:
-    """What OSLOM answers: modules that may overlap, the homeless nodes as modules of one.
+    """What OSLOM or CCME answers: modules that may overlap, the homeless nodes as modules of one.
 
     `levels` are coarser covers, the first made of these modules, each other one of those before it. A module that
     is carried over alone has bs 1 there.

@@ -209,6 +209,15 @@ def test_the_community_room_is_one_way_from_formats_to_program_to_call():
     assert {name for name in FILES if "community.call" in own_imports(name)} == {"community"}
 
 
+def test_the_other_search_is_one_way_from_null_to_search_to_call_and_runs_no_program():
+    ccme = {"community.ccme_null", "community.ccme_search", "community.ccme"}
+    assert reached("community.ccme_null") == {"community.ccme_null"}
+    assert reached("community.ccme_search") == {"community.ccme_null", "community.ccme_search"}
+    assert own_imports("community.ccme") - ccme == {"community.any_graph", "community.formats", "structures"}
+    assert {name for name in FILES if ccme & own_imports(name)} - ccme == {"community"}
+    assert not PROGRAM & reached("community.ccme")
+
+
 def test_the_community_room_is_entered_by_its_face_or_for_the_class_graph():
     assert [name for name in COMMUNITY if "community" in own_imports(name)] == []
     entered = set().union(*(own_imports(name) for name in set(FILES) - COMMUNITY)) & COMMUNITY
@@ -231,9 +240,11 @@ def test_one_module_knows_edge_and_tp_files_and_one_the_programs_words(owner, wo
     assert [name for name in set(FILES) - {owner} if known(name)] == []
 
 
-def test_only_the_runner_of_the_program_writes_and_reads_edge_and_tp_files():
+def test_only_the_runner_of_the_program_and_the_other_search_write_and_read_edge_and_tp_files():
     readers = {"edge_text", "read_edges", "tp_text", "read_tp", "with_scores", "answer_names", "read_answers"}
-    assert {name for name in FILES if readers & calls(name)} == {"community.formats", "community.runner"}
+    used = {name: readers & calls(name) for name in FILES if readers & calls(name)}
+    assert set(used) == {"community.formats", "community.runner", "community.ccme"}
+    assert used["community.ccme"] == {"edge_text", "tp_text"}
 
 
 def attributes(name: str) -> set[str]:

@@ -14,10 +14,11 @@ from specdnn.community.formats import LEAST, MOST
 from specdnn.structures import SpecDNNError
 
 
-def edge_list(graph, weighted: bool, directed: bool, weight: str):
+def edge_list(graph, weighted: bool, directed: bool | None, weight: str):
     """(labels of all nodes, edges (E, 2) as positions among them, weights (E,) or None) of any graph `oslom` takes.
 
-    Every edge is there once, self loops are not. Raises SpecDNNError.
+    Every edge is there once, self loops are not. `directed` None is False, and no error offers True. Raises
+    SpecDNNError.
     """
     if isinstance(graph, networkx.Graph):
         labels, rows = _networkx_rows(graph, directed, weight)
@@ -64,15 +65,17 @@ def _edge(a, b) -> str:
     return f"edge {shown(a)}, {shown(b)}"
 
 
-def _two_weights(a, b, first: float, second: float, directed: bool) -> str:
-    way_out = "" if directed else ", or pass directed=True if they belong to the two directions"
+def _two_weights(a, b, first: float, second: float, directed: bool | None) -> str:
+    way_out = "" if directed is not False else ", or pass directed=True if they belong to the two directions"
     return f"{_edge(a, b)} comes with two weights, {first!r} and {second!r}: give it one{way_out}"
 
 
-def _networkx_rows(graph: networkx.Graph, directed: bool, weight: str):
+def _networkx_rows(graph: networkx.Graph, directed: bool | None, weight: str):
     if graph.is_multigraph():
         raise SpecDNNError("a multigraph is not supported: join its parallel edges into those of a Graph or DiGraph")
-    if graph.is_directed() != directed:
+    if directed is None and graph.is_directed():
+        raise SpecDNNError("the graph is directed: only undirected ones are supported, such as a networkx.Graph")
+    if graph.is_directed() != bool(directed):
         kind, other = ("undirected", "DiGraph") if directed else ("directed", "Graph")
         raise SpecDNNError(f"the graph is {kind}: pass directed={not directed}, or a networkx.{other}")
     if not isinstance(weight, Hashable):
@@ -82,7 +85,7 @@ def _networkx_rows(graph: networkx.Graph, directed: bool, weight: str):
     return labels, ((position[a], position[b], told.get(weight)) for a, b, told in graph.edges(data=True))
 
 
-def _matrix_rows(matrix, directed: bool):
+def _matrix_rows(matrix, directed: bool | None):
     if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1]:
         raise SpecDNNError(f"the matrix of a graph must be square, got shape {matrix.shape}")
     entries = matrix.tocoo(copy=True)
@@ -90,18 +93,18 @@ def _matrix_rows(matrix, directed: bool):
     entries.eliminate_zeros()
     rows = list(zip(entries.row.tolist(), entries.col.tolist(), entries.data.tolist(), strict=True))
     if not directed:
-        _check_both_halves(rows)
+        _check_both_halves(rows, "" if directed is None else "pass directed=True, or ")
     return range(matrix.shape[0]), rows
 
 
-def _check_both_halves(rows) -> None:
+def _check_both_halves(rows, other_way: str) -> None:
     """Every entry has its mirror image; that both are equal is for `edge_list` to see."""
     there = {(a, b) for a, b, _ in rows}
     for a, b, value in rows:
         if (b, a) not in there:
             raise SpecDNNError(
-                f"the matrix is not symmetric, entry ({a}, {b}) is {value!r} and ({b}, {a}) is 0: pass directed=True, "
-                "or matrix.maximum(matrix.T)"
+                f"the matrix is not symmetric, entry ({a}, {b}) is {value!r} and ({b}, {a}) is 0: {other_way}"
+                f"{'' if other_way else 'pass '}matrix.maximum(matrix.T)"
             )
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,16 @@ from specdnn.structures import Cover, Module
 
 HEADER = re.compile(r"#(?:module|group) (\d+) size: (\d+) bs: (\S+)\s*")
 LEAST, MOST = 1e-150, 1e150  # the weights our program takes
+
+
+@dataclass(frozen=True)
+class CommunityRun:
+    """A cover with its evidence: the text of the edge file and of the tp file, and what went to stderr."""
+
+    cover: Cover
+    edges: str
+    tp: str
+    said: str = ""
 
 
 def edge_text(edges: np.ndarray, weights: np.ndarray | None = None) -> str:

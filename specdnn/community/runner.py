@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +12,7 @@ import numpy as np
 from specdnn.community import formats, processes
 from specdnn.community.binaries import program
 from specdnn.community.errors import OslomError
-from specdnn.structures import Cover
-
-
-@dataclass(frozen=True)
-class OslomRun:
-    """A cover with its evidence: the text of the edge file and of the tp file, and what went to stderr."""
-
-    cover: Cover
-    edges: str
-    tp: str
-    said: str = ""
+from specdnn.community.formats import CommunityRun
 
 
 def run_program(
@@ -39,7 +28,7 @@ def run_program(
     assign_homeless: bool = False,
     threads: int | None = None,
     timeout: float | None = 600,
-) -> OslomRun:
+) -> CommunityRun:
     """Run the program on edges (E, 2) of node ids with positive weights (E,), or None for an unweighted graph.
 
     The options are those of `oslom`. Scores and levels are read where the program leaves them.
@@ -52,7 +41,7 @@ def run_program(
     with _folder_with(text) as folder:
         said = processes.run(command, cwd=folder, timeout=timeout, failed="the OSLOM program failed")
         answers = _answers(folder / "graph_oslo_files", command)
-    return OslomRun(formats.read_answers(answers, edges), text, answers["tp"], said)
+    return CommunityRun(formats.read_answers(answers, edges), text, answers["tp"], said)
 
 
 @contextlib.contextmanager
