@@ -459,9 +459,7 @@ def test_the_method_takes_it_for_its_search(main, parents, tmp_path):
 
 
 def test_without_a_community_the_error_names_its_own_options(main, parents, tmp_path):
-    words = (
-        "--prune --specialize 3 --algo CCME --ccme-alpha 0 --keep 0.02 --warmup-epochs 0 --brief-epochs 0 --save-dir"
-    )
+    words = "--prune --specialize 3 --algo CCME --ccme-alpha 0 --keep 0.02 --warmup-epochs 0 --save-dir"
     done = main(words, tmp_path, "--pretrained", parents["LeNet_300_100"])
     assert done.code == 2 and "CCME found no significant module" in done.err and "--ccme-alpha" in done.err
     assert not list(tmp_path.rglob("*.tar"))
