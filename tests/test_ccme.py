@@ -434,8 +434,9 @@ def test_a_run_leaves_evidence_that_reads_back():
     apart[5 * np.arange(360) + 3] = layer  # ids with gaps, as those of kept units have
     edges = 5 * rows[:, :2].astype(int) + 3
     seen = []
-    run = community.run_ccme(edges, rows[:, 2], groups=apart, progress=lambda starts: seen.extend(starts) or iter(seen))
-    assert modules(run.cover) == {frozenset(5 * k + 3 for k in group) for group in planted} and seen
+    run = community.run_ccme(edges, rows[:, 2], groups=apart, progress=lambda items: seen.append(len(items)) or items)
+    assert modules(run.cover) == {frozenset(5 * k + 3 for k in group) for group in planted}
+    assert len(seen) == 2 and 0 < seen[1] <= seen[0] == 360
     back, weights = community.read_edges(run.edges)
     assert np.array_equal(back, edges) and np.array_equal(weights, rows[:, 2])
     assert [m.nodes for m in community.read_tp(run.tp).modules] == [m.nodes for m in run.cover.modules]
@@ -458,7 +459,7 @@ def test_the_method_takes_it_for_its_search(main, parents, tmp_path):
 
 
 def test_without_a_community_the_error_names_its_own_options(main, parents, tmp_path):
-    words = "--prune --specialize 3 --algo CCME --ccme-alpha 0 --warmup-epochs 0 --brief-epochs 0 --save-dir"
+    words = "--prune --specialize 3 --algo CCME --ccme-alpha 0 --keep 0.02 --warmup-epochs 0 --save-dir"
     done = main(words, tmp_path, "--pretrained", parents["LeNet_300_100"])
     assert done.code == 2 and "CCME found no significant module" in done.err and "--ccme-alpha" in done.err
     assert not list(tmp_path.rglob("*.tar"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
 import numpy as np
 
 from specdnn.community.any_graph import edge_list, shown
 from specdnn.community.ccme_null import Null
-from specdnn.community.ccme_search import communities
+from specdnn.community.ccme_search import Progress, communities
 from specdnn.community.formats import CommunityRun, edge_text, tp_text
 from specdnn.structures import Cover, Module, SpecDNNError
 
@@ -53,11 +52,11 @@ def run_ccme(
     null: str = "link",
     alpha: float = 0.05,
     seed: int = 1,
-    progress: Callable[[Iterable], Iterable] = iter,
+    progress: Progress = iter,
 ) -> CommunityRun:
     """CCME on edges (E, 2) of node ids, each pair once, with positive weights (E,); `groups`: of all ids.
 
-    `progress` wraps the start sets one by one.
+    `progress` wraps the nodes to start from, then the start sets, like `iter`.
     """
     nodes, places = np.unique(edges, return_inverse=True)
     model = Null(places.reshape(-1, 2), weights, groups[nodes], len(nodes), null == "whole")
@@ -65,7 +64,7 @@ def run_ccme(
     return CommunityRun(cover, edge_text(edges, weights), tp_text(cover))
 
 
-def cover_of(null: Null, labels, alpha: float, seed: int, progress=iter) -> Cover:
+def cover_of(null: Null, labels, alpha: float, seed: int, progress: Progress = iter) -> Cover:
     """The cover of a graph whose nodes have these labels; who is in no community is homeless."""
     found = sorted(communities(null, alpha, seed, progress), key=lambda members: (-len(members), members.tolist()))
     alone = np.setdiff1d(np.arange(len(labels)), np.concatenate([*found, np.array([], dtype=int)]))

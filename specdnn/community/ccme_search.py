@@ -13,13 +13,14 @@ MOST_UPDATES = 100  # of one set; it may wander
 OVERLAP = 0.9  # share of a set above which it tells nothing new beside another
 
 
-def communities(
-    null: Null, alpha: float, seed: int, progress: Callable[[Iterable], Iterable] = iter
-) -> list[np.ndarray]:
-    """The stable communities of a graph, sorted nodes each; they may overlap. `progress` wraps the seeds one by one."""
+Progress = Callable[[Iterable], Iterable]  # what wraps a long list, to show how far it is worked off
+
+
+def communities(null: Null, alpha: float, seed: int, progress: Progress = iter) -> list[np.ndarray]:
+    """The stable communities of a graph, sorted nodes each; they may overlap."""
     found: list[np.ndarray] = []
     covered = np.zeros(null.size, dtype=bool)
-    for node, start in progress(starts(null, alpha, seed)):
+    for node, start in progress(starts(null, alpha, seed, progress)):
         if not covered[node]:
             settled = stable(null, start, alpha)
             covered[settled] = True
@@ -42,13 +43,13 @@ def updated(null: Null, members: np.ndarray, alpha: float) -> np.ndarray:
 # ------------------------------------------------------------------------------------------ where it starts
 
 
-def starts(null: Null, alpha: float, seed: int) -> list[tuple[int, np.ndarray]]:
+def starts(null: Null, alpha: float, seed: int, progress: Progress = iter) -> list[tuple[int, np.ndarray]]:
     """(node, itself and its neighbourhood) for every node whose neighbourhood is linked inside significantly."""
     near = [(node, neighbourhood(null, node, seed)) for node in np.flatnonzero(null.degree > 1).tolist()]
     near = [(node, others) for node, others in near if len(others) > 1]
     if not near:
         return []
-    kept = rejected(np.array([of_neighbourhood(null, node, others) for node, others in near]), alpha)
+    kept = rejected(np.array([of_neighbourhood(null, node, others) for node, others in progress(near)]), alpha)
     return [(node, np.union1d(others, node)) for (node, others), stays in zip(near, kept, strict=True) if stays]
 
 
