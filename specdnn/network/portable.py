@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from specdnn import files
@@ -24,7 +25,7 @@ def written(content: dict, more: dict) -> dict[str, bytes]:
 
 def is_folder(path: Path) -> bool:
     """Whether a path is a folder with these files."""
-    return path.is_dir() and (path / CONFIG).is_file()
+    return os.path.isdir(path) and os.path.isfile(path / CONFIG)  # which never raise, whatever the name
 
 
 def read(folder: Path) -> dict:
