@@ -26,7 +26,7 @@ def written(content: dict, more: dict) -> dict[str, bytes]:
 
 def is_folder(path: Path) -> bool:
     """Whether a path is a folder with these files."""
-    return os.path.isfile(path / CONFIG)
+    return os.path.isfile(path / CONFIG)  # which never raises, whatever the name
 
 
 def read(folder: Path) -> dict:
