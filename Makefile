@@ -25,7 +25,7 @@ run: setup
 	@echo "    cd MNIST && ./spec.lenet_300_100.sh && ./spec.lenet_5.sh"
 
 test: setup lint
-	$(MAKE) -C oslom test sanitize
+	$(MAKE) -C oslom -j2 test sanitize
 	$(PY) -m pytest -n auto --dist loadscope
 
 lint: .venv/ready

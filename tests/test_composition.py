@@ -478,6 +478,7 @@ def test_the_python_door_composes_specialised_networks(specialised, members, dig
 def test_a_composition_is_measured_and_exported(specialised, members, digits, tmp_path, monkeypatch):
     pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install 'specdnn[export]'")
     monkeypatch.setattr(running, "TURN_SECONDS", 0.002)
+    monkeypatch.setattr(running, "compiler", lambda: None)  # C takes long for so many weights
     made = specdnn.compose(specialised)
     said = made.network(digits.test.images)[:, 2] > 0
     assert made.metrics["accuracy"][2] == pytest.approx((said == (digits.test.labels == 7)).float().mean().item())
