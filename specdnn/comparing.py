@@ -12,7 +12,7 @@ from scipy import stats
 
 from specdnn.files import joined
 from specdnn.network import evaluation
-from specdnn.network.deployed import UNCHANGED, Normalise
+from specdnn.network.deployed import normaliser
 from specdnn.network.netfile import Checkpoint
 from specdnn.structures import SpecDNNError
 from specdnn.work import progress
@@ -102,8 +102,7 @@ def compared(small: Checkpoint, parent: Checkpoint, images: Images) -> Compared:
 def normalised(one: Checkpoint, pixels: torch.Tensor) -> torch.Tensor:
     """Images as a network takes them, where it lies."""
     like = next(one.compact.network.parameters())
-    found = pixels if one.normalisation in UNCHANGED else Normalise(*one.normalisation)(pixels)
-    return found.to(like)
+    return normaliser(one.normalisation)(pixels).to(like)
 
 
 def figures(found: Compared) -> list[dict]:

@@ -51,18 +51,17 @@ def export(folder: Path, saved: Checkpoint, parent: Checkpoint, images: np.ndarr
     package is missing, if `folder` is there already, or if an exported network does not do what torch does.
     """
     check(folder)
-    images = images[:MOST_IMAGES]
+    told = {**told, **use_of(saved)}
     with bar(4, "export") as shown:
-        own = exported(saved, {**told, **use_of(saved)})
+        own = exported(saved, told)
         shown.update()
         agreement = agreeing(own, saved, images)
         shown.update()
         rows = compared(own, exported(parent, {}), saved, parent, images)
         shown.update()
-        facts = {**told, **use_of(saved), "agreement": agreement, "left_out": own.left_out, "images": len(images)}
-        facts |= {"name": c_name(saved), "rows": rows, "normalisation": saved.normalisation}
-        facts |= {"image_shape": saved.compact.wiring.image_shape}
-        text = card.text(measured, facts)
+        made = {"agreement": agreement, "left_out": own.left_out, "images": len(images), "rows": rows}
+        network = {"name": c_name(saved), "normalisation": saved.normalisation, "image_shape": images.shape[1:]}
+        text = card.text(measured, {**told, **made, **network})
         files.write_folder(folder, {**own.contents, card.NAME: text.encode()})
         shown.update()
     return card.sizes_and_speeds(rows)
@@ -163,12 +162,12 @@ def compared(own: Exported, whole: Exported, saved: Checkpoint, parent: Checkpoi
         parent.compact.wiring.sizes(parent.compact.kept),
         strict=True,
     )
-    names = ["C object" if name == "C object" else name for name in own.sizes if name != "config.json"]
     rows = [card.Row(name, mine, theirs) for name, mine, theirs in counts]
-    rows += [card.Row(f"{name}, bytes", own.sizes[name], whole.sizes.get(name)) for name in names]
+    sizes = {name: size for name, size in own.sizes.items() if name != "config.json"}
+    rows += [card.Row(f"{name}, bytes", size, whole.sizes.get(name)) for name, size in sizes.items()]
+    both = {(who, n): run for who, one in (("own", own), ("whole", whole)) for n, run in one.runners.items()}
     for batch in BATCHES:
         some = np.resize(images, (batch, *images.shape[1:]))
-        both = {(who, n): run for who, one in (("own", own), ("whole", whole)) for n, run in one.runners.items()}
         taken = running.medians_ms(both, some)
         label = "image" if batch == 1 else f"{batch} images"
         rows += [

@@ -53,10 +53,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
         note(told)
     if verb == "sweep":
         return sweep(folder, job, say, warn)
-    if verb == "compose":
-        compose(folder, job, say)
-    else:
-        verb_of(verb, folder, args, job, loaded, say)
+    verb_of(verb, folder, args, job, loaded, say)
     return []
 
 
@@ -75,6 +72,8 @@ def verb_of(verb: str, folder: Folder, args: argparse.Namespace, job: Job, loade
         say(measures.summary(found))
     elif verb == "export":
         say(export(args.export, job, on_device(loaded, job)))
+    elif verb == "compose":
+        compose(folder, job, say)
     elif verb == "compare":
         compare(folder, args.compare, job, on_device(loaded, job), say)
     else:
@@ -100,7 +99,7 @@ def compare(folder: Folder, path: Path, job: Job, loaded: Checkpoint, say: Say) 
     """How far a network agrees with its parent on its own images and on --images; leaves figures and a picture."""
     data, origin = job.work.data, job.work.options.pretrained
     small = known(stages.wanted(job, loaded), data)
-    parent = known(on_device(netfile.load(path, folder.architectures, image=image_shape(folder)), job), data)
+    parent = known(loading(folder, job)(path), data)
     comparing.check(small, parent, path)
     sets = (images_of(data, job.work.options.split), other_images(folder, job, small))
     rows = []

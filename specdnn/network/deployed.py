@@ -37,6 +37,11 @@ class Normalise(nn.Module):
         return self.mean.view(shape), self.deviation.view(shape)
 
 
+def normaliser(normalisation: tuple) -> nn.Module:
+    """What makes images of intensities those that a network takes."""
+    return nn.Identity() if normalisation in UNCHANGED else Normalise(*normalisation)
+
+
 def unnormalised(images: torch.Tensor, normalisation: tuple) -> torch.Tensor:
     """Images that a network takes, as they were before their normalisation: single precision, on the processor."""
     images = torch.as_tensor(images).cpu().float()
@@ -67,8 +72,7 @@ def deployed(network: fx.GraphModule, normalisation: tuple, softmax: bool = Fals
 def reference(network: nn.Module, normalisation: tuple, softmax: bool = False) -> Probabilities:
     """The dull twin of `deployed`: normalise, then the network as it is."""
     own = copy.deepcopy(network).cpu().float().eval()
-    first = nn.Identity() if normalisation in UNCHANGED else Normalise(*normalisation)
-    return Probabilities(nn.Sequential(first, own), softmax).eval()
+    return Probabilities(nn.Sequential(normaliser(normalisation), own), softmax).eval()
 
 
 # ------------------------------------------------------------------------------------------ normalisation
