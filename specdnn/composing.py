@@ -63,7 +63,7 @@ def described(members: Sequence[Checkpoint], made: Checkpoint) -> dict:
     ordered = sorted(members, key=lambda one: one.classes)
     layers = ordered[0].compact.wiring.layers
     own = [
-        {"classes": list(one.classes), "kept": _named(layers, one.compact.kept), **_sizes(one.compact)}
+        {"classes": list(one.classes), "kept": one.compact.kept.by_layer(layers), **_sizes(one.compact)}
         for one in ordered
     ]
     names = ("true_weights", "true_parameters", "macs")
@@ -75,10 +75,6 @@ def described(members: Sequence[Checkpoint], made: Checkpoint) -> dict:
     kept = [one.compact.kept for one in ordered]
     facts = {"image_shape": list(made.compact.wiring.image_shape), "parent_widths": list(layers.widths)}
     return {"members": own, "compared": sizes, "overlap": overlaps(layers, kept), **facts}
-
-
-def _named(layers: Layers, kept: KeptUnits) -> dict:
-    return dict(zip(layers.names, kept.units, strict=True))
 
 
 def _sizes(compact: CompactNetwork) -> dict[str, int]:

@@ -31,7 +31,7 @@ def exhibit(compact: CompactNetwork, data: Dataset) -> dict:
     return {
         "class": wanted,
         "name": data.class_names[wanted],
-        "kept": dict(zip(layers.names, compact.kept.units, strict=True)),
+        "kept": compact.kept.by_layer(layers),
         "mean_image": np.rint(255 * image).astype(int).tolist(),
         "places": places(compact.kept, layers, image.shape).tolist(),
         "strengths": [tables[depth, depth + 1] for depth in range(len(layers.layers) - 1)],

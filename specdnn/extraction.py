@@ -152,8 +152,7 @@ def _extracted(work: Work, whole: CompactNetwork, like: Specialised | None) -> S
     pruned = stages.pruned(work, parent, found)
     made = stages.retrained(work, pruned, o.algo)
     sizes = evaluation.sizes(made.compact, None, whole.wiring.parent_sizes[0], whole.wiring.parent_sizes)
-    names = whole.wiring.layers.names
-    told = {"pruned": dict(zip(names, pruned.compact.kept.units, strict=True)), "parent_accuracy": accuracy}
+    told = {"pruned": pruned.compact.kept.by_layer(whole.wiring.layers), "parent_accuracy": accuracy}
     story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
     metrics = {**metrics_of(work, "retrain", made, sizes), **told}
     measured = work.data.split(o.split)

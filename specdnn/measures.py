@@ -38,7 +38,7 @@ def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: dict) -> dict:
         "seed": o.seed,
         "split": o.split,
         **measured,
-        "kept": dict(zip(made.compact.wiring.layers.names, made.compact.kept.units, strict=True)),
+        "kept": made.compact.kept.by_layer(made.compact.wiring.layers),
         **sizes,
         "pins": {pin.operation: pin.units for pin in made.compact.wiring.pins},
         "latency_ms": evaluation.latency_ms(network, made.compact.wiring.image_shape),

@@ -125,7 +125,7 @@ def one_round(work: Work, found: Extraction, number: int, search: Search) -> Ext
         compact, step = cut_and_train(work, found.compact, kept, f"round {number}")
     story = {**(figures if number == 1 else {}), "rounds": number, "community_true_weights": step.true_weights}
     figures = {**figures, "validation_score": step.validation_score, "true_weights": step.true_weights}
-    figures["kept"] = dict(zip(compact.wiring.layers.names, kept.units, strict=True))
+    figures["kept"] = kept.by_layer(compact.wiring.layers)
     left = {"edges": run.edges, "tp": run.tp, "json": files.json_text(figures)}
     return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, left))
 

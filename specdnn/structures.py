@@ -131,6 +131,10 @@ class KeptUnits:
         both = zip(self.units, layers.layers, strict=True)
         return tuple(len({layer.channels[u] for u in units} if layer.channels else units) for units, layer in both)
 
+    def by_layer(self, layers: Layers) -> dict[str, tuple[int, ...]]:
+        """Name of the layer -> its kept units, as the metrics file has them."""
+        return dict(zip(layers.names, self.units, strict=True))
+
     @property
     def classes(self) -> tuple[int, ...]:
         """The wanted classes are the kept units of the output layer."""

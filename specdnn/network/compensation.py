@@ -18,19 +18,24 @@ from torch import fx, nn
 from torch.nn import functional
 
 from specdnn.network.surgery import CompactNetwork, can_shift, rewrite, shift
-from specdnn.network.watching import BATCH_SIZE, by_unit, watched
+from specdnn.network.watching import BATCH_SIZE, class_means
 from specdnn.network.wiring import Alive, Link
+from specdnn.structures import Split
 
 MOST_IMAGES = 20_000
 ROWS = 120_000  # places of all images that a convolution is solved on
+AS_THEY_ARE = (0.0, 1.0)  # pixels, as the network has them
 RIDGE = 0.01  # of the mean of the diagonal
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Images that a cut network is fitted on. `images` (n, ...), `weights` (n,): class and rest have the same sum."""
+    """Images that a cut network is fitted on. `images` (n, ...); `groups` (n,): the number of the wanted class, or that
+    of the rest; `weights` (n,), of which every group has the same sum.
+    """
 
     images: torch.Tensor
+    groups: torch.Tensor
     weights: torch.Tensor
     seed: int = 0
 
@@ -47,7 +52,7 @@ def sample_of(images, labels: torch.Tensor, classes: Sequence[int], seed: int) -
         group[labels == wanted] = number
     counts = torch.bincount(group, minlength=len(classes) + 1).double()
     weights = (1 / (counts.clamp(min=1) * (counts > 0).sum()))[group]
-    return Sample(images[chosen], weights * len(labels), seed)
+    return Sample(images[chosen], group, weights * len(labels), seed)
 
 
 # ------------------------------------------------------------------------------------------ means
@@ -72,21 +77,10 @@ def by_means(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: 
 @torch.no_grad()
 def means(parent: CompactNetwork, sample: Sample, tick: Callable) -> list[torch.Tensor]:
     """Per link the mean of each of its inputs over images and places, (inputs,) float64."""
-    links, sums = parent.wiring.links, {}
-    modules = [parent.network.get_submodule(link.name) for link in links]
-    parent.network.eval()
-    for some in sample.batches():
-        weights = sample.weights[some]
-
-        def add(number: int, inputs: torch.Tensor, weights=weights) -> None:
-            seen = by_unit(inputs, modules[number])
-            seen = seen.mean(2) if seen.dim() > 2 else seen
-            sums[number] = sums.get(number, 0) + weights @ seen.double()
-
-        with watched(parent, add):
-            parent.network(sample.images[some])
-        tick()
-    return [sums[number] / sample.weights.sum() for number in range(len(links))]
+    groups = int(sample.groups.max()) + 1
+    found = class_means(parent, Split(sample.images, sample.groups), groups, AS_THEY_ARE, tick=tick)
+    there = found.counts > 0  # of which each counts the same
+    return [torch.as_tensor(own[there].mean(0), device=sample.weights.device) for own in found.means]
 
 
 # ------------------------------------------------------------------------------------------ regression
