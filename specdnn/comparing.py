@@ -69,17 +69,14 @@ def _of_file(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
 class Compared:
     """What a specialised network and its parent say of images.
 
-    `probabilities` (n, classes): the network's; `parent` (n,): the class that its parent gives the highest output.
+    `probabilities` (n, classes): the network's; `yes` (n, classes): whether it says that an image is of the class;
+    `parent` (n,): the class that its parent gives the highest output.
     """
 
     classes: tuple[int, ...]
     probabilities: np.ndarray
+    yes: np.ndarray
     parent: np.ndarray
-
-    @property
-    def own(self) -> np.ndarray:
-        """(n, classes) whether the network says that an image is of the class."""
-        return self.probabilities > 0.5
 
     @property
     def parents(self) -> np.ndarray:
@@ -88,7 +85,7 @@ class Compared:
 
     def differing(self) -> np.ndarray:
         """Numbers of the images of which they say different things, those first that the network is surest of."""
-        apart = np.where(self.own != self.parents, np.abs(self.probabilities - self.parents), 0).max(1)
+        apart = np.where(self.yes != self.parents, np.abs(self.probabilities - self.parents), 0).max(1)
         return np.argsort(-apart, kind="stable")[: np.count_nonzero(apart)]
 
 
@@ -96,7 +93,9 @@ def compared(small: Checkpoint, parent: Checkpoint, images: Images) -> Compared:
     """Both networks on the same images, each normalised as that network was trained."""
     logits = [evaluation.logits_of(one.compact.network, normalised(one, images.pixels)) for one in (small, parent)]
     own, whole = (found.double().cpu() for found in logits)
-    return Compared(small.classes, own.sigmoid().numpy(), np.array(parent.classes)[whole.argmax(1).numpy()])
+    yes = own > torch.tensor(small.thresholds or [0.0] * len(small.classes), dtype=own.dtype)
+    said = np.array(parent.classes)[whole.argmax(1).numpy()]
+    return Compared(small.classes, own.sigmoid().numpy(), yes.numpy(), said)
 
 
 def normalised(one: Checkpoint, pixels: torch.Tensor) -> torch.Tensor:
@@ -109,7 +108,7 @@ def figures(found: Compared) -> list[dict]:
     """Per class: how often they agree, with a 95 % confidence interval (Wilson 1927), Cohen's kappa, and the counts."""
     rows = []
     for k, wanted in enumerate(found.classes):
-        own, whole = found.own[:, k], found.parents[:, k]
+        own, whole = found.yes[:, k], found.parents[:, k]
         agree = int((own == whole).sum())
         interval = stats.binomtest(agree, len(own)).proportion_ci(CONFIDENCE, "wilson")
         counts = {"both": own & whole, "only_this": own & ~whole, "only_parent": whole & ~own, "neither": ~own & ~whole}

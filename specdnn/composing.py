@@ -46,9 +46,20 @@ def composition(members: Sequence[Checkpoint]) -> Checkpoint:
         accuracy=None,
         algo=f"{COMPOSED}-{algo}",
         owed_epochs=max(one.owed_epochs for one in members),
+        thresholds=thresholds_of(members),
         network=COMPOSED,
         notes=tuple(dict.fromkeys(note for one in members for note in one.notes)),
     )
+
+
+def thresholds_of(members: Sequence[Checkpoint]) -> tuple[float, ...]:
+    """Of all their outputs, by class; none where all are 0."""
+    if not any(one.thresholds for one in members):
+        return ()
+    each: dict[int, float] = {}
+    for one in members:
+        each |= zip(one.classes, one.thresholds or [YES] * len(one.classes), strict=True)
+    return tuple(each[c] for c in sorted(each))
 
 
 # ------------------------------------------------------------------------------------------ what is told of it
@@ -160,12 +171,12 @@ def joint_of(job: Job, classes: Sequence[int], parent: Path, made: CompactNetwor
 def measures(work: Work, networks: dict[str, Checkpoint], classes: Sequence[int]) -> dict[str, dict]:
     """How well networks tell the classes apart, on the split that is measured.
 
-    A network of just these classes answers "none of them" where no probability exceeds one half, a parent where
+    A network of just these classes answers "none of them" where no output exceeds its threshold, a parent where
     another class has its highest output.
     """
     split, found = work.data.split(work.options.split), {}
     for name, one in networks.items():
         logits = evaluation.logits_of(one.compact.network, split.images, work.options.test_batch_size)
-        threshold = YES if one.classes == tuple(classes) else float("-inf")
-        found[name] = evaluation.choices(logits, split.labels, one.classes, classes, threshold)
+        least = (one.thresholds or YES) if one.classes == tuple(classes) else float("-inf")
+        found[name] = evaluation.choices(logits, split.labels, one.classes, classes, least)
     return found

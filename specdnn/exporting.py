@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,6 @@ from specdnn.work import bar
 MOST_IMAGES = 1000  # on which the exported networks are compared
 TOLERANCE = 1e-5  # in probability
 NEEDED = ("safetensors", *onnxfile.NEEDED)
-THRESHOLD = 0.5  # of every probability
 BATCHES = (1, 256)
 LONGEST_C = 1 << 24  # parameters beyond which a compiler takes many minutes
 ORIGIN = ("specdnn_version", "torch_version", "python_version", "git_commit", "date")
@@ -91,8 +91,13 @@ def use_of(saved: Checkpoint) -> dict:
     return {
         "input": "intensities in 0..1" if raw else "numbers as its parent took them",
         "probabilities": "softmax" if saved.softmax else "sigmoid",
-        "threshold": [THRESHOLD] * len(saved.classes),
+        "threshold": [probability(one) for one in saved.thresholds or [0.0] * len(saved.classes)],
     }
+
+
+def probability(logit: float) -> float:
+    """The sigmoid."""
+    return 1 / (1 + math.exp(-logit)) if logit > 0 else math.exp(logit) / (1 + math.exp(logit))
 
 
 def c_name(saved: Checkpoint) -> str:

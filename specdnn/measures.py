@@ -18,17 +18,17 @@ from specdnn.network import evaluation
 from specdnn.network.netfile import Checkpoint
 from specdnn.work import Work, validation_logits
 
+# what depends on the threshold
+FIXED = ("always_no_accuracy", "auroc")
+MOVING = {f"{start}{name}" for name in evaluation.PER_CLASS if name not in FIXED for start in ("", "mean_")}
+
 
 def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: dict) -> dict:
     """The metrics file of a network: measures on the chosen split, these sizes, origin."""
     o, network = work.options, made.compact.network
     split = work.data.split(o.split)
-    measured = evaluation.all_metrics(
-        evaluation.logits_of(network, split.images, o.test_batch_size),
-        split.labels,
-        made.classes,
-        len(work.all_classes),
-    )
+    logits = evaluation.logits_of(network, split.images, o.test_batch_size)
+    measured = measures(work, made, logits, split.labels)
     return {
         "verb": verb,
         "arch": made.arch,
@@ -52,10 +52,20 @@ def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: dict) -> dict:
     }
 
 
+def measures(work: Work, made: Checkpoint, logits, labels) -> dict:
+    """At the thresholds of the network; where these are not 0, what they are and the measures at 0 beside it."""
+    of = (logits, labels, made.classes, len(work.all_classes))
+    found = evaluation.all_metrics(*of, made.thresholds)
+    if not made.thresholds:
+        return found
+    at_zero = evaluation.all_metrics(*of)
+    return {**found, "thresholds": list(made.thresholds), "at_zero": {k: v for k, v in at_zero.items() if k in MOVING}}
+
+
 def validation_balanced(work: Work, made: Checkpoint) -> float:
     """What --min-balanced asks for, whatever the split that is measured: nan where it is undefined."""
     logits, labels = validation_logits(work, made.compact), work.data.validation.labels
-    return evaluation.headline(evaluation.all_metrics(logits, labels, made.classes, len(work.all_classes)))[1]
+    return evaluation.headline(measures(work, made, logits, labels))[1]
 
 
 def summary(found: dict) -> str:

@@ -12,8 +12,9 @@ from specdnn import community, files, selection
 from specdnn.community.class_graph import class_graph
 from specdnn.network import scores as network_scores
 from specdnn.network import watching
+from specdnn.network.compensation import enough_of
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import ClassGraph, KeptUnits, SpecDNNError
+from specdnn.structures import ClassGraph, KeptUnits, SpecDNNError, Split
 from specdnn.trimming import (
     Extraction,
     Reference,
@@ -233,9 +234,9 @@ def relevance_scores(work: Work, compact: CompactNetwork) -> Scores:
 
 def unit_scores(work: Work, compact: CompactNetwork):
     """(strengths per link, relevance per layer) of a network for its classes."""
-    data = work.data
-    with bar(-(-len(data.train) // watching.BATCH_SIZE), "activations") as shown:
-        means = watching.class_means(compact, data.train, len(work.all_classes), data.normalisation, tick=shown.update)
+    data, split = work.data, seen_by_scores(work)
+    with bar(-(-len(split) // watching.BATCH_SIZE), "activations") as shown:
+        means = watching.class_means(compact, split, len(work.all_classes), data.normalisation, tick=shown.update)
     active = watching.STRENGTHS[work.options.strength](means, compact.kept.classes)
     for name, values in zip(layers_read(compact), active, strict=True):
         if not np.isfinite(values).all():
@@ -244,6 +245,11 @@ def unit_scores(work: Work, compact: CompactNetwork):
                 "network's weights are too large; train it again with a smaller --lr, or name another checkpoint"
             )
     return network_scores.strengths(compact, active)
+
+
+def seen_by_scores(work: Work) -> Split:
+    """The training images; where cuts are compensated from some of them rather than trained, these say enough."""
+    return work.data.train if work.options.compensate == "zero" else enough_of(work.data.train)
 
 
 def layers_read(compact: CompactNetwork) -> list[str]:

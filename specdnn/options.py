@@ -250,6 +250,15 @@ class Options:
         group=TRAINING,
         choices=("bce", "ce", "mse"),
     )
+    threshold: str = option(
+        "zero",
+        "a logit above which the answer is yes: 0; or where balanced accuracy, or F1, is highest on validation, which "
+        "is then what epochs and candidates are chosen by",
+        shapes=STAGES,
+        group=TRAINING,
+        later=True,
+        choices=("zero", "balanced", "f1"),
+    )
     retrain_epochs: int = option(20, "of --retrain", shapes=(RETRAIN,), group=TRAINING, right=at_least(0), type=int)
     retrain_lr: float = option(
         0.01, "highest rate of --retrain", shapes=(RETRAIN,), group=TRAINING, right=POSITIVE, type=float

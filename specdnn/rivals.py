@@ -24,7 +24,7 @@ from specdnn.method import (
     unit_scores,
 )
 from specdnn.network import scores as network_scores
-from specdnn.network import training
+from specdnn.network import training, watching
 from specdnn.network.compensation import means, sample_of
 from specdnn.network.surgery import CompactNetwork, fresh
 from specdnn.structures import SpecDNNError
@@ -58,14 +58,14 @@ def taylor_scores(work: Work, compact: CompactNetwork) -> Scores:
     """By the loss of the training, over all training images."""
     data, loss = work.data.train, training.LOSSES[loss_of(work, compact)]
     targets = training.one_against_rest(data.labels, compact.kept.classes)
-    with bar(-(-len(data) // network_scores.BATCH_SIZE), "taylor") as shown:
+    with bar(-(-len(data) // watching.BATCH_SIZE), "taylor") as shown:
         return network_scores.taylor(compact, data.images, targets, loss, shown.update)
 
 
 def attribution_scores(work: Work, compact: CompactNetwork) -> Scores:
     """Of the wanted outputs, over training images of which class and rest count equally."""
     data, classes = work.data.train, compact.kept.classes
-    sample = sample_of(data.images, data.labels, classes, work.options.seed)
+    sample = sample_of(data, classes, work.options.seed)
     with bar(2 * len(sample.batches()), "attribution") as shown:
         centres = means(compact, sample, shown.update)
         return network_scores.attribution(compact, sample.images, sample.weights, centres, shown.update)

@@ -28,6 +28,7 @@ from specdnn.work import (
     loss_of,
     progress,
     recipe,
+    thresholds,
     validation_score,
     wanted_outputs,
 )
@@ -52,7 +53,8 @@ def _train(job: Job, path: Path) -> Path:
     with work.clock("train"):
         accuracy = fit(work, parent, recipe(o, o.epochs, o.lr), "train")
     softmax = loss_of(work, parent) == "ce"
-    made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed, softmax=softmax)
+    told = {"softmax": softmax, "thresholds": thresholds(work, parent)}
+    made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed, **told)
     return finish(job, "train", path, made, "")
 
 
@@ -119,8 +121,8 @@ def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
 def origin_of(work: Work, loaded: Checkpoint, compact: CompactNetwork, **changed) -> Checkpoint:
     """The checkpoint to save: where it comes from, with what a stage changed."""
     own = {"dataset": work.options.dataset, "normalisation": work.data.normalisation, "seed": work.options.seed}
-    softmax = loss_of(work, compact) == "ce"
-    return dataclasses.replace(loaded, compact=compact, softmax=softmax, **own, **changed)
+    own |= {"softmax": loss_of(work, compact) == "ce", "thresholds": thresholds(work, compact)}
+    return dataclasses.replace(loaded, compact=compact, **own, **changed)
 
 
 def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
@@ -154,9 +156,11 @@ def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
 
 
 def wanted(job: Job, loaded: Checkpoint) -> Checkpoint:
-    """A checkpoint with the wanted outputs only."""
+    """A checkpoint with the wanted outputs only, and with the thresholds that --threshold names, else its own."""
     compact = wanted_outputs(loaded.compact, job.work.options.classes or loaded.classes)
-    return dataclasses.replace(loaded, compact=compact)
+    own = dict(zip(loaded.classes, loaded.thresholds, strict=False))
+    kept = tuple(own[c] for c in compact.kept.classes if c in own)
+    return dataclasses.replace(loaded, compact=compact, thresholds=thresholds(job.work, compact) or kept)
 
 
 # ------------------------------------------------------------------------------------------ all cells

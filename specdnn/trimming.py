@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from specdnn import files, selection
+from specdnn.network import evaluation
 from specdnn.network.compensation import COMPENSATIONS, sample_of
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
 from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
-from specdnn.work import Work, bar, fit, headline_of, recipe, run_of, told, validation_logits
+from specdnn.work import Work, bar, fit, measured, recipe, run_of, told, validation_logits
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
 Score = Callable[[Work, CompactNetwork], Scores]
@@ -90,7 +91,7 @@ def compensate(work: Work, before: CompactNetwork, smaller: CompactNetwork) -> N
     if how is None:
         return
     with bar(1, f"compensation by {work.options.compensate}"):
-        how(before, smaller, sample_of(data.images, data.labels, smaller.kept.classes, work.options.seed))
+        how(before, smaller, sample_of(data, smaller.kept.classes, work.options.seed))
 
 
 def sizes_told(compact: CompactNetwork) -> dict[str, int]:
@@ -183,6 +184,8 @@ def trim(work: Work, found: Extraction, scored: Score, allotted: Score, referenc
     `shape` needs, which is all that binds them if there is a `reference`. `scored` chooses the units. As many cuts for
     all.
     """
+    known = {score: once(work, score, found.compact) for score in (scored, allotted)}
+    scored, allotted = known[scored], known[allotted]
     with work.clock("trim"):
         tried = {}
         for name, plan in trim_plans(work, found.compact, scored, allotted, reference).items():
@@ -213,6 +216,12 @@ def rounded(work: Work, found: Extraction, scored: Score) -> Extraction:
     compact = found.compact
     kept = selection.in_multiples(compact.wiring.layers, compact.kept, scored(work, compact), work.options.round_to)
     return found if kept == compact.kept else found.then(*cut_and_train(work, compact, kept, "multiples"))
+
+
+def once(work: Work, scored: Score, start: CompactNetwork) -> Score:
+    """The same scores; those of the network that a trim starts from are found once, though every candidate asks."""
+    of_start = functools.cache(lambda: scored(work, start))
+    return lambda work, compact: of_start() if compact is start else scored(work, compact)
 
 
 def trim_plans(work: Work, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None):
@@ -305,7 +314,7 @@ def good_enough(work: Work, compact: CompactNetwork) -> bool:
 
 def balanced_accuracy(work: Work, compact: CompactNetwork) -> float:
     """On validation."""
-    return headline_of(work, validation_logits(work, compact), compact.kept.classes)[1]
+    return evaluation.headline(measured(work, validation_logits(work, compact), compact.kept.classes))[1]
 
 
 def lowest_rate(work: Work, compact: CompactNetwork) -> float:

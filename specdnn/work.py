@@ -149,20 +149,25 @@ def told(work: Work, classes) -> str:
 
 
 def score_of(work: Work, logits, classes) -> float:
-    """What epochs are chosen by: argmax accuracy for all classes, else the mean of accuracy and balanced accuracy."""
-    accuracy, balanced = headline_of(work, logits, classes)
-    return accuracy if classes == work.all_classes else (accuracy + balanced) / 2
-
-
-def headline_of(work: Work, logits, classes) -> tuple[float, float]:
-    """(accuracy, balanced accuracy) of validation logits (n, classes).
-
-    Raises SpecDNNError where a choice would rest on a number that does not exist; all choices are made by these two.
+    """What epochs are chosen by: argmax accuracy for all classes, else what --threshold names, at its threshold; where
+    that is 0, the mean of accuracy and balanced accuracy.
     """
-    found = evaluation.headline(
-        evaluation.all_metrics(logits, work.data.validation.labels, classes, len(work.all_classes))
-    )
-    if not math.isfinite(found[0]) or not (math.isfinite(found[1]) or classes == work.all_classes):
+    found = measured(work, logits, classes)
+    accuracy, balanced = evaluation.headline(found)
+    scores = {"zero": (accuracy + balanced) / 2, "balanced": balanced, "f1": found.get("mean_f1", found["f1"])}
+    return accuracy if classes == work.all_classes else scores[work.options.threshold]
+
+
+def measured(work: Work, logits, classes) -> dict:
+    """Measures of validation logits (n, classes) by which all choices are made, at the thresholds best for them.
+
+    Raises SpecDNNError where a choice would rest on a number that does not exist.
+    """
+    labels = work.data.validation.labels
+    best = evaluation.thresholds(logits, labels, classes, work.options.threshold)
+    found = evaluation.all_metrics(logits, labels, classes, len(work.all_classes), best)
+    accuracy, balanced = evaluation.headline(found)
+    if not math.isfinite(accuracy) or not (math.isfinite(balanced) or classes == work.all_classes):
         raise SpecDNNError(f"the score on validation is undefined: {lacking(work, classes) or 'it is not a number'}")
     return found
 
@@ -200,6 +205,14 @@ def validation_score(work: Work, compact: CompactNetwork) -> float:
 
 def validation_logits(work: Work, compact: CompactNetwork):
     return evaluation.logits_of(compact.network, work.data.validation.images)
+
+
+def thresholds(work: Work, compact: CompactNetwork) -> tuple[float, ...]:
+    """The threshold of every output, chosen on validation; none where it is 0, or classes exclude each other."""
+    if work.options.threshold == "zero" or loss_of(work, compact) == "ce":
+        return ()
+    logits, labels = validation_logits(work, compact), work.data.validation.labels
+    return evaluation.thresholds(logits, labels, compact.kept.classes, work.options.threshold)
 
 
 def wanted_outputs(compact: CompactNetwork, classes) -> CompactNetwork:

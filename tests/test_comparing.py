@@ -86,7 +86,7 @@ def test_image_files_are_scaled_and_take_the_networks_colours(tmp_path):
 def test_figures_are_scipys_and_scikit_learns():
     generator = np.random.default_rng(0)
     probabilities, parent = generator.random((200, 2)), generator.integers(0, 4, 200)
-    found = Compared((1, 3), probabilities, parent)
+    found = Compared((1, 3), probabilities, probabilities > 0.5, parent)
     for k, row in enumerate(comparing.figures(found)):
         own, whole = probabilities[:, k] > 0.5, parent == (1, 3)[k]
         interval = stats.binomtest(int((own == whole).sum()), 200).proportion_ci(0.95, "wilson")
@@ -96,12 +96,13 @@ def test_figures_are_scipys_and_scikit_learns():
 
 
 def test_where_both_always_say_no_there_is_no_kappa():
-    (row,) = comparing.figures(Compared((1,), np.zeros((5, 1)), np.zeros(5, int)))
+    (row,) = comparing.figures(Compared((1,), np.zeros((5, 1)), np.zeros((5, 1), bool), np.zeros(5, int)))
     assert np.isnan(row["kappa"]) and row["agreement"] == 1 and row["neither"] == 5
 
 
 def test_the_surest_difference_comes_first():
-    found = Compared((0,), np.array([[0.9], [0.2], [0.6], [0.01]]), np.array([0, 0, 1, 0]))
+    probabilities = np.array([[0.9], [0.2], [0.6], [0.01]])
+    found = Compared((0,), probabilities, probabilities > 0.5, np.array([0, 0, 1, 0]))
     assert found.differing().tolist() == [3, 1, 2]
     images = Images("x", torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 2, 2) / 4)
     shown = comparing.differences(found, images, ("cat", "dog"))

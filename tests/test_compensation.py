@@ -10,6 +10,7 @@ from specdnn import files
 from specdnn.network import compensation, evaluation
 from specdnn.network.compensation import by_means, by_regression, sample_of
 from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.structures import Split
 
 
 class Dense(nn.Module):
@@ -74,7 +75,7 @@ def keep(parent, **units):
 
 def test_class_and_rest_count_the_same():
     _, labels = drawn((1, 3, 4))
-    sample = sample_of(torch.zeros(len(labels), 1), labels, (2,), 1)
+    sample = sample_of(Split(torch.zeros(len(labels), 1), labels), (2,), 1)
     inside = labels == 2
     assert sample.weights[inside].sum().item() == pytest.approx(sample.weights[~inside].sum().item())
     assert sample.weights.sum().item() == pytest.approx(len(labels))
@@ -82,7 +83,7 @@ def test_class_and_rest_count_the_same():
 
 def test_so_does_each_of_several_classes_and_a_class_without_images_nothing():
     labels = torch.tensor([0, 0, 0, 1, 2, 2])
-    weights = sample_of(torch.zeros(6, 1), labels, (0, 1, 3), 1).weights
+    weights = sample_of(Split(torch.zeros(6, 1), labels), (0, 1, 3), 1).weights
     sums = [weights[labels == c].sum().item() for c in range(3)]
     assert sums == pytest.approx([2, 2, 2])
 
@@ -90,7 +91,9 @@ def test_so_does_each_of_several_classes_and_a_class_without_images_nothing():
 def test_of_many_images_some_are_taken_all_over(monkeypatch):
     monkeypatch.setattr(compensation, "MOST_IMAGES", 10)
     images = torch.arange(100.0)
-    assert sample_of(images, torch.arange(100) % 2, (0,), 1).images.tolist() == list(np.linspace(0, 99, 10).astype(int))
+    assert sample_of(Split(images, torch.arange(100) % 2), (0,), 1).images.tolist() == list(
+        np.linspace(0, 99, 10).astype(int)
+    )
 
 
 # ------------------------------------------------------------------------------------------ means
@@ -99,7 +102,7 @@ def test_of_many_images_some_are_taken_all_over(monkeypatch):
 def test_means_are_what_the_parent_gives_where_removed_inputs_are_their_means(dense):
     """The dull twin: the parent with the inputs of one link replaced by their weighted means where they are gone."""
     images, labels = drawn((1, 3, 4))
-    sample = sample_of(images, labels, (1,), 1)
+    sample = sample_of(Split(images, labels), (1,), 1)
     small = cut(dense, keep(dense, one=(0, 2, 5)))
     by_means(dense, small, sample)
     network = dense.network
@@ -115,7 +118,7 @@ def test_means_are_what_the_parent_gives_where_removed_inputs_are_their_means(de
 def test_means_go_into_the_batchnorm_behind_a_convolution(residual):
     """Exact away from the border, where padding is 0 and not the mean."""
     images, labels = drawn((3, 6, 6))
-    sample = sample_of(images, labels, (1,), 1)
+    sample = sample_of(Split(images, labels), (1,), 1)
     kept = keep(residual, first=(0, 1, 2, 4, 6))
     small = cut(residual, kept)
     plain = cut(residual, kept)
@@ -138,7 +141,7 @@ def test_what_has_neither_bias_nor_batchnorm_stays(dense):
     parent = CompactNetwork.parent(network.eval(), torch.zeros(1, 3, 4))
     small = cut(parent, parent.kept.replace(1, (0, 1)))
     before = small.network.state_dict()["3.weight"].clone()
-    by_means(parent, small, sample_of(images, labels % 2, (1,), 1))
+    by_means(parent, small, sample_of(Split(images, labels % 2), (1,), 1))
     assert torch.equal(small.network.state_dict()["3.weight"], before)
 
 
@@ -148,7 +151,7 @@ def test_what_has_neither_bias_nor_batchnorm_stays(dense):
 def test_the_first_link_is_the_weighted_ridge_solution(dense):
     """The dull twin: numpy's least squares on rows times the root of their weights, the ridge as more rows."""
     images, labels = drawn((1, 3, 4))
-    sample = sample_of(images, labels, (1,), 1)
+    sample = sample_of(Split(images, labels), (1,), 1)
     pixels = (0, 3, 4, 7, 9)
     small = cut(dense, keep(dense, input=pixels))
     by_regression(dense, small, sample)
@@ -170,7 +173,7 @@ def test_nothing_removed_leaves_what_the_network_says(kind, shape, monkeypatch):
     monkeypatch.setattr(compensation, "RIDGE", 1e-9)
     parent, (images, labels) = parent_of(kind, shape), drawn(shape)
     small = cut(parent, parent.kept)
-    by_regression(parent, small, sample_of(images, labels, (1,), 1))
+    by_regression(parent, small, sample_of(Split(images, labels), (1,), 1))
     with torch.no_grad():
         assert torch.allclose(small.network.eval()(images), parent.network(images), atol=1e-3)
 
@@ -183,7 +186,7 @@ def test_what_is_dropped_goes_onto_its_copy(dense, monkeypatch):
         dense.network.one.bias[3] = 2 * dense.network.one.bias[0]
     images, labels = drawn((1, 3, 4))
     small, plain = (cut(dense, keep(dense, one=(0, 1, 2, 4, 5, 6, 7))) for _ in range(2))
-    by_regression(dense, small, sample_of(images, labels, (1,), 1))
+    by_regression(dense, small, sample_of(Split(images, labels), (1,), 1))
     with torch.no_grad():
         expected = dense.network(images)
         assert torch.allclose(small.network.eval()(images), expected, atol=1e-3)
@@ -192,7 +195,7 @@ def test_what_is_dropped_goes_onto_its_copy(dense, monkeypatch):
 
 def test_regression_comes_closer_than_zeros_and_means(residual):
     images, labels = drawn((3, 6, 6))
-    sample, kept = sample_of(images, labels, (1,), 1), keep(residual, first=(0, 1, 2, 4))
+    sample, kept = sample_of(Split(images, labels), (1,), 1), keep(residual, first=(0, 1, 2, 4))
     errors = {}
     for how in (None, by_means, by_regression):
         small = cut(residual, kept)
@@ -209,7 +212,7 @@ def test_the_parent_stays_and_the_same_seed_gives_the_same_bytes(residual):
     made = []
     for _ in range(2):
         small = cut(residual, keep(residual, first=(0, 1, 2, 4)))
-        by_regression(residual, small, sample_of(images, labels, (1,), 7))
+        by_regression(residual, small, sample_of(Split(images, labels), (1,), 7))
         made.append(small.network.state_dict())
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
     assert all(torch.equal(before[name], tensor) for name, tensor in residual.network.state_dict().items())

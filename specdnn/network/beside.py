@@ -36,6 +36,7 @@ def facts_of(content: dict) -> dict:
         "parent_sizes": tuple(sizes),
         "notes": tuple(notes),
         "softmax": content.get("softmax") is True,
+        "thresholds": thresholds(content.get("thresholds", []), len(kept.classes)),
         **origin(content),
     }
 
@@ -90,6 +91,14 @@ def normalisation(value, shape: tuple[int, ...]) -> tuple:
         each = f"one of each, or one per channel of images {'x'.join(map(str, shape))}"
         raise ValueError(f"its normalisation is not means from 0 to 1 and standard deviations above 0, {each}")
     return tuple(tuple(one) if isinstance(one, list) else one for one in value)
+
+
+def thresholds(value, classes: int) -> tuple[float, ...]:
+    """A logit per class; empty where all are 0."""
+    numbers = isinstance(value, list) and all(type(n) in (int, float) and math.isfinite(n) for n in value)
+    if not numbers or len(value) not in (0, classes):
+        raise ValueError(f"its thresholds are not one number for each of its {classes} classes")
+    return tuple(map(float, value))
 
 
 def pruned_inputs(kept: KeptUnits, full_widths) -> list[list[int]]:

@@ -43,16 +43,23 @@ class Sample:
         return [slice(first, first + BATCH_SIZE) for first in range(0, len(self.weights), BATCH_SIZE)]
 
 
-def sample_of(images, labels: torch.Tensor, classes: Sequence[int], seed: int) -> Sample:
-    """At most MOST_IMAGES images, evenly spaced: each wanted class and all the rest together count the same."""
-    chosen = torch.linspace(0, len(labels) - 1, min(len(labels), MOST_IMAGES)).long().to(labels.device)
-    labels = labels[chosen]
+def enough_of(split: Split) -> Split:
+    """At most MOST_IMAGES images, evenly spaced."""
+    if len(split) <= MOST_IMAGES:
+        return split
+    chosen = torch.linspace(0, len(split) - 1, MOST_IMAGES).long().to(split.labels.device)
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def sample_of(split: Split, classes: Sequence[int], seed: int) -> Sample:
+    """Enough of the images: each wanted class and all the rest together count the same."""
+    images, labels = (part := enough_of(split)).images, part.labels
     group = torch.full_like(labels, len(classes))
     for number, wanted in enumerate(classes):
         group[labels == wanted] = number
     counts = torch.bincount(group, minlength=len(classes) + 1).double()
     weights = (1 / (counts.clamp(min=1) * (counts > 0).sum()))[group]
-    return Sample(images[chosen], group, weights * len(labels), seed)
+    return Sample(images, group, weights * len(labels), seed)
 
 
 # ------------------------------------------------------------------------------------------ means
@@ -157,10 +164,20 @@ class Places:
         """(places of all images, numbers that a row of weights is multiplied by)."""
         if isinstance(module, nn.Linear):
             return given.reshape(-1, given.shape[-1])
-        patches = functional.unfold(_padded(given, module), module.kernel_size, module.dilation, 0, module.stride)
-        chosen = self.chosen(name, some, patches.shape[2])
-        taken = patches.gather(2, chosen[:, None].expand(-1, patches.shape[1], -1))
-        return taken.transpose(1, 2).reshape(-1, patches.shape[1])
+        padded, (height, width) = _padded(given, module), module.kernel_size
+        down, right = module.stride
+        columns = (padded.shape[3] - module.dilation[1] * (width - 1) - 1) // right + 1
+        rows = (padded.shape[2] - module.dilation[0] * (height - 1) - 1) // down + 1
+        chosen = self.chosen(name, some, rows * columns)[..., None, None]
+        y = chosen // columns * down + _steps(height, module.dilation[0], given)[:, None]
+        x = chosen % columns * right + _steps(width, module.dilation[1], given)
+        each = torch.arange(len(given), device=given.device)[:, None, None, None]
+        taken = padded[each, :, y, x]  # (images, places, height, width, channels)
+        return taken.movedim(4, 2).reshape(-1, given.shape[1] * height * width)
+
+
+def _steps(count: int, dilation: int, like: torch.Tensor) -> torch.Tensor:
+    return torch.arange(0, count * dilation, dilation, device=like.device)
 
 
 def hash_of(name: str, start: int, seed: int) -> int:

@@ -10,6 +10,7 @@ import torch
 from sklearn import metrics
 
 from specdnn.network.surgery import CompactNetwork
+from specdnn.network.watching import BATCH_SIZE
 from specdnn.structures import SpecDNNError
 
 PER_CLASS = (
@@ -28,18 +29,18 @@ PER_CLASS = (
 
 
 @torch.no_grad()
-def logits_of(network, images: torch.Tensor, batch_size: int = 1024) -> torch.Tensor:
+def logits_of(network, images: torch.Tensor, batch_size: int = BATCH_SIZE) -> torch.Tensor:
     """Logits (n, outputs) of a network in evaluation mode."""
     network.eval()
     return torch.cat([network(batch) for batch in images.split(batch_size)])
 
 
-def one_class(truth: np.ndarray, logit: np.ndarray) -> dict[str, float]:
-    """Metrics of one one-against-rest output: yes where the sigmoid exceeds 1/2, i.e. the logit exceeds 0.
+def one_class(truth: np.ndarray, logit: np.ndarray, threshold: float = 0.0) -> dict[str, float]:
+    """Metrics of one one-against-rest output: yes where the logit exceeds the threshold (0: the sigmoid 1/2).
 
     `truth` (n,) of 0/1, `logit` (n,). Undefined ratios count as 0; AUROC needs both kinds of image.
     """
-    said = logit > 0
+    said = logit > threshold
     tn, fp, fn, tp = (int(count) for count in metrics.confusion_matrix(truth, said, labels=[0, 1]).ravel())
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(truth, said, average="binary", zero_division=0)
     both = 0 < truth.sum() < len(truth)
@@ -58,8 +59,8 @@ def one_class(truth: np.ndarray, logit: np.ndarray) -> dict[str, float]:
     }
 
 
-def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes: int) -> dict:
-    """The metrics of a network with one output per class of `classes`.
+def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes: int, thresholds=()) -> dict:
+    """The metrics of a network with one output per class of `classes`; `thresholds` of their logits, 0 unless given.
 
     One class: numbers. Several: lists in their order and `mean_...` beside them. All classes (ten-way):
     `accuracy` is argmax accuracy and the one-against-rest list is `one_against_rest_accuracy`. Raises SpecDNNError if
@@ -68,7 +69,8 @@ def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes
     if not logits.isfinite().all():
         raise SpecDNNError("the outputs of the network are not finite on these images: its weights are too large")
     logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
-    columns = [one_class((labels == c).astype(int), logits[:, k]) for k, c in enumerate(classes)]
+    several = zip(classes, logits.T, thresholds or [0.0] * len(classes), strict=True)
+    columns = [one_class((labels == c).astype(int), logit, threshold) for c, logit, threshold in several]
     if len(columns) == 1:
         return columns[0]
     found: dict = {name: [column[name] for column in columns] for name in PER_CLASS}
@@ -77,6 +79,31 @@ def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes
         found["one_against_rest_accuracy"] = found["accuracy"]
         found["accuracy"] = float(np.mean(np.array(classes)[logits.argmax(1)] == labels))
     return found
+
+
+def threshold_of(truth: np.ndarray, logit: np.ndarray, measure: str) -> float:
+    """The logit above which yes is best said, by `balanced` accuracy or by `f1`; 0 where one kind of image is missing.
+
+    It lies midway between two logits; of equals it is the one nearest to 0.
+    """
+    yes = int(truth.sum())
+    if not 0 < yes < len(truth):
+        return 0.0
+    fpr, tpr, logits = metrics.roc_curve(truth, logit, drop_intermediate=False)
+    tp, fp = tpr[1:] * yes, fpr[1:] * (len(truth) - yes)  # of yes from logits[k] on
+    found = tpr[1:] - fpr[1:] if measure == "balanced" else 2 * tp / (tp + fp + yes)
+    below = np.append(logits[2:], 2 * logits[-1] - logits[1] - 1)
+    middle = (logits[1:] + below) / 2
+    best = np.flatnonzero(np.isclose(found, found.max(), rtol=0, atol=1e-12))
+    return float(middle[best[np.abs(middle[best]).argmin()]])
+
+
+def thresholds(logits: torch.Tensor, labels: torch.Tensor, classes, measure: str) -> tuple[float, ...]:
+    """One per class, of logits (n, classes); none for `zero`."""
+    if measure == "zero":
+        return ()
+    logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
+    return tuple(threshold_of((labels == c).astype(int), logits[:, k], measure) for k, c in enumerate(classes))
 
 
 def kappa(one: np.ndarray, other: np.ndarray) -> float:
@@ -90,20 +117,22 @@ def headline(found: dict) -> tuple[float, float]:
     return accuracy, found.get("mean_balanced_accuracy", found["balanced_accuracy"])
 
 
-def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, threshold: float = float("-inf")) -> dict:
+def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, thresholds=float("-inf")) -> dict:
     """How often the class that a network says is the right one.
 
     `logits` (n, outputs), `outputs` the class of each. `accuracy_among`: over the images of the `wanted` classes, of
     whose logits the highest wins; nan without such images. `accuracy_or_none`, `balanced_accuracy_or_none`: over all
-    images, where "none of them" is an answer too: that of the highest logit if it is of another class, or below
-    `threshold`. Balanced: the mean over the answers of the share of their images that get them.
+    images, where "none of them" is an answer too: that of the highest logit if it is of another class, or below its
+    threshold (one for all, or one each). Balanced: the mean over the answers of the share of their images that get
+    them.
     """
     logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
     outputs, wanted, none = np.asarray(outputs), np.asarray(wanted), -1
     own, among = np.isin(labels, wanted), np.isin(outputs, wanted)
     said = outputs[among][logits[:, among].argmax(1)]
     highest = outputs[logits.argmax(1)]
-    answers = np.where(np.isin(highest, wanted) & (logits.max(1) >= threshold), highest, none)
+    sure = (logits >= np.broadcast_to(thresholds, logits.shape))[np.arange(len(logits)), logits.argmax(1)]
+    answers = np.where(np.isin(highest, wanted) & sure, highest, none)
     truth = np.where(own, labels, none)
     there = np.unique(truth)  # no share of no images
     return {

@@ -32,7 +32,8 @@ class Checkpoint:
     deviation of the pixels in 0..1, numbers or one per channel; empty where it is not known. `network`:
     the class of the network where it is another one than the parent, or COMPOSED. `owed_epochs` are added to the
     long retraining of a network that was not trained so far. `softmax`: its outputs are classes that exclude each
-    other, else each is one against the rest. `notes` say in which respects the traced network is not what was given;
+    other, else each is one against the rest. `thresholds`: per class the logit above which the answer is yes; empty
+    where that is 0. `notes` say in which respects the traced network is not what was given;
     `understood` are sentences on how a file of others was read, which may tell no normalisation and no accuracy.
     """
 
@@ -46,6 +47,7 @@ class Checkpoint:
     owed_epochs: int = 0
     network: str = ""
     softmax: bool = False
+    thresholds: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     understood: tuple[str, ...] = ()
 
@@ -112,6 +114,7 @@ def _content(saved: Checkpoint) -> dict:
         "seed": saved.seed,
         "owed_epochs": saved.owed_epochs,
         **({"softmax": True} if saved.softmax else {}),
+        **({"thresholds": list(saved.thresholds)} if saved.thresholds else {}),
         "notes": list(dict.fromkeys((*saved.notes, *wiring.notes))),
     }
 
@@ -155,8 +158,9 @@ def load(path: Path, architectures: Mapping, arch: str | None = None, image=None
 def load_network(path: Path) -> fx.GraphModule:
     """The network of a checkpoint, in evaluation mode: images (n, *image_shape), normalised -> logits (n, classes).
 
-    It carries `classes`, `image_shape` and `normalisation` (mean and standard deviation, numbers or one per channel;
-    empty where they are not known). Raises SpecDNNError, one sentence, if the file holds no such network.
+    It carries `classes`, `image_shape`, `normalisation` (mean and standard deviation, numbers or one per channel; empty
+    where they are not known) and `thresholds` (logits above which the answer is yes; empty where that is 0). Raises
+    SpecDNNError, one sentence, if the file holds no such network.
     """
     content = reading.content_of(path)
     try:
@@ -164,7 +168,7 @@ def load_network(path: Path) -> fx.GraphModule:
             raise ValueError("it holds weights without a graph: load it with its architecture")
         facts, network = beside.facts_of(content), _network(content)
         network.classes, network.image_shape = facts["kept"].classes, facts["image_shape"]
-        network.normalisation = facts["normalisation"]
+        network.normalisation, network.thresholds = facts["normalisation"], facts["thresholds"]
         _try(network)
     except LOST as error:
         raise SpecDNNError(f"{path} cannot be loaded: {reading.why(error)}") from None

@@ -10,12 +10,9 @@ import torch
 
 from specdnn.network.labels import channels_of
 from specdnn.network.surgery import CompactNetwork
-from specdnn.network.watching import by_unit, watched
+from specdnn.network.watching import BATCH_SIZE, by_unit, watched
 from specdnn.network.wiring import Link
 from specdnn.structures import Connections
-
-BATCH_SIZE = 1024  # images at a time
-
 
 # ------------------------------------------------------------------------------------------ ends of links
 

@@ -14,7 +14,7 @@ from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Link
 from specdnn.structures import Split
 
-BATCH_SIZE = 1024  # images at a time
+BATCH_SIZE = 128  # images at a time when nothing is learnt: several times as many no longer fit a cache
 
 
 @dataclass(frozen=True)

@@ -212,12 +212,14 @@ def origin(measured: dict, facts: dict) -> str:
 def limits(measured: dict, facts: dict) -> str:
     """What is not known of it."""
     rest = len(facts["class_names"]) - len(measured["classes"])
+    moved = "the thresholds were chosen on validation images, not for"
+    chosen = moved if "at_zero" in measured else "thresholds are the middle, not a choice for"
     lines = [
         f"- It was measured on the {measured['split']} split of {data_of(measured)} and on nothing else: not on images "
         "of other sources, other lighting, sizes, crops, turned, noisy or damaged ones, and not against attacks.",
         "- What belongs to no class that its parent knew was never shown to it: its answers there mean nothing.",
         *([f"- *The rest* are {rest} other classes of the same images."] if rest else []),
-        "- The probabilities were not calibrated; thresholds are the middle, not a choice for your costs of errors.",
+        f"- The probabilities were not calibrated; {chosen} your costs of errors.",
         "- One seed; how much results vary over seeds is not told here.",
     ]
     return "\n".join(["### Limits", "", *lines, ""])

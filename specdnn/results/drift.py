@@ -11,7 +11,7 @@ HEADINGS = ("images", "class", "number", "agree %", "95 % interval", "kappa")
 HEADINGS += ("both yes", "only this", "only its parent", "neither")
 SENTENCE = (
     "How often a network and its parent say the same of an image: that it is of the class (the network by a "
-    "probability above 0.5, its parent by its highest output), or that it is not. "
+    "output above its threshold, its parent by its highest output), or that it is not. "
     "*kappa*: agreement beyond chance (Cohen)."
 )
 
