@@ -43,11 +43,12 @@ class Sample:
         return [slice(first, first + BATCH_SIZE) for first in range(0, len(self.weights), BATCH_SIZE)]
 
 
-def enough_of(split: Split) -> Split:
-    """At most MOST_IMAGES images, evenly spaced."""
-    if len(split) <= MOST_IMAGES:
+def enough_of(split: Split, most: int | None = None) -> Split:
+    """At most so many images (MOST_IMAGES unless given), evenly spaced."""
+    most = most or MOST_IMAGES
+    if len(split) <= most:
         return split
-    chosen = torch.linspace(0, len(split) - 1, MOST_IMAGES).long().to(split.labels.device)
+    chosen = torch.linspace(0, len(split) - 1, most).long().to(split.labels.device)
     return Split(split.images[chosen], split.labels[chosen])
 
 
