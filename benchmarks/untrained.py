@@ -4,8 +4,8 @@
     python benchmarks/untrained.py --only LeNet-300-100                              # the others stay as they are
 
 The LeNets are those of MNIST/saved_models, trained first where they are not there. The page, benchmarks/untrained.md,
-is made of the figures in benchmarks/untrained.tsv, all on validation images. An output's threshold is chosen on training
-images.
+is made of the figures in benchmarks/untrained.tsv, all on validation images. An output's threshold is chosen on
+training images.
 """
 
 from __future__ import annotations

@@ -156,7 +156,8 @@ def add_verbs(verbs) -> None:
     verbs.add_argument(
         "--sweep",
         action="store_true",
-        help="train, then prune and retrain every class, then report; goes on where it was broken off",
+        help="train, or start from --pretrained; then prune and retrain every class, then report; goes on where it was "
+        "broken off",
     )
     verbs.add_argument(
         "--report", action="store_true", help="print and write tables and pictures of the finished classes"
@@ -192,8 +193,8 @@ def chosen_verb(args: argparse.Namespace) -> str:
     verb = next((name for name in options.VERBS if getattr(args, name)), "train")
     if verb in options.ON_A_CHECKPOINT and args.pretrained is None:
         raise SpecDNNError(f"--{verb} needs a checkpoint: give --pretrained FILE")
-    if verb not in options.ON_A_CHECKPOINT and args.pretrained is not None:
-        *first, last = (f"--{name}" for name in options.ON_A_CHECKPOINT)
+    if verb not in options.MAY_START_FROM_ONE and args.pretrained is not None:
+        *first, last = (f"--{name}" for name in options.MAY_START_FROM_ONE)
         raise SpecDNNError(f"--pretrained goes with {', '.join(first)} or {last}: name one of them")
     if verb in ("train", "compose") and args.classes is not None:
         raise SpecDNNError("--specialize goes with --prune, --retrain, --evaluate or --sweep: name one of them")

@@ -30,6 +30,9 @@ class Streamed:
         chosen = self.indices[which.cpu().numpy() if torch.is_tensor(which) else which]
         return torch.stack([self._image(index) for index in chosen])
 
+    def part(self, which: torch.Tensor) -> Streamed:
+        return Streamed(self.source, self.indices[which.cpu().numpy()], self.device, self.dtype)
+
     def _image(self, index) -> torch.Tensor:
         return torch.as_tensor(self.source[int(index)][0]).to(self.device, self.dtype)
 
@@ -118,13 +121,4 @@ def _divided(whole: Split) -> tuple[Split, Split]:
     for wanted in np.unique(labels):
         own = generator.permutation(np.flatnonzero(labels == wanted))
         held[own[: max(1, round(HELD_OUT * len(own)))] if len(own) > 1 else own[:0]] = True
-    return _part(whole, np.flatnonzero(~held)), _part(whole, np.flatnonzero(held))
-
-
-def _part(whole: Split, which: np.ndarray) -> Split:
-    chosen = torch.as_tensor(which, device=whole.labels.device)
-    images = whole.images
-    if isinstance(images, Streamed):
-        images = Streamed(images.source, images.indices[which], images.device, images.dtype)
-        return Split(images, whole.labels[chosen])
-    return Split(images[chosen.to(images.device)], whole.labels[chosen])
+    return tuple(whole.part(torch.as_tensor(np.flatnonzero(own))) for own in (~held, held))

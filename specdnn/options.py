@@ -33,6 +33,7 @@ MOST_SEEDS = 2147483399  # what the OSLOM programs take
 
 VERBS = ("evaluate", "prune", "retrain", "sweep", "report", "export", "compose", "compare", "publish")
 ON_A_CHECKPOINT = ("prune", "retrain", "evaluate", "export", "compare")  # verbs that start from --pretrained
+MAY_START_FROM_ONE = (*ON_A_CHECKPOINT, "sweep")
 # The stages, each of which leaves a result; an option says which of these it shapes.
 TRAIN, PRUNE, RETRAIN, EVALUATE, COMPOSE = STAGES = ("train", "prune", "retrain", "evaluate", "compose")
 EXTRACTING = (PRUNE,)

@@ -169,7 +169,8 @@ def wanted(job: Job, loaded: Checkpoint) -> Checkpoint:
 def sweep(job: Job, load: Callable[[Path], Checkpoint]) -> list[str]:
     """Per seed the parent, then for each class and algorithm prune and retrain; returns what went wrong, per cell.
 
-    A cell that fails is logged and the others go on. A parent is made when the first cell needs it.
+    A cell that fails is logged and the others go on. A parent is made when the first cell needs it, unless
+    --pretrained names one.
     """
     check_images(job.work, job.work.options.classes or job.work.all_classes)
     failures: list[str] = []
@@ -186,14 +187,39 @@ def sweep(job: Job, load: Callable[[Path], Checkpoint]) -> list[str]:
             continue
         seed = one.work.options.seed
         if seed not in parents:
-            path = train_parent(one)
-            parents[seed] = path, load(path)
+            parents[seed] = parent_of(one, load)
         try:
             run_cell(one, *parents[seed], load, warm_ups)
         except SpecDNNError as error:
             job.work.log(f"{name_of(one)} failed: {error}")
             failures.append(f"{name_of(one)} ({error})")
     return failures
+
+
+def parent_of(job: Job, load: Callable[[Path], Checkpoint]) -> tuple[Path, Checkpoint]:
+    """The network that cells are cut from and its file, the one that was given or one trained here."""
+    given = job.work.options.pretrained
+    if given is None:
+        path = train_parent(job)
+        return path, load(path)
+    loaded = load(given)
+    adopt(job, given, loaded)
+    return given, loaded
+
+
+def adopt(job: Job, given: Path, loaded: Checkpoint) -> None:
+    """Measure a whole network that was given and save it as the parent, which reports and --compose look for."""
+    if loaded.compact.kept != loaded.compact.wiring.everything:
+        raise SpecDNNError(f"{given} holds a part of a network: a sweep starts from a whole one")
+    path, job = job.saved.parent(), job.used_to(loaded)
+    if path.exists() and path.samefile(given):
+        return
+    with files.lock(path, job.work.log):
+        input_hash = files.file_hash(given)
+        if not skip(job, "train", path, input_hash):
+            accuracy = validation_score(job.work, loaded.compact)
+            made = origin_of(job.work, loaded, compact=loaded.compact, accuracy=accuracy)
+            finish(job, "train", path, made, input_hash, {"given": given.name})
 
 
 def list_of_cells(job: Job) -> list[Job]:
@@ -221,7 +247,8 @@ def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Callable[[Path], 
 
 def is_published(job: Job) -> bool:
     """Whether --resume-from holds a cell with the same options: parent, extraction and retraining, each of the last."""
-    o, input_hash = job.work.options, ""
+    o, given = job.work.options, job.work.options.pretrained
+    input_hash = files.file_hash(given) if given else ""
     stages = {
         "train": job.saved.parent(),
         "prune": job.saved.pruned(o.classes, o.algo),
@@ -232,7 +259,8 @@ def is_published(job: Job) -> bool:
         follows = rivals.digest(reference_of(job, input_hash)) if verb == "prune" else ""
         if not found or not made_by(job, verb, found, input_hash + follows):
             return False
-        input_hash = found.get("checkpoint_hash", "")
+        if not (given and verb == "train"):  # the cells start from the file that was given
+            input_hash = found.get("checkpoint_hash", "")
     return True
 
 

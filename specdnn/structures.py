@@ -314,6 +314,12 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, which) -> Split:
+        """The images of these numbers (k,), which are not read yet where they are streamed."""
+        streamed = getattr(self.images, "part", None)
+        images = streamed(which) if streamed else self.images[which.to(self.images.device)]
+        return Split(images, self.labels[which.to(self.labels.device)])
+
 
 @dataclass(frozen=True)
 class Dataset:

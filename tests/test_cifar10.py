@@ -4,7 +4,9 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -312,33 +314,40 @@ def script(cifar_folder, tmp_path):
         done = subprocess.run(
             [cifar_folder.path / "spec.resnet_20.sh", *words], env=own, capture_output=True, text=True
         )
-        return done, [line.partition("main.py ")[2] for line in calls.read_text().splitlines()]
+        return done, [line.replace(f"{cifar_folder.path}/", "") for line in calls.read_text().splitlines()]
 
     return run
 
 
-def test_the_script_trains_prunes_retrains_and_reports(script, cifar_folder):
+def test_the_script_tells_how_long_trains_and_sweeps(script, cifar_folder):
     done, calls = script("--seed", "2", SAVED="a folder")
     assert done.returncode == 0, done.stderr
-    assert "hours on a processor" in done.stdout.splitlines()[0] and "no PARENT=FILE" in done.stdout
-    assert len(calls) == 1 + 10 * 2 + 1 and all(call.endswith(" --save-dir a folder --seed 2") for call in calls)
-    assert calls[0].startswith("--arch ResNet_20 --optimizer SGD")
-    for number in range(10):
-        pruned, retrained = calls[1 + 2 * number : 3 + 2 * number]
-        assert f"--prune --specialize {number} --rate 0.1 --pretrained a folder/ResNet_20.best_origin" in pruned
-        assert f"--retrain --pretrained a folder/ResNet_20.specialize.{number}.OSLOM.pth.tar" in retrained
-    assert calls[-1].startswith("--report --arch ResNet_20")
+    estimate, trained, swept = calls
+    assert estimate == "how_long.py" and all(
+        call.endswith(" --save-dir a folder --seed 2") for call in (trained, swept)
+    )
+    assert trained.startswith("main.py --arch ResNet_20 --optimizer SGD")
+    assert swept.startswith("main.py --sweep --pretrained a folder/ResNet_20.best_origin.pth.tar --rate 0.25 ")
     parser = cli.parser(cifar_folder.path, cifar_folder.architectures, cifar_folder.dataset)
-    for call in calls:
-        cli.chosen_verb(parser.parse_args(call.replace("a folder", "x").split()))
+    for call in (trained, swept):
+        cli.chosen_verb(parser.parse_args(call.replace("a folder", "x").split()[1:]))
 
 
 def test_the_script_starts_from_a_given_parent_and_stops_at_a_mistake(script):
     done, calls = script(PARENT="other.th", RATE="0.2")
-    assert done.returncode == 0 and len(calls) == 21 and "no PARENT" not in done.stdout
-    assert all("--rate 0.2 --pretrained other.th" in call for call in calls[:20:2])
+    assert done.returncode == 0 and calls[0] == "how_long.py --trained" and len(calls) == 2
+    assert calls[1].startswith("main.py --sweep --pretrained other.th --rate 0.2 ")
     done, calls = script(FAIL="yes")
     assert done.returncode == 2 and len(calls) == 1
+
+
+@pytest.mark.parametrize("words", [[], ["--trained"]])
+def test_how_long_it_takes_is_told_from_a_few_steps(cifar_folder, words):
+    done = subprocess.run(
+        [sys.executable, cifar_folder.path / "how_long.py", *words], capture_output=True, text=True, check=True
+    )
+    assert re.search(r"ten classes take about [\d.]+ (minutes|hours) on two threads of this processor\n$", done.stdout)
+    assert ("trained first" in done.stdout) == (not words)
 
 
 # ------------------------------------------------------------------------------------------ the whole way

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from specdnn import files
+from specdnn.images import Streamed
 from specdnn.network import compensation, evaluation
 from specdnn.network.compensation import by_means, by_regression, sample_of
 from specdnn.network.surgery import CompactNetwork, cut
@@ -94,6 +95,71 @@ def test_of_many_images_some_are_taken_all_over(monkeypatch):
     assert sample_of(Split(images, torch.arange(100) % 2), (0,), 1).images.tolist() == list(
         np.linspace(0, 99, 10).astype(int)
     )
+
+
+def test_so_many_images_as_fit_into_memory(residual, monkeypatch):
+    images, labels = drawn((3, 6, 6))
+    sample, small = sample_of(Split(images, labels), (1,), 3), cut(residual, keep(residual, first=(0, 1)))
+    assert len(compensation.fitting_in_memory(small, sample).images) == 600
+    with_all = compensation.Sizes(residual.network.eval())
+    with_all.run(images[:1])
+    maps = 4 * 8 * 6 * 6  # bytes of a map of eight channels; what a shortcut needs waits beside two of them
+    assert with_all.most() == 3 * maps
+    monkeypatch.setattr(compensation, "MEMORY", 100 * 3 * maps)
+    some = compensation.fitting_in_memory(residual, sample)
+    assert len(some.images) == 100 and some.seed == 3
+    assert torch.equal(some.images, images[torch.linspace(0, 599, 100).long()])
+    monkeypatch.setattr(compensation, "MEMORY", 1)
+    assert len(compensation.fitting_in_memory(residual, sample).images) == 1
+
+
+class Asked:
+    """A data set that counts the images it was asked for."""
+
+    def __init__(self, images, labels):
+        self.images, self.labels, self.count = images, labels, 0
+
+    def __getitem__(self, number):
+        self.count += 1
+        return self.images[number], self.labels[number]
+
+
+def test_streamed_images_are_read_batch_by_batch(residual, monkeypatch):
+    """With the weights that the same images have as a tensor; those that are not looked at are not read."""
+    monkeypatch.setattr(compensation, "MOST_IMAGES", 200)
+    images, labels = drawn((3, 6, 6))
+    source = Asked(images, labels)
+    streamed = Streamed(source, np.arange(600), images.device, images.dtype)
+    ways = [cut(residual, keep(residual, first=(0, 1, 2))) for _ in range(2)]
+    for small, given in zip(ways, (images, streamed), strict=True):
+        by_regression(residual, small, sample_of(Split(given, labels), (1,), 3))
+    assert 400 <= source.count < 500  # by the parent and by the cut network, and one for the sizes
+    for one, other in zip(*(small.network.state_dict().values() for small in ways), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_places_are_those_that_unfold_gives(monkeypatch):
+    """The dull twin: all patches, of which those at the drawn places are taken."""
+    monkeypatch.setattr(compensation, "ROWS", 5 * 40)
+    for module in (
+        nn.Conv2d(3, 4, (3, 2), padding=(1, 2)),
+        nn.Conv2d(3, 4, 3, stride=(2, 1), padding=1),
+        nn.Conv2d(3, 4, (2, 3), dilation=(2, 1), padding_mode="reflect", padding=1),
+    ):
+        network = nn.Sequential(module, nn.Flatten(), nn.LazyLinear(2)).eval()
+        images, labels = drawn((3, 7, 6), 40)
+        network(images)
+        parent = CompactNetwork.parent(network, images[0])
+        places = compensation.Places(parent, parent, sample_of(Split(images, labels), (1,), 1))
+        some, name = slice(0, 40), parent.wiring.links[0].name
+        found = places.inputs(name, module, images, some)
+        padded = compensation._padded(images, module)
+        patches = functional.unfold(padded, module.kernel_size, module.dilation, 0, module.stride)
+        chosen = places.chosen(name, some, patches.shape[2])
+        taken = patches.gather(2, chosen[:, None].expand(-1, patches.shape[1], -1)).transpose(1, 2)
+        assert torch.equal(found, taken.reshape(-1, patches.shape[1]))
+        product = found @ module.weight.flatten(1).T + module.bias
+        assert torch.allclose(product, places.outputs(name, module, module(images), some), atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------ means

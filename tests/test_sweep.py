@@ -11,6 +11,8 @@ from specdnn.results import records, runs
 
 QUICK = """--sweep --dataset digits --epochs 1 --retrain-epochs 1 --warmup-epochs 1 --rounds 1 --brief-epochs 1
     --rate 0.02 --classes 0 3"""
+# what differs between two networks that are measured alike
+VARYING = dict.fromkeys(("seconds", "latency_ms", "date", "checkpoint_hash", "file_bytes", "git_commit"))
 CELLS = ("OSLOM", "magnitude", "scratch", "linear")
 
 
@@ -72,6 +74,43 @@ def test_the_warm_up_is_shared_by_the_algorithms_of_a_class_and_seed(main, every
         for algo in ("OSLOM", "magnitude", "random")
     ]
     assert seconds[0] > 0 and len(set(seconds)) == 1
+
+
+def test_a_sweep_may_start_from_a_network_that_is_given(main, swept, every_third, tmp_path):
+    """Nothing is trained but the cells, which are those that --prune makes of it; it is measured as their parent."""
+    given, saved = tmp_path / "others.pth.tar", tmp_path / "digits"
+    shutil.copy(swept / "LeNet_300_100.best_origin.pth.tar", given)
+    words = (QUICK, "--algos OSLOM magnitude --oslom-bin", every_third, "--save-dir", tmp_path, "--pretrained", given)
+    done = main(*words)
+    assert done.code == 0 and "train epoch" not in done.out.replace("retrain epoch", ""), done.err
+    parent, before = (
+        metrics(saved / "LeNet_300_100.best_origin.pth.tar"),
+        metrics(swept / "LeNet_300_100.best_origin.pth.tar"),
+    )
+    assert parent["given"] == given.name and parent["verb"] == "train"
+    assert {**parent, **VARYING} == {**before, "given": given.name, "input_hash": parent["input_hash"], **VARYING}
+    for stem in ("specialize.0.OSLOM", "specialize.3.magnitude", "specialize.3.best_retrained"):
+        own, other = (place / f"LeNet_300_100.{stem}.pth.tar" for place in (saved, swept))
+        assert metrics(own)["kept"] == metrics(other)["kept"] and own.read_bytes() == other.read_bytes()
+    again = main(*words)
+    assert again.code == 0 and "epoch" not in again.out and again.out.count("already finished") == 2 * 2 * 2 + 1
+    runs.add(place := SavedModels(tmp_path / "runs", "LeNet_300_100"), records.below(saved, "digits").found)
+    elsewhere = main(*words, "--save-dir", tmp_path / "new", "--resume-from", place.folder)
+    assert elsewhere.code == 0 and elsewhere.out.count("already published") == 4, elsewhere.err
+
+
+def test_the_network_that_is_given_may_lie_where_the_parent_would(main, swept, every_third, tmp_path):
+    shutil.copytree(swept, tmp_path / "digits", ignore=shutil.ignore_patterns("*.specialize.*", "seed2"))
+    given = tmp_path / "digits" / "LeNet_300_100.best_origin.pth.tar"
+    before = given.read_bytes(), files.metrics_path(given).read_bytes()
+    done = main(QUICK, "--algos magnitude --save-dir", tmp_path, "--pretrained", given)
+    assert done.code == 0 and (given.read_bytes(), files.metrics_path(given).read_bytes()) == before
+
+
+def test_a_part_of_a_network_is_no_parent(main, swept, tmp_path):
+    given = swept / "LeNet_300_100.specialize.3.magnitude.pth.tar"
+    done = main(QUICK, "--classes 3 --algos magnitude --save-dir", tmp_path, "--pretrained", given)
+    assert done.code == 2 and f"{given} holds a part of a network" in done.err and "Traceback" not in done.err
 
 
 def test_a_failing_cell_is_told_and_ends_nothing(main, every_third, tmp_path):

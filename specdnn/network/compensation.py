@@ -9,8 +9,10 @@ parent's own pre-activations from what the cut network has at that place: least 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from specdnn.network.wiring import Alive, Link
 from specdnn.structures import Split
 
 MOST_IMAGES = 20_000
+MEMORY = 4 << 30  # bytes of intermediate results of all images
 ROWS = 120_000  # places of all images that a convolution is solved on
 AS_THEY_ARE = (0.0, 1.0)  # pixels, as the network has them
 RIDGE = 0.01  # of the mean of the diagonal
@@ -30,37 +33,38 @@ RIDGE = 0.01  # of the mean of the diagonal
 
 @dataclass(frozen=True)
 class Sample:
-    """Images that a cut network is fitted on. `images` (n, ...); `groups` (n,): the number of the wanted class, or that
-    of the rest; `weights` (n,), of which every group has the same sum.
+    """Images that a cut network is fitted on: a tensor (n, ...), or what is streamed like one.
+
+    `groups` (n,): the number of the wanted class, or that of the rest; `seed`: of the places that are looked at.
     """
 
-    images: torch.Tensor
+    images: Any
     groups: torch.Tensor
-    weights: torch.Tensor
     seed: int = 0
 
+    @functools.cached_property
+    def weights(self) -> torch.Tensor:
+        """(n,) of which every group has the same sum."""
+        counts = torch.bincount(self.groups).double()
+        return (1 / (counts.clamp(min=1) * (counts > 0).sum()))[self.groups] * len(self.groups)
+
     def batches(self) -> list[slice]:
-        return [slice(first, first + BATCH_SIZE) for first in range(0, len(self.weights), BATCH_SIZE)]
+        return [slice(first, first + BATCH_SIZE) for first in range(0, len(self.groups), BATCH_SIZE)]
 
 
 def enough_of(split: Split, most: int | None = None) -> Split:
     """At most so many images (MOST_IMAGES unless given), evenly spaced."""
     most = most or MOST_IMAGES
-    if len(split) <= most:
-        return split
-    chosen = torch.linspace(0, len(split) - 1, most).long().to(split.labels.device)
-    return Split(split.images[chosen], split.labels[chosen])
+    return split if len(split) <= most else split.part(torch.linspace(0, len(split) - 1, most).long())
 
 
 def sample_of(split: Split, classes: Sequence[int], seed: int) -> Sample:
     """Enough of the images: each wanted class and all the rest together count the same."""
-    images, labels = (part := enough_of(split)).images, part.labels
-    group = torch.full_like(labels, len(classes))
+    some = enough_of(split)
+    group = torch.full_like(some.labels, len(classes))
     for number, wanted in enumerate(classes):
-        group[labels == wanted] = number
-    counts = torch.bincount(group, minlength=len(classes) + 1).double()
-    weights = (1 / (counts.clamp(min=1) * (counts > 0).sum()))[group]
-    return Sample(images, group, weights * len(labels), seed)
+        group[some.labels == wanted] = number
+    return Sample(some.images, group, seed)
 
 
 # ------------------------------------------------------------------------------------------ means
@@ -99,13 +103,44 @@ def by_regression(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, t
     """Give the links of a cut network new weights, in the order of execution, in place; see the head of this file.
 
     `parent` is the network that is to be imitated, which holds all units of `cut`. Convolutions of two dimensions and
-    Linears are solved, links of other kinds keep their weights. Takes one pass through either network.
+    Linears are solved, links of other kinds keep their weights. Takes one pass through either network, on as many of
+    the images as leave its intermediate results in MEMORY.
     """
+    sample = fitting_in_memory(cut, sample)
     places = Places(parent, cut, sample)
     wanted = places.of_parent(tick)
     parent.network.eval()
     cut.network.eval()
     Fitting(cut, places, wanted, sample, tick).run()
+
+
+def fitting_in_memory(cut: CompactNetwork, sample: Sample) -> Sample:
+    """All of the images, or fewer, evenly spaced, of which a network's intermediate results are held at once."""
+    sizes = Sizes(cut.network.eval())
+    sizes.run(sample.images[:1])
+    some = enough_of(Split(sample.images, sample.groups), max(1, MEMORY // sizes.most()))
+    return Sample(some.images, some.labels, sample.seed)
+
+
+class Sizes(fx.Interpreter):
+    """Runs a network once and tells how many bytes of its intermediate results are needed at the same time."""
+
+    def __init__(self, network: fx.GraphModule) -> None:
+        super().__init__(network)
+        self.bytes: dict[fx.Node, int] = {}
+
+    def run_node(self, node: fx.Node):
+        found = super().run_node(node)
+        self.bytes[node] = found.numel() * found.element_size() if torch.is_tensor(found) else 0
+        return found
+
+    def most(self) -> int:
+        now = most = 0
+        for node in self.module.graph.nodes:
+            now += self.bytes[node]
+            most = max(most, now)
+            now -= sum(self.bytes[gone] for gone in self.user_to_last_uses.get(node, []))
+        return most
 
 
 class Places:
