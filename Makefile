@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test lint setup oslom publish bench bench-ccme bench-oslom zoo clean
+.PHONY: run test lint setup oslom publish bench bench-ccme bench-untrained bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -53,6 +53,14 @@ bench: setup
 
 bench-ccme: setup
 	$(PY) benchmarks/ccme.py --reference "$(REFERENCE)"
+
+# RESNET: a trained ResNet-20; MNIST_DATA and CIFAR_DATA: folders of the images.
+RESNET = $(error name a trained ResNet-20: make bench-untrained RESNET=path/to/resnet20-12fca82f.th)
+MNIST_DATA := MNIST/data
+CIFAR_DATA := CIFAR10/data
+
+bench-untrained: setup
+	$(PY) benchmarks/untrained.py --resnet "$(RESNET)" --mnist "$(MNIST_DATA)" --cifar "$(CIFAR_DATA)"
 
 bench-oslom: setup
 	$(PY) benchmarks/oslom_speed.py --python "$(OLD)" --reference "$(REFERENCE)"
