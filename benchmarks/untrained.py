@@ -45,9 +45,9 @@ OWN = "OSLOM's"
 COMMUNITIES = {"OSLOM": method.OSLOM, "CCME": method.CCME}
 RANKINGS = {
     "relevance": method.relevance_scores,
-    "attribution": rivals.attribution_scores,
+    "attribution": method.attribution_scores,
     "taylor": rivals.taylor_scores,
-    "magnitude": rivals.magnitude_scores,
+    "magnitude": method.norm_scores,
     "graph-null": rivals.graph_scores,
     "random": rivals.random_scores,
 }

@@ -27,7 +27,7 @@ from specdnn.work import Work, check_images, classes_among
 OF_ALL = ("arch", "dataset", "seed", "split", *exporting.ORIGIN)  # what members have in common
 UNTRAINED = {
     **dict.fromkeys(("warmup_epochs", "brief_epochs", "retrain_epochs"), 0),
-    **{"rounds": 1, "candidates": ("shape",), "compensate": "regress"},
+    **{"rounds": 1, "candidates": ("shape",), "compensate": "regress", "trim": "attribution"},
 }
 MEMORY = 4e9  # bytes of images that are kept in memory as one tensor
 

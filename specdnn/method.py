@@ -12,7 +12,7 @@ from specdnn import community, files, selection
 from specdnn.community.class_graph import class_graph
 from specdnn.network import scores as network_scores
 from specdnn.network import watching
-from specdnn.network.compensation import enough_of
+from specdnn.network.compensation import enough_of, means, sample_of
 from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import ClassGraph, KeptUnits, SpecDNNError, Split
 from specdnn.trimming import (
@@ -31,6 +31,7 @@ from specdnn.trimming import (
 )
 from specdnn.work import Work, bar, fit, progress, recipe, told, wanted_outputs
 
+ENOUGH_FOR_SCORES = 5_000  # images of which the gradients that rank units are taken
 ROUND_MAY_COST = 0.005  # the trim, which cuts little by little, loses less than a deep second cut
 
 
@@ -221,11 +222,30 @@ def found_words(before: CompactNetwork, kept: KeptUnits, run: community.Communit
 
 
 def trim_scores(work: Work, compact: CompactNetwork) -> Scores:
-    """What --trim says: weight norms, or the ties inside the community."""
-    if work.options.trim == "norm":
-        return network_scores.weight_norms(compact)
+    """What --trim says."""
+    return TRIMS[work.options.trim](work, compact)
+
+
+def norm_scores(work: Work, compact: CompactNetwork) -> Scores:
+    return network_scores.weight_norms(compact)
+
+
+def tie_scores(work: Work, compact: CompactNetwork) -> Scores:
+    """Strengths of the ties inside the community."""
     whole = graph_of(work, compact, unit_scores(work, compact), 1.0)
     return selection.ties(whole, compact.kept)
+
+
+def attribution_scores(work: Work, compact: CompactNetwork) -> Scores:
+    """Of the wanted outputs, over training images of which class and rest count equally."""
+    some = enough_of(work.data.train, ENOUGH_FOR_SCORES)
+    sample = sample_of(some, compact.kept.classes, work.options.seed)
+    with bar(2 * len(sample.batches()), "attribution") as shown:
+        centres = means(compact, sample, shown.update)
+        return network_scores.attribution(compact, sample.images, sample.weights, centres, shown.update)
+
+
+TRIMS = {"norm": norm_scores, "ties": tie_scores, "attribution": attribution_scores}
 
 
 def relevance_scores(work: Work, compact: CompactNetwork) -> Scores:
@@ -236,8 +256,8 @@ def unit_scores(work: Work, compact: CompactNetwork):
     """(strengths per link, relevance per layer) of a network for its classes."""
     data, split = work.data, seen_by_scores(work)
     with bar(-(-len(split) // watching.BATCH_SIZE), "activations") as shown:
-        means = watching.class_means(compact, split, len(work.all_classes), data.normalisation, tick=shown.update)
-    active = watching.STRENGTHS[work.options.strength](means, compact.kept.classes)
+        flows = watching.class_means(compact, split, len(work.all_classes), data.normalisation, tick=shown.update)
+    active = watching.STRENGTHS[work.options.strength](flows, compact.kept.classes)
     for name, values in zip(layers_read(compact), active, strict=True):
         if not np.isfinite(values).all():
             raise SpecDNNError(

@@ -398,10 +398,11 @@ class Options:
     )
     trim: str = option(
         "norm",
-        "what the last cut to the budget drops first: weak ties inside the community, or small weight norms",
+        "what the last cut to the budget drops first: weak ties inside the community, small weight norms, or small "
+        "centred Taylor scores",
         shapes=EXTRACTING,
         group=EXTRACTION,
-        choices=("ties", "norm"),
+        choices=("ties", "norm", "attribution"),
     )
 
     # ---- the OSLOM program

@@ -16,8 +16,10 @@ from specdnn.method import (
     CCME,
     OSLOM,
     Algorithm,
+    attribution_scores,
     extract,
     graph_of,
+    norm_scores,
     relevance_scores,
     rounds_by,
     trim_scores,
@@ -25,7 +27,6 @@ from specdnn.method import (
 )
 from specdnn.network import scores as network_scores
 from specdnn.network import training, watching
-from specdnn.network.compensation import means, sample_of
 from specdnn.network.surgery import CompactNetwork, fresh
 from specdnn.structures import SpecDNNError
 from specdnn.trimming import Extraction, Reference, Score, Scores, check_budget, cut_and_train, cuts, widths_of
@@ -50,25 +51,12 @@ def graph_scores(work: Work, compact: CompactNetwork) -> Scores:
     return [score + np.isin(units, connected) for score, units, connected in scores]
 
 
-def magnitude_scores(work: Work, compact: CompactNetwork) -> Scores:
-    return network_scores.weight_norms(compact)
-
-
 def taylor_scores(work: Work, compact: CompactNetwork) -> Scores:
     """By the loss of the training, over all training images."""
     data, loss = work.data.train, training.LOSSES[loss_of(work, compact)]
     targets = training.one_against_rest(data.labels, compact.kept.classes)
     with bar(-(-len(data) // watching.BATCH_SIZE), "taylor") as shown:
         return network_scores.taylor(compact, data.images, targets, loss, shown.update)
-
-
-def attribution_scores(work: Work, compact: CompactNetwork) -> Scores:
-    """Of the wanted outputs, over training images of which class and rest count equally."""
-    data, classes = work.data.train, compact.kept.classes
-    sample = sample_of(data, classes, work.options.seed)
-    with bar(2 * len(sample.batches()), "attribution") as shown:
-        centres = means(compact, sample, shown.update)
-        return network_scores.attribution(compact, sample.images, sample.weights, centres, shown.update)
 
 
 # ------------------------------------------------------------------------------------------ rounds
@@ -145,7 +133,7 @@ ALGORITHMS = {
     "graph-null": Algorithm(following(graph_scores), trim_scores, relevance_scores, own_schedule=False),
     "OSLOM-layerwise": Algorithm(layerwise_round, trim_scores, relevance_scores, follows=False),
     "random": Algorithm(following(random_scores), random_scores, random_scores),
-    "magnitude": Algorithm(following(magnitude_scores), magnitude_scores, magnitude_scores),
+    "magnitude": Algorithm(following(norm_scores), norm_scores, norm_scores),
     "taylor": Algorithm(following(taylor_scores), taylor_scores, taylor_scores),
     "relevance": Algorithm(following(relevance_scores), relevance_scores, relevance_scores),
     "attribution": Algorithm(following(attribution_scores), attribution_scores, attribution_scores),

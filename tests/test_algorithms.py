@@ -15,7 +15,7 @@ from specdnn.network.surgery import cut
 from specdnn.structures import SpecDNNError
 
 BRIEF = "--prune --specialize 3 --warmup-epochs 1 --rounds 2 --brief-epochs 1 --retrain-epochs 2"
-RIVALS = ("OSLOM-null", "graph-null", "random", "magnitude", "taylor")
+RIVALS = ("OSLOM-null", "graph-null", "random", "magnitude", "taylor", "relevance", "attribution")
 BUDGET = {"LeNet_300_100": "--rate 0.01", "LeNet_5": "--rate 0.04"}
 
 
@@ -119,6 +119,25 @@ def test_a_rival_keeps_its_strongest_units(prune, loaded, parents):
     assert made.kept == selection.strongest(wanted.kept, norms, made.kept.widths)
     dull = cut(parent, made.kept).network.state_dict()
     assert all(torch.equal(tensor, dull[name]) for name, tensor in made.network.state_dict().items())
+
+
+def test_a_trim_by_attribution_keeps_what_changes_the_output_most(prune, loaded, monkeypatch):
+    """Nothing trained, so the community is cut at once: to its units with the largest scores."""
+    told, scored = [], method.TRIMS["attribution"]
+
+    def listening(work, compact):
+        told.append((compact.kept, scored(work, compact)))
+        return told[-1][1]
+
+    monkeypatch.setitem(method.TRIMS, "attribution", listening)
+    words = "--rounds 1 --compensate mean --candidates shape --rate 0.002 --trim"
+    path, done = prune("OSLOM", words, "attribution")
+    assert done.code == 0, done.err
+    made, ((community, found), *more) = loaded(path).compact.kept, told
+    assert not more and made == selection.strongest(community, found, made.widths) != community
+    assert all((score >= 0).all() and score.any() for score in found)
+    other = loaded(prune("OSLOM", words, "norm")[0]).compact.kept
+    assert other.widths == made.widths and other != made
 
 
 def test_the_nulls_draw_their_units_from_the_layer_and_from_the_class_graph(prune):

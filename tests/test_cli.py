@@ -356,7 +356,7 @@ def test_retraining_a_network_that_nothing_was_cut_from_is_not_called_oslom(main
 
 
 @pytest.mark.parametrize("arch", ["LeNet_300_100", "LeNet_5"])
-@pytest.mark.parametrize("trim", ["norm", "ties"])
+@pytest.mark.parametrize("trim", ["norm", "ties", "attribution"])
 def test_the_budget_of_the_paper_rule_is_met(arch, trim, prune, loaded, folder):
     words = ("--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0 --trim", trim)
     path, _ = prune(*words, "--rate 0.02", arch=arch)

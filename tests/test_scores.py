@@ -367,3 +367,54 @@ def test_the_taylor_score_in_a_residual_stream_is_the_sum_over_all_its_readers()
     for channel in range(3):
         each = [slope(partial(output, image), 3, channel) for image in images]
         assert found[channel] == pytest.approx(np.abs(each).mean(), rel=1e-6)
+
+
+# ------------------------------------------------------------------------------------------ centred Taylor
+
+
+def test_attribution_worked_by_hand():
+    """Of output 0, whose gradient at the hidden units is 3 and -1; the images of class 0 count twice as much."""
+    data, weights = six_units.data(), torch.tensor([2.0, 2.0, 1.0, 1.0])
+    activity, raw = np.array(six_units.HIDDEN), data.images.flatten(1).numpy()
+    centres = [torch.tensor([0.1, -0.2]), torch.tensor([1.0, 2.0])]
+    pixels, hidden = scores.attribution(for_class_0(), data.images, weights, centres)
+    mean = partial(np.average, axis=0, weights=weights.numpy())
+    assert_allclose(hidden, mean(np.abs(activity - [1, 2]) * [3, 1]))
+    slopes = (activity[:, :1] > 0) * np.array([[3, -3]]) + (activity[:, 1:] > 0) * np.array([[1, -2]])
+    assert_allclose(pixels, mean(np.abs((raw - [0.1, -0.2]) * slopes)), rtol=1e-6)
+
+
+def test_of_several_outputs_attribution_is_the_mean():
+    data, weights, whole = six_units.data(), torch.ones(4), six_units.compact()
+    centres = [torch.zeros(2), torch.tensor([0.5, 1.0])]
+    alone = [cut(whole, whole.kept.replace(2, (k,))) for k in (0, 1)]
+    each = [scores.attribution(one, data.images, weights, centres) for one in alone]
+    for both, one, other in zip(scores.attribution(whole, data.images, weights, centres), *each, strict=True):
+        assert_allclose(both, (one + other) / 2)
+
+
+def test_attribution_in_a_residual_stream_is_how_the_output_moves_when_the_unit_moves_to_its_mean():
+    """The dull twin: finite differences of the output along (mean - a) of one channel at all its readers."""
+    torch.manual_seed(0)
+    images = torch.randn(3, 1, 5, 5, dtype=torch.double)
+    compact = CompactNetwork.parent(Residual().double(), torch.zeros(1, 5, 5))
+    one = cut(compact, compact.kept.replace(3, (1,)))
+    centres = [torch.randn(len(link.sources), dtype=torch.double) for link in one.wiring.links]
+    found = scores.attribution(one, images, torch.ones(3), centres)[1]
+    names = {number: link.name for number, link in enumerate(one.wiring.links)}
+
+    def output(image, channel, share):
+        def see(number, inputs):
+            if names[number] not in ("down", "out"):
+                return None
+            moved = inputs.clone()
+            moved[:, channel] += share * (inputs[:, channel] - centres[number][channel])
+            return moved
+
+        with watching.watched(one, see):
+            return one.network(image[None])[0, 0].item()
+
+    for channel in range(3):
+        with torch.no_grad():
+            each = [(output(image, channel, 1e-5) - output(image, channel, -1e-5)) / 2e-5 for image in images]
+        assert found[channel] == pytest.approx(np.abs(each).mean(), rel=1e-6)
