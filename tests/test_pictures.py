@@ -1,6 +1,7 @@
 """Pictures: what is drawn, not how it looks; the same numbers give the same bytes."""
 
 import io
+import itertools
 
 import networkx
 import numpy as np
@@ -40,6 +41,10 @@ def axes():
     return Figure().subplots()
 
 
+def height_of(picture: bytes) -> int:
+    return Image.open(io.BytesIO(picture)).height
+
+
 def curves(drawn) -> list[tuple[list, list]]:
     """(x, y) of every line, rounded."""
     return [(np.round(line.get_xdata(), 6).tolist(), np.round(line.get_ydata(), 6).tolist()) for line in drawn.lines]
@@ -51,9 +56,10 @@ def curves(drawn) -> list[tuple[list, list]]:
         lambda: pictures.pareto(cells(), scorecard.published_cells(cells(), {0: (0.2, 0.9)})),
         lambda: pictures.pareto(scorecard.cells([retrained(0)], "net"), []),
         lambda: pictures.overlap({"input": [[1, 0.25], [0.25, 1]]}, [3, 8]),
+        lambda: pictures.kept_shares([[0.5], [1.0]], ["input"], [3, 8]),
         lambda: pictures.contact_sheet([exhibit("0"), exhibit("1"), exhibit("2")]),
     ],
-    ids=["pareto", "pareto of one cell", "overlap", "contact sheet"],
+    ids=["pareto", "pareto of one cell", "overlap", "kept", "contact sheet"],
 )
 def test_a_picture_is_a_png_without_metadata_and_always_the_same(draw):
     image = Image.open(io.BytesIO(draw()))
@@ -170,6 +176,50 @@ def test_a_heat_map_tells_its_figures_in_percent():
     pictures.heat_map(drawn, np.array([[1, 0.254], [0.254, 1]]), [3, 8], 30)
     assert [text.get_text() for text in drawn.texts] == ["25", "25"]
     assert [label.get_text() for label in drawn.get_xticklabels()] == ["3", "8"]
+
+
+def test_many_heat_maps_take_several_rows():
+    """Of a deep network five beside each other, so that figures can be read."""
+    matrices = {f"layer{k}": [[1, 0.25], [0.25, 1]] for k in range(12)}
+    heights = [height_of(pictures.overlap(dict(list(matrices.items())[:count]), [3, 8])) for count in (1, 5, 12)]
+    assert heights[0] == heights[1] < heights[2] / 2
+
+
+def test_shares_of_layers_are_told_in_percent():
+    figure = Figure()
+    pictures.share_map(figure, np.array([[0.25, 1.0], [0.125, 0.5]]), ["conv", "ip"], [0, 3])
+    drawn, bar = figure.axes
+    assert [text.get_text() for text in drawn.texts] == ["25", "100", "12.5", "50"]
+    assert [label.get_text() for label in drawn.get_xticklabels()] == ["conv", "ip"]
+    assert [label.get_text() for label in drawn.get_yticklabels()] == ["0", "3"]
+    assert bar.get_ylabel() == "kept units %"
+
+
+@pytest.mark.parametrize(("widths", "drawn"), [((3, 4, 2), True), ((3, 198, 2), False), ((2,) * 9, False)])
+def test_a_network_that_no_drawing_can_show_is_told_by_the_widths_of_its_layers(widths, drawn, monkeypatch):
+    pairs = tuple(np.ones(pair) for pair in itertools.pairwise(widths))
+    shown = Exhibit("cat", np.zeros((2, 2)), np.ones((2, 2)), tuple(f"layer{k}" for k in range(len(widths))), pairs)
+    asked = []
+    for name in ("network", "layer_widths"):
+        monkeypatch.setattr(pictures, name, lambda axes, one, name=name: asked.append(name))
+    pictures.contact_sheet([shown])
+    assert asked == ["network" if drawn else "layer_widths"]
+
+
+def test_bars_are_as_high_as_layers_are_wide():
+    shown = Exhibit(
+        "cat", np.zeros((2, 2)), np.ones((2, 2)), ("input", "conv", "out"), (np.ones((3, 5)), np.ones((5, 1)))
+    )
+    drawn = axes()
+    pictures.layer_widths(drawn, shown)
+    assert [bar.get_height() for bar in drawn.patches] == [3, 5, 1]
+    assert [text.get_text() for text in drawn.texts] == ["3", "5", "1", "input", "out"]
+
+
+def test_where_all_places_are_kept_alike_the_image_is_shown_as_it_is():
+    drawn = axes()
+    pictures.kept_places(drawn, Exhibit("cat", np.zeros((4, 4)), np.ones((4, 4)), ("a", "b"), (np.ones((1, 1)),)))
+    assert not drawn.patches
 
 
 def test_the_kept_places_lie_where_they_are_in_the_image():

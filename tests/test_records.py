@@ -242,7 +242,7 @@ def test_the_files_as_they_are_give_everything(place):
     own = results_of(FILES, place)
     assert read(place).left_out == [] and len(own.exhibits) == 1 and len(own.several) == 1 and len(own.rows) == 3
     kinds = {path.name for path in own.files(SavedModels(place, "net"))}
-    pictures = {f"{kind}.net.png" for kind in ("pareto", "classes", "overlap")}
+    pictures = {f"{kind}.net.png" for kind in ("pareto", "classes", "kept", "overlap")}
     assert kinds == {"net.md", "net.html", "net.csv", "pareto.net.csv", *pictures}
 
 

@@ -115,6 +115,15 @@ def test_the_first_round_alone_is_told_where_nothing_else_was_cut():
         assert "The first round alone" not in markdown(parent, *more)
 
 
+def test_measures_at_0_stand_beside_those_at_the_chosen_threshold():
+    zero = {"accuracy": 0.75, "balanced_accuracy": 0.25, "f1": 0.125}
+    found = [retrained(k, thresholds=[k - 2.5], at_zero=zero) for k in (0, 1)]
+    told = lines(markdown(*found), "Where yes begins")
+    assert told[0] == ["0", "-2.50", "50.00", "75.00", "50.00", "25.00", "50.00", "12.50"]
+    assert told[-1][:2] == ["mean", "-2.00"]
+    assert "Where yes begins" not in markdown(retrained(0))
+
+
 def test_the_weakest_significance_speaks_for_several():
     found = [file for k, bs in ((0, 1e-9), (1, 0.02)) for file in (pruned(k, significance=bs), retrained(k))]
     assert lines(markdown(*found), "The first round")[-1][:2] == ["mean", "0.02"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from metrics_files import pruned, retrained
+from metrics_files import pruned, retrained, trained
 from scipy import stats
 
 from specdnn.results import scorecard
@@ -193,6 +193,20 @@ def test_points_of_validation_and_of_test_are_told_apart():
     on_the_way, end = scorecard.pareto_points(cells(pruned(0, steps=steps), retrained(0)))
     assert on_the_way["split"] == "validation" and on_the_way["point"] == "round 1" and "accuracy" not in on_the_way
     assert end["split"] == "test" and end["point"] == "retrained" and end["accuracy"] == 0.5
+
+
+def test_shares_of_layers_are_means_over_the_seeds():
+    """Of four inputs and two hidden units; the outputs and what all keep whole have nothing to tell."""
+    parent = trained(kept={"input": [0, 1, 2, 3], "hidden": [0, 1], "full": [0], "out": [0, 1]})
+    units = {(0, 1): [0], (0, 2): [0, 1], (3, 1): [0, 1, 2, 3]}
+    rows = cells(
+        *(
+            retrained(k, seed, kept={"input": kept, "hidden": [0], "full": [0], "out": [0]})
+            for (k, seed), kept in units.items()
+        )
+    )
+    assert scorecard.kept_shares(rows, [parent]) == ([[0.375, 0.5], [1, 0.5]], ["input", "hidden"], [0, 3])
+    assert scorecard.kept_shares(rows, []) is None is scorecard.kept_shares([], [parent])
 
 
 def test_overlaps_are_jaccard_indices_averaged_over_the_seeds():

@@ -14,7 +14,9 @@ from specdnn.results.scorecard import PublishedCell
 PICTURES = {  # kind -> what is to be seen
     "pareto": "Accuracy and balanced accuracy against size, the published table, and the score while a network is cut",
     "classes": "Per class the places of its kept units over its mean image (pixels, or positions of flattened "
-    "features), and the surviving network, edges as wide as connections are strong",
+    "features), and the surviving network, edges as wide as connections are strong; of a large one the widths of its "
+    "layers",
+    "kept": "Share of the units of every layer that is kept for every class, in percent",
     "overlap": "Jaccard overlap of the units kept for every two classes, layer by layer",
 }
 
@@ -59,6 +61,8 @@ class Results:
             drawings["pareto"] = lambda: pictures.pareto(self.rows, self.published)
         if self.exhibits:
             drawings["classes"] = lambda: pictures.contact_sheet([shown.exhibit(one) for one in self.exhibits])
+        if shares := scorecard.kept_shares(self.ours, self.parents):
+            drawings["kept"] = lambda: pictures.kept_shares(*shares)
         if overlaps := scorecard.overlaps(self.ours):
             drawings["overlap"] = lambda: pictures.overlap(overlaps, list(scorecard.by_class(self.ours)))
         return drawings

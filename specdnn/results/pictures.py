@@ -43,6 +43,7 @@ STYLE = {
 DPI = 160
 WIDTH = 8.0  # inches
 A_ROW = 10  # images beside each other
+PANELS = 5  # heat maps beside each other
 
 
 def drawn(draw: Callable[[Figure], None], height: float) -> bytes:
@@ -229,19 +230,21 @@ def _steps(row: dict) -> tuple[list[float], list[float]] | None:
 
 def overlap(matrices: dict[str, list[list[float]]], classes: list[int]) -> bytes:
     """Jaccard overlap of the sub-networks of every two classes, one heat map per layer."""
+    columns = min(max(3, len(matrices)), PANELS)
+    rows = -(-len(matrices) // columns)
 
     def draw(figure: Figure) -> None:
-        panels = figure.subplots(1, max(3, len(matrices)), squeeze=False)[0]
+        panels = figure.subplots(rows, columns, squeeze=False).ravel()
         image, largest = None, max(_off_diagonal(matrix) for matrix in matrices.values())
         for axes, (layer, matrix) in zip(panels, matrices.items(), strict=False):
             image = heat_map(axes, np.array(matrix), classes, largest)
             axes.set_title(layer)
         for axes in panels[len(matrices) :]:
             axes.axis("off")
-        bar = figure.colorbar(image, ax=panels, location="right", shrink=0.75, pad=0.01)
+        bar = figure.colorbar(image, ax=list(panels), location="right", shrink=0.75, pad=0.01)
         bar.set_label("Jaccard overlap %")
 
-    return drawn(draw, 2.6)
+    return drawn(draw, 2.6 if rows == 1 else 1.9 * rows)
 
 
 def _off_diagonal(matrix: list[list[float]]) -> float:
@@ -279,9 +282,6 @@ def sheet(images: list[tuple[np.ndarray, str]]) -> bytes:
     return drawn(draw, 1.05 * -(-len(images) // A_ROW))
 
 
-PANELS = 5  # beside each other
-
-
 def shared(overlaps: dict[str, list[list[float]]], names: list[str], pixels: np.ndarray | None) -> bytes:
     """Jaccard overlap of every two of several networks, one heat map per layer; `pixels` (height, width): how many of
     them keep each pixel.
@@ -313,11 +313,33 @@ def pixel_map(axes: Axes, pixels: np.ndarray, most: int) -> None:
     axes.figure.colorbar(image, ax=axes, location="bottom", ticks=range(most + 1), shrink=0.8, pad=0.02)
 
 
+def kept_shares(given: list[list[float]], layers: Sequence[str], classes: Sequence) -> bytes:
+    """Share of the units of every layer that every class keeps, (classes, layers), as a heat map."""
+    shares = np.array(given)
+    return drawn(lambda figure: share_map(figure, shares, layers, classes), 1.4 + 0.22 * len(classes))
+
+
+def share_map(figure: Figure, shares: np.ndarray, layers: Sequence[str], classes: Sequence) -> None:
+    axes = figure.subplots()
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axes.grid(False)
+    axes.set_xticks(range(len(layers)), layers, rotation=40, ha="right", fontsize=7)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_ylabel("class")
+    axes.tick_params(length=0)
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.6 else "black"
+        axes.text(column, row, f"{100 * share:.3g}", ha="center", va="center", fontsize=6, color=colour)
+    figure.colorbar(image, ax=axes, shrink=0.9, pad=0.01).set_label("kept units %")
+
+
 # ------------------------------------------------------------------------------------------ the classes
+
+MOST_UNITS, MOST_LAYERS = 200, 8  # of a network whose units and connections are drawn one by one
 
 
 def contact_sheet(exhibits: list[Exhibit]) -> bytes:
-    """Two classes a row: where it looks over the mean image, and the surviving network."""
+    """Two classes a row: where it looks over the mean image, and the surviving network, or how wide its layers are."""
 
     def draw(figure: Figure) -> None:
         rows = -(-len(exhibits) // 2)
@@ -326,7 +348,8 @@ def contact_sheet(exhibits: list[Exhibit]) -> bytes:
             axes.axis("off")
         for k, shown in enumerate(exhibits):
             kept_places(panels[2 * k], shown)
-            network(panels[2 * k + 1], shown)
+            draw_it = network if can_be_drawn(shown) else layer_widths
+            draw_it(panels[2 * k + 1], shown)
 
     return drawn(draw, 1.72 * -(-len(exhibits) // 2))
 
@@ -335,7 +358,7 @@ def kept_places(axes: Axes, shown: Exhibit) -> None:
     """The mean image in grey, the places of the kept units over it: the more units, the denser the colour."""
     places, (height, width) = shown.places, shown.mean_image.shape
     axes.imshow(shown.mean_image, cmap="gray_r", vmin=0, vmax=380, extent=(0, width, height, 0))
-    rows, columns = np.nonzero(places)
+    rows, columns = np.nonzero(places) if len(np.unique(places)) > 1 else ([], [])  # all alike: nothing is chosen
     side = height / len(places)
     alpha = 0.25 + 0.55 * places[rows, columns] / places.max()
     for row, column, dense in zip(rows, columns, alpha, strict=True):
@@ -346,6 +369,22 @@ def kept_places(axes: Axes, shown: Exhibit) -> None:
 def _square(x: float, y: float, side: float, alpha: float):
     gap = 0.08 * side
     return Rectangle((x + gap, y + gap), side - 2 * gap, side - 2 * gap, color=VERMILION, alpha=alpha, linewidth=0)
+
+
+def can_be_drawn(shown: Exhibit) -> bool:
+    """Whether a drawing of all units would be a picture."""
+    units = len(shown.strengths[0]) + sum(pair.shape[1] for pair in shown.strengths)
+    return units <= MOST_UNITS and len(shown.layers) <= MOST_LAYERS
+
+
+def layer_widths(axes: Axes, shown: Exhibit) -> None:
+    """The surviving units of every layer, the input left."""
+    counts = [len(shown.strengths[0]), *(pair.shape[1] for pair in shown.strengths)]
+    bars = axes.bar(range(len(counts)), counts, color=[VERMILION] + [BLACK] * (len(counts) - 1), width=0.7)
+    axes.bar_label(bars, fontsize=6.5)
+    for place, name, side in ((0, shown.layers[0], "left"), (len(counts) - 1, shown.layers[-1], "right")):
+        axes.text(place, -0.08 * max(counts), name, ha=side, va="top", fontsize=6.5)
+    axes.set_axis_off()
 
 
 def network(axes: Axes, shown: Exhibit) -> None:

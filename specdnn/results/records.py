@@ -170,6 +170,12 @@ def _step(value) -> bool:
     return isinstance(value, dict) and all(kind.right(value.get(name)) for name, kind in kinds.items())
 
 
+def _measures(value) -> bool:
+    """Of one class numbers, of several lists of them."""
+    each = value.values() if isinstance(value, dict) else [""]
+    return all(_number(one) or _list_of(_number)(one) for one in each)
+
+
 def _options(value) -> bool:
     budget = ("rate", "max_params", "min_balanced")
     return isinstance(value, dict) and all(value.get(name) is None or _number(value[name]) for name in budget)
@@ -205,6 +211,8 @@ MORE = {  # what older files may lack
     **dict.fromkeys(("captured_relevance", "stability", "validation_score"), SHARE),
     **dict.fromkeys(("tp", "fp", "fn", "tn", "paper_rule_weights", "macs", "file_bytes", "epochs"), COUNT),
     **dict.fromkeys(("joined", "community_true_weights", "rounds", "threads"), COUNT),
+    "thresholds": Kind("a list of numbers", _list_of(lambda value: _number(value, -1e15))),
+    "at_zero": Kind("measures at a threshold of 0", _measures),
     "significance": Kind("a number or null", lambda value: value is None or _number(value)),
     "output_in_community": Kind("true, false or null", lambda value: value is None or isinstance(value, bool)),
     "steps": Kind("the cuts on the way", _list_of(_step)),

@@ -139,6 +139,19 @@ DETECTION = Table(
         ("AUROC", number("auroc", ".4f")),
     ),
 )
+THRESHOLDS = Table(
+    "Where yes begins",
+    "The logit above which the answer is yes was chosen on validation; beside the measures at it those at 0.",
+    (
+        ("threshold", number("threshold", ".2f")),
+        ("accuracy %", percent("accuracy")),
+        ("at 0", percent("at_zero_accuracy")),
+        ("balanced %", percent("balanced_accuracy")),
+        ("at 0", percent("at_zero_balanced_accuracy")),
+        ("F1 %", percent("f1")),
+        ("at 0", percent("at_zero_f1")),
+    ),
+)
 COUNTS = Table(
     "Counts",
     "Images of the class that are detected (TP) or missed (FN), others that are taken for it (FP) or not (TN).",
@@ -387,7 +400,7 @@ def parts(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCe
     """
     main = scorecard.main_rows(rows)
     ours = scorecard.of_algo(main, OURS)
-    tables = (COUNTS, SIZES, SHARES, FIRST_ROUND, WITHOUT_RETRAINING)
+    tables = (THRESHOLDS, COUNTS, SIZES, SHARES, FIRST_ROUND, WITHOUT_RETRAINING)
     told = [
         lead(main) if rows else "",
         measured(main, parents, cells) if rows else "",

@@ -112,8 +112,11 @@ def _row(retrained: dict, pruned: dict, whole: int | None) -> dict:
     row = {**retrained, **{f"pruned_{name}": value for name, value in pruned.items()}}
     steps = pruned.get("steps", [])
     first = next((step for step in steps if str(step["stage"]).startswith("round")), {})
+    at_zero = {f"at_zero_{name}": value for name, value in (row.get("at_zero") or {}).items()}
     return {
         **row,
+        **at_zero,
+        "threshold": (row.get("thresholds") or [None])[0],  # of a network of one class
         **_shares(row.get("pruned_community_true_weights"), row["true_weights"], whole),
         "widths": [len(units) for units in list((row.get("kept") or {}).values())[:-1]],
         "budget": recipes.budget_of(row.get("pruned_options")),
@@ -327,6 +330,25 @@ def overlaps(rows: list[dict]) -> dict[str, list[list[float]]]:
     complete = [kept for kept in seeds.values() if sorted(kept) == classes]
     layers = [layer for layer in _layers(rows)[:-1] if all(layer in row["kept"] for row in rows)]
     return {layer: matrix for layer in layers if not _alike(matrix := _mean_overlap(complete, classes, layer))}
+
+
+def kept_shares(rows: list[dict], parents: list[dict]) -> tuple[list[list[float]], list[str], list[int]] | None:
+    """(per class and layer the share of the layer's units that its networks keep, the layers, the classes).
+
+    Means over the seeds; without the outputs, and without layers that all keep whole. None where nothing is left, or no
+    parent tells how many units there were.
+    """
+    whole = next((one["kept"] for one in parents if one.get("kept")), {})
+    shares = {
+        layer: [
+            statistics.fmean(len(row["kept"].get(layer, ())) / len(whole[layer]) for row in own)
+            for own in by_class(rows).values()
+        ]
+        for layer in _layers(rows)[:-1]
+        if layer in whole
+    }
+    cut = {layer: several for layer, several in shares.items() if min(several) < 1}
+    return ([list(line) for line in zip(*cut.values(), strict=True)], list(cut), list(by_class(rows))) if cut else None
 
 
 def _layers(rows: list[dict]) -> list[str]:
