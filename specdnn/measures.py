@@ -53,9 +53,14 @@ def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: dict) -> dict:
 
 
 def measures(work: Work, made: Checkpoint, logits, labels) -> dict:
-    """At the thresholds of the network; where these are not 0, what they are and the measures at 0 beside it."""
+    """At the thresholds of the network; where these are not 0, what they are and the measures at 0 beside it.
+
+    Of several classes, but not all, also how often the right one of them is said, without and with "none of them".
+    """
     of = (logits, labels, made.classes, len(work.all_classes))
     found = evaluation.all_metrics(*of, made.thresholds)
+    if 1 < len(made.classes) < len(work.all_classes):
+        found |= evaluation.choices(logits, labels, made.classes, made.classes, made.thresholds or 0.0)
     if not made.thresholds:
         return found
     at_zero = evaluation.all_metrics(*of)

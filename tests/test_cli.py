@@ -328,6 +328,9 @@ def test_several_classes_give_one_network_with_an_output_each(main, prune, loade
     for k, c in enumerate((0, 3, 7)):
         right = ((logits[:, k] > 0) == (digits.test.labels == c)).double().mean().item()
         assert metrics(again)["accuracy"][k] == pytest.approx(right)
+    own = np.isin(digits.test.labels, (0, 3, 7))
+    said = np.array([0, 3, 7])[logits.argmax(1)][own]
+    assert metrics(again)["accuracy_among"] == pytest.approx((said == digits.test.labels.numpy()[own]).mean())
 
 
 def test_no_class_named_means_all_ten(main, prune, loaded, tmp_path, digits):
@@ -542,7 +545,8 @@ def test_a_sweep_leaves_parent_classes_and_table(swept):
         f"LeNet_300_100.specialize.{k}.OSLOM.rounds/1.{ending}" for k in (0, 3) for ending in ("edges", "json", "tp")
     ]
     files += [f"LeNet_300_100.{ending}" for ending in ("md", "html", "csv", "exhibits.json")]
-    files += [f"{kind}.LeNet_300_100.png" for kind in ("pareto", "classes", "overlap")] + ["pareto.LeNet_300_100.csv"]
+    files += [f"{kind}.LeNet_300_100.png" for kind in ("pareto", "classes", "kept", "overlap")]
+    files += ["pareto.LeNet_300_100.csv"]
     assert names(swept / "digits") == sorted(files)
 
 
@@ -774,7 +778,7 @@ def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_pa
     assert "### LeNet_300_100" in text and "(MNIST/results/LeNet_300_100.md)" in text
     assert text.count("(MNIST/results/pareto.LeNet_300_100.png)") == 1 == text.count("![")
     report_itself = (place / "LeNet_300_100.md").read_text(encoding="utf-8")
-    assert all(f"({kind}.LeNet_300_100.png)" in report_itself for kind in ("pareto", "classes", "overlap"))
+    assert all(f"({kind}.LeNet_300_100.png)" in report_itself for kind in ("pareto", "classes", "kept", "overlap"))
     made = {path.name: path.read_bytes() for path in place.iterdir()}
     assert made.pop("LeNet_300_100.runs.jsonl") and len(made) == 7
     assert all((swept / "digits" / name).read_bytes() == content for name, content in made.items())

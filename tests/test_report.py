@@ -230,7 +230,9 @@ def test_networks_of_several_classes_have_a_table_of_their_own():
             ["0-1-2", "none", "none", "97.00", "50.00", "0.5000", "1"],
             ["0-7", "OSLOM", "none", "90.00 ± 7.07", "50.00", "0.5000", "3-2"],
         ]
-    assert "Networks of several" not in markdown(retrained(0))
+    assert "Networks of several" not in markdown(retrained(0)) and "among %" not in markdown(*found)
+    told = lines(markdown(several(0, 7, accuracy_among=0.75), whole), "Networks of several classes")
+    assert [line[-1] for line in told] == ["–", "75.00"]
     rows = list(csv.DictReader(io.StringIO(report.csv_table(scorecard.several(found, "net")))))
     assert [(row["class"], row["accuracy"], row["tp"]) for row in rows] == [
         ("0-7", "0.85", ""), ("0-7", "0.95", ""), ("0-1-2", "0.97", ""),

@@ -329,11 +329,14 @@ def several(rows: Rows) -> Section | None:
     for row in sorted(rows, key=lambda row: (row["classes"], row["algo"] != OURS, row["algo"], row["recipe"])):
         groups.setdefault((row["class"], row["algo"], row["recipe_name"]), []).append(row)
     columns = (*DETECTION.columns[:3], DETECTION.columns[6], *SIZES.columns[:3], SIZES.columns[4])
+    if any("accuracy_among" in row for row in rows):
+        columns += (("among %", percent("accuracy_among")),)
     lines = [[*named, *(write(group) for _, write in columns)] for named, group in groups.items()]
     headings = ("classes", "algorithm", "budget", *(name for name, _ in columns))
     sentence = (
         "One network with an output per class, each one-against-rest: means over the outputs. Of all classes at once "
-        "the accuracy is that of the largest output."
+        "the accuracy is that of the largest output. *Among*: how many of the images of these classes have the largest "
+        "output for their own one."
     )
     return Section("Networks of several classes", sentence, headings, lines) if lines else None
 
