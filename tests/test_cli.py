@@ -639,8 +639,8 @@ def test_a_report_of_all_seeds_loads_no_network(main, swept, tmp_path):
     assert "contact sheet of the classes is left as it is: " in done.out and "cannot be read" in done.out
     made = [name for name in names(tmp_path) if not name.endswith((".json", ".tar"))]
     assert made == [f"digits/{n}" for n in (
-        "LeNet_300_100.csv", "LeNet_300_100.html", "LeNet_300_100.md", "overlap.LeNet_300_100.png",
-        "pareto.LeNet_300_100.csv", "pareto.LeNet_300_100.png",
+        "LeNet_300_100.csv", "LeNet_300_100.html", "LeNet_300_100.md", "kept.LeNet_300_100.png",
+        "overlap.LeNet_300_100.png", "pareto.LeNet_300_100.csv", "pareto.LeNet_300_100.png",
     )]  # fmt: skip
 
 
