@@ -466,6 +466,15 @@ class Options:
     algos: tuple[str, ...] = option(
         None, "(default: that of --algo)", shapes=NOTHING, group=SWEEP, choices=tuple(ALGORITHMS), nargs="+"
     )
+    jobs: int = option(
+        None,
+        "classes worked at in so many processes, each with --threads and its own images in memory (default: 1); the "
+        "same networks for any number",
+        shapes=NOTHING,
+        group=SWEEP,
+        right=at_least(1),
+        type=int,
+    )
     class_rates: tuple[tuple[int, float], ...] = field(default=(), metadata={"shapes": NOTHING})
     resume_from: Path | None = option(
         None,
