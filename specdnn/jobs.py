@@ -107,7 +107,10 @@ class _Worker:
             )
             self._send()
         else:
-            words = [f"its process {how}, for the second time", *["its process is no more"] * len(self.left)]
+            words = [
+                f"its process {how}, for the second time",
+                *["not begun, as its process was lost twice"] * len(self.left),
+            ]
             self.outcomes += [_lost(task, word) for task, word in zip(self.left, words, strict=False)]
             self.left = []
 

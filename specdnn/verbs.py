@@ -143,7 +143,13 @@ def other_images(folder: Folder, job: Job, small: Checkpoint) -> comparing.Image
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
-    opening = functools.partial(cells_elsewhere, folder, job.work.options, job.saved)
+    o = job.work.options
+    if o.jobs > 1 and o.jobs * o.threads > processors():  # told on stderr: what a sweep prints is the same for any N
+        warn(
+            f"--jobs {o.jobs} with --threads {o.threads} each: this machine runs {processors()} threads at a time; "
+            "with fewer of them it is faster, and networks may differ in their last digits"
+        )
+    opening = functools.partial(cells_elsewhere, folder, o, job.saved)
     failures = stages.sweep(job, loading(folder, job), opening)
     report(folder, job.work.options, say, warn, needed=False)
     return failures
@@ -218,10 +224,14 @@ def resolve(folder: Folder, args: argparse.Namespace, verb: str, loaded: Checkpo
 
 def there_are(threads: int, say: Say) -> int:
     """As many threads as the machine has processors for: more would only wait for each other."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads > processors:
-        say(f"--threads {threads}: this machine runs {processors} at a time, so {processors} are used")
-    return min(threads, processors)
+    if threads > processors():
+        say(f"--threads {threads}: this machine runs {processors()} at a time, so {processors()} are used")
+    return min(threads, processors())
+
+
+def processors() -> int:
+    """How many threads may run here at a time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ...]:
