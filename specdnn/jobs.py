@@ -35,12 +35,12 @@ class Outcome:
 
 
 def outcomes(
-    groups: Sequence[Sequence[Hashable]], processes: int, opening: Opening, running: Callable[[list], None]
+    groups: Sequence[Sequence[Hashable]], processes: int, opening: Opening, running: Callable[[list, int], None]
 ) -> Iterator[list[Outcome]]:
     """What the tasks of each group left, group by group in their order, as soon as that is known.
 
-    The tasks of a group follow each other in one process. `running(tasks)` is told what runs whenever that changes.
-    However this ends, with it end all processes and what they started.
+    The tasks of a group follow each other in one process. `running(tasks, done)` is told what runs, and
+    how many tasks are done, whenever that changes. However this ends, with it end all processes and what they started.
     """
     waiting, done, told = list(enumerate(groups)), {}, 0
     workers = [_Worker(opening) for _ in groups[:processes]]
@@ -50,7 +50,8 @@ def outcomes(
                 if worker.idle and waiting:
                     worker.take(*waiting.pop(0))
             busy = {worker.pipe: worker for worker in workers if not worker.idle}
-            running([worker.left[0] for worker in busy.values()])
+            left = sum(len(group) for _, group in waiting) + sum(len(worker.left) for worker in workers)
+            running([worker.left[0] for worker in busy.values()], sum(map(len, groups)) - left)
             for pipe in connection.wait(list(busy)):
                 worker = busy[pipe]
                 worker.hear()
@@ -92,9 +93,24 @@ class _Worker:
     def _send(self) -> None:
         """Give the next task to the process. One that has died meanwhile is found when it is listened to."""
         if self.process is None:
-            self.process, self.pipe = _started(self.opening)
+            self._start()
         with contextlib.suppress(ConnectionError):
             self.pipe.send(self.left[0])
+
+    def _start(self) -> None:
+        """A fresh process. Ctrl-C and the end of the terminal are not for it: the driver hears them, and ends it."""
+        from joblib.externals.loky.backend import get_context
+
+        context = get_context("loky")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, self.opening))
+        resource_tracker.ensure_running()  # if this were done in between, it would let the signals through
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))  # which is inherited
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
 
     def _died(self) -> None:
         """Have another process go on with the group, or give the group up."""
@@ -102,58 +118,39 @@ class _Worker:
         self.pipe.close()
         self.tries -= 1
         if self.tries:
-            self.outcomes.append(
-                Outcome((f"{self.left[0]}: its process {how}, so it is tried once more in a new one",))
-            )
+            again = f"{self.left[0]}: its process {how}, so it is tried once more in a new one"
+            self.outcomes.append(Outcome((again,)))
             self._send()
-        else:
-            words = [
-                f"its process {how}, for the second time",
-                *["not begun, as its process was lost twice"] * len(self.left),
-            ]
-            self.outcomes += [_lost(task, word) for task, word in zip(self.left, words, strict=False)]
-            self.left = []
+            return
+        first, *others = self.left
+        self.outcomes.append(_lost(first, f"its process {how}, for the second time"))
+        self.outcomes += [_lost(task, "not begun, as its process was lost twice") for task in others]
+        self.left = []
 
 
 def _lost(task: Hashable, why: str) -> Outcome:
     return Outcome((f"{task} failed: {why}",), failure=f"{task} ({why})")
 
 
-def _started(opening: Opening):
-    """(process, its pipe). It never hears Ctrl-C and the like of the terminal: the driver does, and ends it."""
-    from joblib.externals.loky.backend import get_context
-
-    context = get_context("loky")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, opening))
-    resource_tracker.ensure_running()  # which, if it had to be started in between, would let the signals through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))  # a process inherits it
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-    return process, ours
-
-
 def _how_it_ended(process) -> str:
+    """That of a process that has nothing more to say."""
     process.join(PATIENCE)
+    _end([process])
     code = process.exitcode
-    if code is not None and code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def _end(processes) -> None:
     """End processes and what they started. They may tidy up, but not for long."""
     until = time.monotonic() + PATIENCE
+    started = [process for process in processes if process.pid]
     try:
-        for process in processes:
+        for process in started:
             process.terminate()
-        for process in processes:
+        for process in started:
             process.join(max(0, until - time.monotonic()))
     finally:
-        for process in processes:
+        for process in started:
             if process.is_alive():
                 os.kill(process.pid, signal.SIGKILL)
             process.join()

@@ -209,7 +209,11 @@ def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: j
     """The same cells, several at a time. What they say comes out as if they had followed each other."""
     failures = []
     with bar(sum(map(len, groups)), "cells") as shown:
-        running = lambda cells: shown.set_postfix_str(" | ".join(map(str, cells)))  # noqa: E731
+
+        def running(cells: list[Cell], done: int) -> None:
+            shown.update(done - shown.n)
+            shown.set_postfix_str(" | ".join(map(str, cells)))
+
         with contextlib.closing(jobs.outcomes(groups, processes, opening, running)) as found:
             for one in itertools.chain.from_iterable(found):
                 for line in one.lines:
@@ -217,7 +221,6 @@ def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: j
                 if one.noise:
                     shown.write(one.noise, file=sys.stderr, end="")
                 failures += [one.failure] if one.failure else []
-                shown.update()
     return failures
 
 

@@ -74,13 +74,16 @@ def runs(call, tmp_path_factory):
 
 
 class Bar:
-    """Notes what a progress bar is told."""
+    """Notes what a progress bar is told: how far it is, and what runs."""
 
     def __init__(self, total: int, shown: list) -> None:
-        self.total, self.set_postfix_str, self.shown = total, shown.append, shown
+        self.total, self.n, self.shown = total, 0, shown
 
-    def update(self) -> None:
-        self.shown.append(1)
+    def update(self, number: int) -> None:
+        self.n += number
+
+    def set_postfix_str(self, text: str) -> None:
+        self.shown.append((self.n, self.total, text))
 
 
 def test_files_do_not_depend_on_the_number_of_processes(runs):
@@ -106,10 +109,10 @@ def test_a_failing_cell_does_not_end_the_others(runs):
 
 
 def test_the_bar_says_what_runs(runs):
-    shown, cells = runs[2].shown, 2 * 2 * 2
-    texts = [text for text in shown if text != 1]
-    assert shown.count(1) == cells and texts[0] == "seed 1, class 3, OSLOM | seed 1, class 7, OSLOM"
-    assert all(text.count(" | ") <= 1 for text in texts) and "seed 2, class 7, magnitude" in texts[-1]
+    numbers, totals, texts = zip(*runs[2].shown, strict=True)
+    assert sorted(numbers) == list(numbers) and numbers[0] == 0 and set(totals) == {2 * 2 * 2}
+    assert texts[0] == "seed 1, class 3, OSLOM | seed 1, class 7, OSLOM" and "seed 2, class 7, magnitude" in texts
+    assert all(text.count(" | ") <= 1 for text in texts)
 
 
 def with_parent_of(runs, saved):
@@ -207,7 +210,7 @@ def test_numbers_of_processes_that_make_no_sense(main, words, told, tmp_path, li
 # ------------------------------------------------------------------------------------------ tasks of any kind
 
 
-def answers(groups, processes, do, running=lambda tasks: None):
+def answers(groups, processes, do, running=lambda *_: None):
     """What the tasks of each group left; `do(task, say)` is done elsewhere."""
     return list(jobs.outcomes(groups, processes, lambda say: lambda task: do(task, say), running))
 
@@ -220,7 +223,7 @@ def test_what_tasks_leave_comes_in_the_order_of_their_groups():
         return "it failed" if task == "b2" else ""
 
     shown = []
-    found = answers([["a1", "a2"], ["b1", "b2"], ["c1"]], 2, do, shown.append)
+    found = answers([["a1", "a2"], ["b1", "b2"], ["c1"]], 2, do, lambda *now: shown.append(now))
     assert [[one.lines for one in group] for group in found] == [
         [("a1 says",), ("a2 says",)],
         [("b1 says",), ("b2 says",)],
@@ -228,7 +231,8 @@ def test_what_tasks_leave_comes_in_the_order_of_their_groups():
     ]
     assert {one.noise for group in found for one in group} == {"noise\n"}
     assert [one.failure for group in found for one in group] == ["", "", "", "it failed", ""]
-    assert shown[0] == ["a1", "b1"] and max(map(len, shown)) == 2
+    assert shown[0] == (["a1", "b1"], 0) and max(len(tasks) for tasks, _ in shown) == 2
+    assert [done for _, done in shown] == sorted(done for _, done in shown) and shown[-1][1] == 4
 
 
 def test_a_group_is_done_by_one_process_one_after_the_other():
