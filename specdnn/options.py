@@ -468,8 +468,8 @@ class Options:
     )
     jobs: int = option(
         None,
-        "classes worked at in so many processes, each with --threads and its own images in memory (default: 1); the "
-        "same networks for any number",
+        "processes that work at several classes at once, each with --threads threads and the images in memory; the "
+        "networks do not depend on N, but to the last bit on --threads (default: 1)",
         shapes=NOTHING,
         group=SWEEP,
         right=at_least(1),

@@ -147,7 +147,7 @@ def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     if o.jobs > 1 and o.jobs * o.threads > processors():  # told on stderr: what a sweep prints is the same for any N
         warn(
             f"--jobs {o.jobs} with --threads {o.threads} each: this machine runs {processors()} threads at a time; "
-            "with fewer of them it is faster, and networks may differ in their last digits"
+            "fewer --threads are faster, but may give networks that differ in the last bits"
         )
     opening = functools.partial(cells_elsewhere, folder, o, job.saved)
     failures = stages.sweep(job, loading(folder, job), opening)
