@@ -137,6 +137,8 @@ def _how_it_ended(process) -> str:
     process.join(PATIENCE)
     _end([process])
     code = process.exitcode
+    if code == -signal.SIGKILL:
+        return "was ended by SIGKILL (is there too little memory?)"
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 

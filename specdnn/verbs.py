@@ -144,11 +144,8 @@ def other_images(folder: Folder, job: Job, small: Checkpoint) -> comparing.Image
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
     o = job.work.options
-    if o.jobs > 1 and o.jobs * o.threads > processors():  # told on stderr: what a sweep prints is the same for any N
-        warn(
-            f"--jobs {o.jobs} with --threads {o.threads} each: this machine runs {processors()} threads at a time; "
-            "fewer --threads are faster, but may give networks that differ in the last bits"
-        )
+    if told := too_many(o):
+        warn(told)  # on stderr: what a sweep prints is the same for any --jobs
     opening = functools.partial(cells_elsewhere, folder, o, job.saved)
     failures = stages.sweep(job, loading(folder, job), opening)
     report(folder, job.work.options, say, warn, needed=False)
@@ -227,6 +224,16 @@ def there_are(threads: int, say: Say) -> int:
     if threads > processors():
         say(f"--threads {threads}: this machine runs {processors()} at a time, so {processors()} are used")
     return min(threads, processors())
+
+
+def too_many(o: Options) -> str:
+    """What is to be said where --jobs asks for more threads than may run at a time; empty if it does not."""
+    if o.jobs == 1 or o.jobs * o.threads <= processors():
+        return ""
+    return (
+        f"--jobs {o.jobs} with --threads {o.threads} each: this machine runs {processors()} threads at a time; "
+        "fewer --threads are faster, but may give networks that differ in the last bits"
+    )
 
 
 def processors() -> int:

@@ -13,8 +13,10 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from conftest import executable
 
-from specdnn import jobs, stages
+from specdnn import jobs, stages, verbs
+from specdnn.options import Options
 
 QUICK = """--sweep --dataset digits --epochs 1 --retrain-epochs 1 --warmup-epochs 1 --rounds 1 --brief-epochs 1
     --trim-steps 1 --candidates shape --rate 0.02"""
@@ -52,22 +54,13 @@ def contents(place):
 @pytest.fixture(scope="module")
 def runs(call, tmp_path_factory):
     """The same sweep with one process and with two: number -> folder, what was printed, what the bar said."""
-    place = tmp_path_factory.mktemp("program")
-    (place / "script.py").write_text(FOR_A_CLASS + FAILS + EVERY_THIRD)
-    (place / "oslom").write_text(f'#!/bin/sh\nexec "{sys.executable}" -ES "{place}/script.py" "$@"\n')
-    (place / "oslom").chmod(0o755)
-    found = {}
+    program, found = executable(tmp_path_factory.mktemp("fails"), FOR_A_CLASS + FAILS + EVERY_THIRD), {}
+    words = ("--seeds 1 2 --classes 3 7 --algos magnitude OSLOM --oslom-bin", program, "--save-dir")
     for number in (1, 2):
         saved, out, err, shown = tmp_path_factory.mktemp("saved"), io.StringIO(), io.StringIO(), []
         with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             patch.setattr(stages, "bar", lambda total, text, shown=shown: contextlib.nullcontext(Bar(total, shown)))
-            words = (
-                "--seeds 1 2 --classes 3 7 --algos magnitude OSLOM --save-dir",
-                saved,
-                "--oslom-bin",
-                place / "oslom",
-            )
-            code = call(QUICK, f"--jobs {number}", *words)
+            code = call(QUICK, f"--jobs {number}", *words, saved)
         told = [text.getvalue().replace(str(saved), "SAVED") for text in (out, err)]
         found[number] = SimpleNamespace(saved=saved, code=code, out=told[0], err=told[1], shown=shown)
     return found
@@ -139,7 +132,7 @@ def test_a_process_that_is_killed_costs_its_group_a_second_try(main, runs, fake_
     program = program_of(fake_program, KILLS.format(str(tmp_path / "first")))
     words = ("--jobs 2 --classes 3 7 --algos magnitude OSLOM --save-dir", saved, "--oslom-bin", program)
     done = main(QUICK, *words)
-    told = "seed 1, class 7, OSLOM: its process was ended by SIGKILL, so it is tried once more in a new one\n"
+    told = "seed 1, class 7, OSLOM: its process was ended by SIGKILL (is there too little memory?), so it is tried once"
     assert done.code == 0 and done.err == "" and done.out.count(told) == done.out.count("SIGKILL") == 1
     assert done.out.index("class 3, magnitude") < done.out.index(told) < done.out.index("class 7, magnitude")
     made = [path.name for path in (saved / "digits").glob("*.tar")]
@@ -207,6 +200,13 @@ def test_numbers_of_processes_that_make_no_sense(main, words, told, tmp_path, li
     assert done.code == 2 and told in done.err and done.err.count("\n") == 1 and listing(tmp_path) == {}
 
 
+def test_more_threads_than_may_run_are_told(monkeypatch):
+    monkeypatch.setattr(verbs, "processors", lambda: 4)
+    told = verbs.too_many(Options(jobs=3, threads=2))
+    assert told.startswith("--jobs 3 with --threads 2 each: this machine runs 4 threads at a time")
+    assert verbs.too_many(Options(jobs=2, threads=2)) == verbs.too_many(Options(jobs=1, threads=4)) == ""
+
+
 # ------------------------------------------------------------------------------------------ tasks of any kind
 
 
@@ -252,7 +252,7 @@ def test_a_group_whose_process_dies_twice_is_lost_and_the_others_go_on():
         return ""
 
     lost, fine = answers([["a1", "a2", "a3"], ["b1", "b2", "b3"]], 2, do)
-    how = "its process was ended by SIGKILL"
+    how = "its process was ended by SIGKILL (is there too little memory?)"
     assert [one.lines for one in fine] == [("b1 says",), ("b2 says",), ("b3 says",)]
     assert [line for one in lost for line in one.lines] == [
         "a1 says",
