@@ -196,18 +196,21 @@ def sweep(job: Job, load: Load, opening: Callable[[dict[int, Path], Callable[[st
     ones = [job.for_cell(*dataclasses.astuple(cell)) for group in groups for cell in group]
     for one in {one.work.options.rate: one for one in ones}.values():  # the budgets that there are
         trimming.check_budget(one.work, CompactNetwork(one.whole, one.whole.everything))
-    needing = {one.work.options.seed: one for one in reversed(ones) if not is_published(one)}
-    parents = {seed: parent_of(needing[seed], load) for seed in sorted(needing, key=job.work.options.seeds.index)}
+    parents: dict[int, Path] = {}
+    for one in ones:
+        if one.work.options.seed not in parents and not is_published(one):
+            parents[one.work.options.seed] = parent_of(one, load)
     processes = min(job.work.options.jobs, len(groups))
     if processes > 1:
         return _by_processes(job, groups, processes, functools.partial(opening, parents))
     cells = Cells(job, load, parents)
-    return [words for one in progress([cell for group in groups for cell in group], "cells") if (words := cells(one))]
+    told = [cells(one) for one in progress(list(itertools.chain.from_iterable(groups)), "cells")]
+    return [failure for failure in told if failure]
 
 
 def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: jobs.Opening) -> list[str]:
     """The same cells, several at a time. What they say comes out as if they had followed each other."""
-    failures = []
+    failures: list[str] = []
     with bar(sum(map(len, groups)), "cells") as shown:
 
         def running(cells: list[Cell], done: int) -> None:
@@ -227,7 +230,7 @@ def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: j
 class Cells:
     """Makes one cell of a sweep after the other; they share parents and warm-ups.
 
-    `parents`: the file of each seed's, but of those whose cells are all published.
+    `parents`: seed -> the file of its parent, of the seeds that have a cell to make.
     """
 
     def __init__(self, job: Job, load: Load, parents: dict[int, Path]) -> None:

@@ -57,6 +57,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
 
 
 def set_torch(options: Options) -> None:
+    """What a process computes with."""
     torch.set_num_threads(options.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
 
@@ -152,7 +153,9 @@ def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     return failures
 
 
-def cells_elsewhere(folder: Folder, options: Options, saved: SavedModels, parents, log: Say) -> stages.Cells:
+def cells_elsewhere(
+    folder: Folder, options: Options, saved: SavedModels, parents: dict[int, Path], log: Say
+) -> stages.Cells:
     """The cells of a sweep in a process of their own, which has the same settings and loads the images for itself."""
     set_torch(options)
     job = open_job(folder, options, saved, log)
