@@ -210,4 +210,6 @@ def chosen_verb(args: argparse.Namespace) -> str:
     for name in ("seeds", "algos"):
         if verb != "sweep" and getattr(args, name) is not None:
             raise SpecDNNError(f"--{name} goes with --sweep; without it, --{name.removesuffix('s')} names one")
+    if verb != "sweep" and args.jobs is not None:
+        raise SpecDNNError("--jobs goes with --sweep: the other verbs make one network")
     return verb

@@ -467,6 +467,15 @@ class Options:
     algos: tuple[str, ...] = option(
         None, "(default: that of --algo)", shapes=NOTHING, group=SWEEP, choices=tuple(ALGORITHMS), nargs="+"
     )
+    jobs: int = option(
+        None,
+        "processes that work at several classes at once, each with --threads threads and the images in memory; the "
+        "networks do not depend on N, but to the last bit on --threads (default: 1)",
+        shapes=NOTHING,
+        group=SWEEP,
+        right=at_least(1),
+        type=int,
+    )
     class_rates: tuple[tuple[int, float], ...] = field(default=(), metadata={"shapes": NOTHING})
     resume_from: Path | None = option(
         None,

@@ -7,13 +7,17 @@ checkpoint it holds the lock of its name.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import itertools
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from specdnn import files, rivals, trimming
+from specdnn import files, jobs, rivals, trimming
 from specdnn.finished import Job, finish, made_by, measured_of, skip
 from specdnn.method import warmed_up
 from specdnn.network.netfile import Checkpoint
@@ -22,6 +26,7 @@ from specdnn.structures import SpecDNNError
 from specdnn.work import (
     Clock,
     Work,
+    bar,
     check_images,
     fit,
     lacking,
@@ -32,6 +37,8 @@ from specdnn.work import (
     validation_score,
     wanted_outputs,
 )
+
+Load = Callable[[Path], Checkpoint]
 
 
 def train_parent(job: Job) -> Path:
@@ -166,45 +173,100 @@ def wanted(job: Job, loaded: Checkpoint) -> Checkpoint:
 # ------------------------------------------------------------------------------------------ all cells
 
 
-def sweep(job: Job, load: Callable[[Path], Checkpoint]) -> list[str]:
-    """Per seed the parent, then for each class and algorithm prune and retrain; returns what went wrong, per cell.
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One network of a sweep. As text it is what the log calls it."""
 
-    A cell that fails is logged and the others go on. A parent is made when the first cell needs it, unless
-    --pretrained names one.
+    seed: int
+    classes: tuple[int, ...]
+    algo: str
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}, class {files.joined(self.classes)}, {self.algo}"
+
+
+def sweep(job: Job, load: Load, opening: Callable[[dict[int, Path], Callable[[str], None]], Cells]) -> list[str]:
+    """The parents of all seeds, then for each class and algorithm prune and retrain; returns what went wrong, per cell.
+
+    A cell that fails is logged and the others go on. Parents are made for the cells that are not published, unless
+    --pretrained names one. `opening` gives the cells of these parents in another process, with their log.
     """
     check_images(job.work, job.work.options.classes or job.work.all_classes)
-    failures: list[str] = []
-    warm_ups = WarmUps()
-    parents: dict[int, tuple[Path, Checkpoint]] = {}
-    cells = list_of_cells(job)
-    for one in {cell.work.options.rate: cell for cell in cells}.values():  # the budgets that there are
+    groups = groups_of_cells(job)
+    ones = [job.for_cell(*dataclasses.astuple(cell)) for group in groups for cell in group]
+    for one in {one.work.options.rate: one for one in ones}.values():  # the budgets that there are
         trimming.check_budget(one.work, CompactNetwork(one.whole, one.whole.everything))
-    for one in progress(cells, "cells"):
-        if len(cells) > 1:
-            job.work.log(name_of(one))
-        if is_published(one):
-            job.work.log("already published")
-            continue
-        seed = one.work.options.seed
-        if seed not in parents:
-            parents[seed] = parent_of(one, load)
-        try:
-            run_cell(one, *parents[seed], load, warm_ups)
-        except SpecDNNError as error:
-            job.work.log(f"{name_of(one)} failed: {error}")
-            failures.append(f"{name_of(one)} ({error})")
+    parents: dict[int, Path] = {}
+    for one in ones:
+        if one.work.options.seed not in parents and not is_published(one):
+            parents[one.work.options.seed] = parent_of(one, load)
+    processes = min(job.work.options.jobs, len(groups))
+    if processes > 1:
+        return _by_processes(job, groups, processes, functools.partial(opening, parents))
+    cells = Cells(job, load, parents)
+    told = [cells(one) for one in progress(list(itertools.chain.from_iterable(groups)), "cells")]
+    return [failure for failure in told if failure]
+
+
+def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: jobs.Opening) -> list[str]:
+    """The same cells, several at a time. What they say comes out as if they had followed each other."""
+    failures: list[str] = []
+    with bar(sum(map(len, groups)), "cells") as shown:
+
+        def running(cells: list[Cell], done: int) -> None:
+            shown.update(done - shown.n)
+            shown.set_postfix_str(" | ".join(map(str, cells)))
+
+        with contextlib.closing(jobs.outcomes(groups, processes, opening, running)) as found:
+            for one in itertools.chain.from_iterable(found):
+                for line in one.lines:
+                    job.work.log(line)
+                if one.noise:
+                    shown.write(one.noise, file=sys.stderr, end="")
+                failures += [one.failure] if one.failure else []
     return failures
 
 
-def parent_of(job: Job, load: Callable[[Path], Checkpoint]) -> tuple[Path, Checkpoint]:
-    """The network that cells are cut from and its file, the one that was given or one trained here."""
+class Cells:
+    """Makes one cell of a sweep after the other; they share parents and warm-ups.
+
+    `parents`: seed -> the file of its parent, of the seeds that have a cell to make.
+    """
+
+    def __init__(self, job: Job, load: Load, parents: dict[int, Path]) -> None:
+        self.job, self.load, self.warm_ups = job, load, WarmUps()
+        self.parents, self.loaded = parents, {}
+        self.several = sum(map(len, groups_of_cells(job))) > 1
+
+    def __call__(self, cell: Cell) -> str:
+        """Prune and retrain; what went wrong, empty if nothing did."""
+        log, one = self.job.work.log, self.job.for_cell(*dataclasses.astuple(cell))
+        if self.several:
+            log(f"{cell}")
+        if is_published(one):
+            log("already published")
+            return ""
+        try:
+            run_cell(one, *self.parent(cell.seed), self.load, self.warm_ups)
+        except SpecDNNError as error:
+            log(f"{cell} failed: {error}")
+            return f"{cell} ({error})"
+        return ""
+
+    def parent(self, seed: int) -> tuple[Path, Checkpoint]:
+        path = self.parents[seed]
+        if path not in self.loaded:
+            self.loaded[path] = self.load(path)
+        return path, self.loaded[path]
+
+
+def parent_of(job: Job, load: Load) -> Path:
+    """The file of the network that cells are cut from, the one that was given or one trained here."""
     given = job.work.options.pretrained
     if given is None:
-        path = train_parent(job)
-        return path, load(path)
-    loaded = load(given)
-    adopt(job, given, loaded)
-    return given, loaded
+        return train_parent(job)
+    adopt(job, given, load(given))
+    return given
 
 
 def adopt(job: Job, given: Path, loaded: Checkpoint) -> None:
@@ -222,21 +284,15 @@ def adopt(job: Job, given: Path, loaded: Checkpoint) -> None:
             finish(job, "train", path, made, input_hash, {"given": given.name})
 
 
-def list_of_cells(job: Job) -> list[Job]:
-    """One job per seed, class and algorithm; OSLOM before those that follow it."""
+def groups_of_cells(job: Job) -> list[list[Cell]]:
+    """The cells of each seed and class, which share a warm-up; OSLOM before those that follow it."""
     o = job.work.options
     algos = sorted(o.algos, key=lambda algo: algo != "OSLOM")
     classes = o.classes or job.work.all_classes
-    return [job.for_cell(seed, (wanted,), algo) for seed in o.seeds for wanted in classes for algo in algos]
+    return [[Cell(seed, (wanted,), algo) for algo in algos] for seed in o.seeds for wanted in classes]
 
 
-def name_of(job: Job) -> str:
-    """A cell in words."""
-    o = job.work.options
-    return f"seed {o.seed}, class {files.joined(o.classes)}, {o.algo}"
-
-
-def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Callable[[Path], Checkpoint], warm_ups: WarmUps) -> None:
+def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Load, warm_ups: WarmUps) -> None:
     o = job.work.options
     oslom = job.for_cell(o.seed, o.classes, "OSLOM")
     if o.algo != "OSLOM" and is_published(oslom) and reference_of(job, files.file_hash(origin)) is None:

@@ -43,8 +43,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
         files.check_writable(saved.folder)
     if "OSLOM" in {"prune": (options.algo,), "compose": (options.algo,), "sweep": options.algos}.get(verb, ()):
         community.program(options.oslom_bin)  # a missing program or compiler is told before hours of training
-    torch.set_num_threads(options.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    set_torch(options)
     if verb == "report":
         report(folder, options, say, warn, needed=True)
         return []
@@ -55,6 +54,12 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
         return sweep(folder, job, say, warn)
     verb_of(verb, folder, args, job, loaded, say)
     return []
+
+
+def set_torch(options: Options) -> None:
+    """What a process computes with."""
+    torch.set_num_threads(options.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def introduction(verb: str, data: Dataset, options: Options, loaded: Checkpoint | None) -> list[str]:
@@ -139,9 +144,22 @@ def other_images(folder: Folder, job: Job, small: Checkpoint) -> comparing.Image
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
-    failures = stages.sweep(job, loading(folder, job))
+    o = job.work.options
+    if told := too_many(o):
+        warn(told)  # on stderr: what a sweep prints is the same for any --jobs
+    opening = functools.partial(cells_elsewhere, folder, o, job.saved)
+    failures = stages.sweep(job, loading(folder, job), opening)
     report(folder, job.work.options, say, warn, needed=False)
     return failures
+
+
+def cells_elsewhere(
+    folder: Folder, options: Options, saved: SavedModels, parents: dict[int, Path], log: Say
+) -> stages.Cells:
+    """The cells of a sweep in a process of their own, which has the same settings and loads the images for itself."""
+    set_torch(options)
+    job = open_job(folder, options, saved, log)
+    return stages.Cells(job, loading(folder, job), parents)
 
 
 def compose(folder: Folder, job: Job, say: Say) -> None:
@@ -194,6 +212,7 @@ def resolve(folder: Folder, args: argparse.Namespace, verb: str, loaded: Checkpo
     values["candidates"] = tuple(dict.fromkeys(args.candidates))
     values["seeds"] = tuple(dict.fromkeys(args.seeds or [args.seed]))
     values["algos"] = tuple(dict.fromkeys(args.algos or [args.algo]))
+    values["jobs"] = args.jobs or 1
     values["epochs"] = 20 if args.epochs is None else args.epochs
     values["lr"] = 0.003 if args.lr is None else args.lr
     stage = {"prune": "brief", "retrain": "retrain"}.get(verb)  # the training that --epochs and --lr mean
@@ -205,10 +224,24 @@ def resolve(folder: Folder, args: argparse.Namespace, verb: str, loaded: Checkpo
 
 def there_are(threads: int, say: Say) -> int:
     """As many threads as the machine has processors for: more would only wait for each other."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads > processors:
-        say(f"--threads {threads}: this machine runs {processors} at a time, so {processors} are used")
-    return min(threads, processors)
+    if threads > processors():
+        say(f"--threads {threads}: this machine runs {processors()} at a time, so {processors()} are used")
+    return min(threads, processors())
+
+
+def too_many(o: Options) -> str:
+    """What is to be said where --jobs asks for more threads than may run at a time; empty if it does not."""
+    if o.jobs == 1 or o.jobs * o.threads <= processors():
+        return ""
+    return (
+        f"--jobs {o.jobs} with --threads {o.threads} each: this machine runs {processors()} threads at a time; "
+        "fewer --threads are faster, but may give networks that differ in the last bits"
+    )
+
+
+def processors() -> int:
+    """How many threads may run here at a time."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ...]:

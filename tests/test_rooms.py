@@ -41,7 +41,7 @@ WITH_TORCH = {*NETWORK, *NETWORK_FILES, *C99, "foreign", "rivals", "measures", "
 WITH_TORCH |= {"extraction", "exporting", "comparing", "images", "board"}
 # numbers and texts only
 WITH_TORCH -= {f"network.{name}" for name in ("beside", "portable", "c99_memory", "c99_helpers")}
-TORCH_FREE = ("structures", "files", "options", "selection", *sorted(COMMUNITY | RESULTS))
+TORCH_FREE = ("structures", "files", "options", "jobs", "selection", *sorted(COMMUNITY | RESULTS))
 COMPILED = "network.running"  # which has a compiler try what was written
 NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *C99)
 NUMBERS_AND_TEXTS += tuple(sorted(COMMUNITY - PROGRAM))
@@ -130,6 +130,7 @@ def test_structures_touches_no_disk():
 
 def test_processes_are_started_by_the_community_room_for_the_git_commit_and_to_compile():
     assert {name for name in FILES if "subprocess" in imports(name)} == {"community.processes", "measures", COMPILED}
+    assert {name for name in FILES if {"joblib", "multiprocessing"} & imports(name)} == {"jobs"}
 
 
 def test_nobody_but_the_command_line_prints_or_exits():
@@ -149,6 +150,7 @@ def test_data_flows_one_way():
     assert {name for name in FILES if "extraction" in own_imports(name)} == {"__init__"}
     assert {name for name in FILES if "images" in own_imports(name)} == {"extraction"}
     assert {name for name in FILES if "verbs" in own_imports(name)} == {"cli"}
+    assert {name for name in FILES if "jobs" in own_imports(name)} == {"stages"} and own_imports("jobs") == set()
     assert own_imports("structures") == set()
     for name in FILES:
         assert not any(name in reached(other) for other in own_imports(name)), f"{name} imports itself in a circle"
