@@ -46,6 +46,7 @@ oslom:
 
 publish: setup
 	$(PY) MNIST/main.py --publish
+	$(PY) CIFAR10/main.py --publish
 
 bench: setup
 	$(PY) benchmarks/network_speed.py
