@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from specdnn import files
 from specdnn.structures import Dataset, SpecDNNError, Split
 
 if TYPE_CHECKING:
@@ -174,30 +173,16 @@ def _downloaded(data_dir: Path) -> Path:
     """Where torchvision's folder lies, in place when all of it is there; a broken download leaves nothing behind."""
     from torchvision import datasets
 
-    before = {path for path in (data_dir, *data_dir.parents) if os.path.exists(path)}
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=data_dir, prefix=f".{DEFAULT}.") as aside:
-            datasets.CIFAR10(aside, download=True)
-            os.replace(Path(aside, PICKLED), data_dir / PICKLED)
+        with files.aside(data_dir, DEFAULT, data_dir) as place:
+            datasets.CIFAR10(place, download=True)
+            os.replace(place / PICKLED, data_dir / PICKLED)
     except Exception:  # a connection, or an archive, breaks in many ways
         raise _no_data(_nothing_of_the_kind(data_dir)) from None
-    finally:
-        _remove_empty(data_dir, before)
     return data_dir
 
 
 def _nothing_of_the_kind(data_dir: Path) -> str:
     """What is sought, what lies there instead, and that it could not be downloaded."""
-    there = []
-    with contextlib.suppress(OSError):
-        there = sorted(path.name for path in data_dir.iterdir())
-    instead = f" ({data_dir} holds {', '.join(there[:5])}{' and more' if len(there) > 5 else ''})" if there else ""
+    instead = files.what_lies_in(data_dir)
     return f"neither {data_dir / PICKLED} nor {data_dir / BINARY} is there{instead}, and downloading failed"
-
-
-def _remove_empty(folder: Path, before: set[Path]) -> None:
-    """Take away the folders that a failed download has left empty."""
-    for path in (folder, *folder.parents):
-        if path not in before and os.path.isdir(path) and not os.listdir(path):
-            path.rmdir()

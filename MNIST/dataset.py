@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import math
 import os
-import tempfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from specdnn import files
 from specdnn.structures import Dataset, SpecDNNError, Split
 
 if TYPE_CHECKING:
@@ -113,9 +112,9 @@ def _digits():
 def _mnist_like(name: str, data_dir: Path):
     """((images, labels) to train on, (images, labels) to test with, notes) from the four files of the data set."""
     raw = data_dir / name / "raw"
-    files = _lying(name, data_dir) or _downloaded(name, data_dir)
-    train, test = (_part(name, *files[start : start + 2]) for start in (0, 2))
-    place = files[0].parent
+    paths = _lying(name, data_dir) or _downloaded(name, data_dir)
+    train, test = (_part(name, *paths[start : start + 2]) for start in (0, 2))
+    place = paths[0].parent
     _check_divisible(name, place, train[1])
     return train, test, tuple(_notes(name, place, place == raw, (train[1], test[1])))
 
@@ -134,11 +133,11 @@ def _lying(name: str, data_dir: Path) -> list[Path]:
     """The four files where they lie, in the order of RAW_FILES; none if nothing of the kind lies there."""
     places = (data_dir / name / "raw", data_dir / name, data_dir)
     found = {place: [_spelt(place, file) for file in RAW_FILES] for place in places}
-    for files in filter(all, found.values()):
-        return files
-    for place, files in found.items():
-        if any(files):
-            lacking = ", ".join(file for file, path in zip(RAW_FILES, files, strict=True) if not path)
+    for paths in filter(all, found.values()):
+        return paths
+    for place, paths in found.items():
+        if any(paths):
+            lacking = ", ".join(file for file, path in zip(RAW_FILES, paths, strict=True) if not path)
             ways = "add what is missing, or take the others away to have all downloaded"
             raise _no_data(name, f"{place} lacks {lacking}: {ways}")
     return []
@@ -213,32 +212,18 @@ def _downloaded(name: str, data_dir: Path) -> list[Path]:
     from torchvision import datasets
 
     raw = data_dir / name / "raw"
-    before = {path for path in (raw, *raw.parents) if os.path.exists(path)}
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=data_dir, prefix=f".{name}.") as aside:
-            getattr(datasets, name)(aside, download=True)
+        with files.aside(data_dir, name, raw) as place:
+            getattr(datasets, name)(place, download=True)
             raw.mkdir(parents=True, exist_ok=True)
             for file in RAW_FILES:
-                os.replace(Path(aside, name, "raw", file), raw / file)
+                os.replace(place / name / "raw" / file, raw / file)
     except Exception:  # a connection, or an archive, breaks in many ways
         raise _no_data(name, _nothing_of_the_kind(name, data_dir)) from None
-    finally:
-        _remove_empty(raw, before)
     return [raw / file for file in RAW_FILES]
 
 
 def _nothing_of_the_kind(name: str, data_dir: Path) -> str:
     """What is sought, what lies there instead, and that it could not be downloaded."""
-    there = []
-    with contextlib.suppress(OSError):
-        there = sorted(path.name for path in data_dir.iterdir())
-    instead = f" ({data_dir} holds {', '.join(there[:5])}{' and more' if len(there) > 5 else ''})" if there else ""
+    instead = files.what_lies_in(data_dir)
     return f"{data_dir / name / 'raw'} lacks {', '.join(RAW_FILES)}{instead}, and downloading failed"
-
-
-def _remove_empty(folder: Path, before: set[Path]) -> None:
-    """Take away the folders that a failed download has left empty."""
-    for path in (folder, *folder.parents):
-        if path not in before and os.path.isdir(path) and not os.listdir(path):
-            path.rmdir()

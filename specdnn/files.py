@@ -312,6 +312,31 @@ def write_folder(folder: Path, contents: dict[str, bytes]) -> None:
         raise SpecDNNError(f"cannot write {folder}: {error.strerror}; choose another folder") from None
 
 
+@contextlib.contextmanager
+def aside(folder: Path, name: str, into: Path) -> Iterator[Path]:
+    """A place in a folder to download to, gone afterwards; what it brings goes `into` a folder in there, or itself.
+
+    Of `into` and those above it the folders that were not there before, and are left empty, go, too.
+    """
+    before = {path for path in (into, *into.parents) if os.path.exists(path)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}.") as place:
+            yield Path(place)
+    finally:
+        for path in (into, *into.parents):
+            if path not in before and os.path.isdir(path) and not os.listdir(path):
+                path.rmdir()
+
+
+def what_lies_in(folder: Path) -> str:
+    """` (FOLDER holds a, b)`, or nothing where it is empty or cannot be looked into."""
+    there: list[str] = []
+    with contextlib.suppress(OSError):
+        there = sorted(path.name for path in folder.iterdir())
+    return f" ({folder} holds {', '.join(there[:5])}{' and more' if len(there) > 5 else ''})" if there else ""
+
+
 def write_metrics(checkpoint: Path, metrics: dict) -> None:
     write(metrics_path(checkpoint), json_text(metrics))
 
