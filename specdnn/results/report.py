@@ -435,7 +435,7 @@ def readme_section(
     told = [
         f"{lead(main)} {measured(main, parents, cells)}" if rows else "",
         provenance(main or others),
-        published(cells),
+        published(cells) or DETECTION.section(scorecard.of_algo(main, OURS)),
         rivals(main),
         "" if rows else several(others),
         *_shown(pictures),
