@@ -355,7 +355,8 @@ def test_the_taylor_rival_uses_the_loss_of_the_training(extracted, loaded):
 def test_activations_that_are_not_finite_are_told(loaded, parents, digits):
     found = loaded(parents["LeNet_300_100"]).compact
     found = cut(found, found.kept.replace(3, [3]))
-    work = SimpleNamespace(data=digits, all_classes=range(10), options=SimpleNamespace(strength="contrast"))
+    options = SimpleNamespace(strength="contrast", compensate="zero")
+    work = SimpleNamespace(data=digits, all_classes=range(10), options=options)
     with torch.no_grad():
         found.network.ip1.weight *= 1e25
         assert np.isfinite(method.unit_scores(work, found)[1][0]).all()

@@ -612,7 +612,7 @@ def test_a_report_writes_the_same_table_again(main, swept):
     done = main("--report --dataset digits --save-dir", swept)
     assert done.code == 0 and table.read_bytes() == before
     assert before.decode() in done.out
-    assert len(pictures) == 5 and {path: path.read_bytes() for path in pictures} == pictures
+    assert len(pictures) == 6 and {path: path.read_bytes() for path in pictures} == pictures
 
 
 def test_a_report_of_rivals_alone_shows_no_exhibits(main, swept, tmp_path):
@@ -780,7 +780,7 @@ def test_publishing_needs_the_metrics_files_only(swept, publish, listing, tmp_pa
     report_itself = (place / "LeNet_300_100.md").read_text(encoding="utf-8")
     assert all(f"({kind}.LeNet_300_100.png)" in report_itself for kind in ("pareto", "classes", "kept", "overlap"))
     made = {path.name: path.read_bytes() for path in place.iterdir()}
-    assert made.pop("LeNet_300_100.runs.jsonl") and len(made) == 7
+    assert made.pop("LeNet_300_100.runs.jsonl") and len(made) == 8
     assert all((swept / "digits" / name).read_bytes() == content for name, content in made.items())
     stems = [
         *(f"specialize.{k}.{what}" for k in (0, 3) for what in ("OSLOM", "best_retrained")),

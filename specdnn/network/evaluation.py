@@ -117,13 +117,13 @@ def headline(found: dict) -> tuple[float, float]:
     return accuracy, found.get("mean_balanced_accuracy", found["balanced_accuracy"])
 
 
-def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, thresholds=float("-inf")) -> dict:
+def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, threshold=float("-inf")) -> dict:
     """How often the class that a network says is the right one.
 
     `logits` (n, outputs), `outputs` the class of each. `accuracy_among`: over the images of the `wanted` classes, of
     whose logits the highest wins; nan without such images. `accuracy_or_none`, `balanced_accuracy_or_none`: over all
     images, where "none of them" is an answer too: that of the highest logit if it is of another class, or below its
-    threshold (one for all, or one each). Balanced: the mean over the answers of the share of their images that get
+    `threshold` (one for all, or one each). Balanced: the mean over the answers of the share of their images that get
     them.
     """
     logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
@@ -131,7 +131,7 @@ def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, thresho
     own, among = np.isin(labels, wanted), np.isin(outputs, wanted)
     said = outputs[among][logits[:, among].argmax(1)]
     highest = outputs[logits.argmax(1)]
-    sure = (logits >= np.broadcast_to(thresholds, logits.shape))[np.arange(len(logits)), logits.argmax(1)]
+    sure = (logits >= np.broadcast_to(threshold, logits.shape))[np.arange(len(logits)), logits.argmax(1)]
     answers = np.where(np.isin(highest, wanted) & sure, highest, none)
     truth = np.where(own, labels, none)
     there = np.unique(truth)  # no share of no images
