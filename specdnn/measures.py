@@ -70,7 +70,8 @@ def measures(work: Work, made: Checkpoint, logits, labels) -> dict:
 def validation_balanced(work: Work, made: Checkpoint) -> float:
     """What --min-balanced asks for, whatever the split that is measured: nan where it is undefined."""
     logits, labels = validation_logits(work, made.compact), work.data.validation.labels
-    return evaluation.headline(measures(work, made, logits, labels))[1]
+    found = evaluation.all_metrics(logits, labels, made.classes, len(work.all_classes), made.thresholds)
+    return evaluation.headline(found)[1]
 
 
 def summary(found: dict) -> str:

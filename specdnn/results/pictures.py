@@ -230,21 +230,8 @@ def _steps(row: dict) -> tuple[list[float], list[float]] | None:
 
 def overlap(matrices: dict[str, list[list[float]]], classes: list[int]) -> bytes:
     """Jaccard overlap of the sub-networks of every two classes, one heat map per layer."""
-    columns = min(max(3, len(matrices)), PANELS)
-    rows = -(-len(matrices) // columns)
-
-    def draw(figure: Figure) -> None:
-        panels = figure.subplots(rows, columns, squeeze=False).ravel()
-        image, largest = None, max(_off_diagonal(matrix) for matrix in matrices.values())
-        for axes, (layer, matrix) in zip(panels, matrices.items(), strict=False):
-            image = heat_map(axes, np.array(matrix), classes, largest)
-            axes.set_title(layer)
-        for axes in panels[len(matrices) :]:
-            axes.axis("off")
-        bar = figure.colorbar(image, ax=list(panels), location="right", shrink=0.75, pad=0.01)
-        bar.set_label("Jaccard overlap %")
-
-    return drawn(draw, 2.6 if rows == 1 else 1.9 * rows)
+    rows = -(-len(matrices) // PANELS)
+    return shared(matrices, classes, None, 2.6 if rows == 1 else 1.9 * rows)
 
 
 def _off_diagonal(matrix: list[list[float]]) -> float:
@@ -282,9 +269,11 @@ def sheet(images: list[tuple[np.ndarray, str]]) -> bytes:
     return drawn(draw, 1.05 * -(-len(images) // A_ROW))
 
 
-def shared(overlaps: dict[str, list[list[float]]], names: list[str], pixels: np.ndarray | None) -> bytes:
+def shared(
+    overlaps: dict[str, list[list[float]]], names: Sequence, pixels: np.ndarray | None, height: float | None = None
+) -> bytes:
     """Jaccard overlap of every two of several networks, one heat map per layer; `pixels` (height, width): how many of
-    them keep each pixel.
+    them keep each pixel. `height` in inches, as high as the heat maps are unless given.
     """
     count, largest = len(overlaps) + (pixels is not None), max(map(_off_diagonal, overlaps.values()))
     columns = min(max(count, 3), PANELS)
@@ -302,7 +291,7 @@ def shared(overlaps: dict[str, list[list[float]]], names: list[str], pixels: np.
         bar = figure.colorbar(image, ax=list(panels), location="right", shrink=0.75, pad=0.01)
         bar.set_label("Jaccard overlap %")
 
-    return drawn(draw, 0.4 + WIDTH / columns * rows)
+    return drawn(draw, height or 0.4 + WIDTH / columns * rows)
 
 
 def pixel_map(axes: Axes, pixels: np.ndarray, most: int) -> None:
