@@ -19,11 +19,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from specdnn.structures import SpecDNNError
 
 PUBLISHED_ALGO = "OSLOM"
+TRIES = 100  # to make a folder that other processes keep taking away
 REPLACED = "replaced"  # the folder for what a later run with other options or inputs took the place of
+
+Made = TypeVar("Made")
 
 
 # ------------------------------------------------------------------------------------------ paths
@@ -125,11 +129,18 @@ def joined(classes) -> str:
 
 def never_over(origin: Path, path: Path) -> Path:
     """`path`, but `….again.pth.tar` where a stage would write over what it starts from, or over what that came from."""
-    if path.exists() and origin.exists() and path.samefile(origin):
+    if same_file(path, origin):
         origin = path
     started = stem(origin).removeprefix(stem(path))
     alike = origin.resolve().parent == path.resolve().parent and re.fullmatch(r"(\.again)*", started)
     return path.with_name(f"{stem(path)}{started}.again.pth.tar") if alike else path
+
+
+def same_file(path: Path, other: Path | int) -> bool:
+    """Whether two names, or a name and an open file, are one file. What is not there, or no more, is none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return os.path.samestat(os.stat(path), os.stat(other))
+    return False
 
 
 def stem(checkpoint: Path) -> str:
@@ -218,7 +229,7 @@ def _locked(place: Path, name: str, log: Callable[[str], None], made: set[Path])
         handle = _opened(place, made)
         try:
             _wait(handle, name, log)
-            if place.exists() and os.path.samestat(os.fstat(handle), place.stat()):
+            if same_file(place, handle):
                 os.truncate(handle, 0)
                 os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
                 return handle
@@ -229,18 +240,28 @@ def _locked(place: Path, name: str, log: Callable[[str], None], made: set[Path])
 
 
 def _opened(place: Path, made: set[Path]) -> int:
-    """The lock file, in a folder that is made where it is missing; `made` is told of every such folder."""
-    while True:
-        made |= {folder for folder in place.parents if not folder.exists()}
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            return os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
-        except (FileNotFoundError, FileExistsError) as error:
-            # another process has just taken its empty folder away, perhaps between mkdir's two looks at it
-            if os.path.lexists(place.parent) and not place.parent.is_dir():
-                raise _cannot_write(place.parent, error) from None
-        except OSError as error:
-            raise _cannot_write(place.parent, error) from None
+    """The lock file; `made` is told of every folder that is made for it."""
+
+    def opening() -> int:
+        made.update(folder for folder in place.parents if not folder.exists())
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
+
+    try:
+        return _until_it_stays(opening)
+    except OSError as error:
+        raise _cannot_write(place.parent, error) from None
+
+
+def _until_it_stays(make: Callable[[], Made]) -> Made:
+    """Make a folder and something in it. Another process may take its empty folder away, between any two looks at it.
+
+    What still cannot be made after many tries has another reason.
+    """
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            return make()
+    return make()
 
 
 def _wait(handle: int, name: str, log: Callable[[str], None]) -> None:
@@ -261,9 +282,13 @@ def write(path: Path, content: bytes | str) -> None:
     Raises SpecDNNError if the folder cannot be written.
     """
     content = content.encode("utf-8") if isinstance(content, str) else content
-    try:
+
+    def opening() -> tuple[int, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+
+    try:
+        handle, name = _until_it_stays(opening)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(content)

@@ -274,7 +274,7 @@ def adopt(job: Job, given: Path, loaded: Checkpoint) -> None:
     if loaded.compact.kept != loaded.compact.wiring.everything:
         raise SpecDNNError(f"{given} holds a part of a network: a sweep starts from a whole one")
     path, job = job.saved.parent(), job.used_to(loaded)
-    if path.exists() and path.samefile(given):
+    if files.same_file(path, given):
         return
     with files.lock(path, job.work.log):
         input_hash = files.file_hash(given)

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import tempfile
 import time
 from pathlib import Path
 
@@ -234,6 +235,55 @@ def test_a_folder_that_goes_between_two_looks_is_made_again(tmp_path, monkeypatc
     monkeypatch.setattr(Path, "mkdir", mkdir)
     with files.lock(tmp_path / "a" / "x.pth.tar", lambda text: None):
         assert gone and (tmp_path / "a").is_dir()
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_lock_file_that_goes_between_two_looks_is_another_one(tmp_path, monkeypatch, look):
+    """The one who held it takes it away, while the next one asks whether what it opened is still there."""
+    place, real, looks = tmp_path / ".x.pth.tar.lock", os.stat, []
+
+    def stat(path, **options):
+        if path == place:
+            looks.append(path)
+            if len(looks) == look:
+                place.unlink()
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with files.lock(tmp_path / "x.pth.tar", lambda text: None):
+        assert looks and os.listdir(tmp_path) == [place.name]
+    assert contents(tmp_path) == {}
+
+
+def test_a_file_is_written_though_its_folder_goes_away_in_between(tmp_path, monkeypatch):
+    real, gone = tempfile.mkstemp, []
+
+    def mkstemp(dir, **options):
+        if len(gone) < 3:
+            gone.append(dir.rmdir())
+        return real(dir=dir, **options)
+
+    monkeypatch.setattr(tempfile, "mkstemp", mkstemp)
+    files.write(tmp_path / "a" / "x.json", "{}")
+    assert contents(tmp_path) == {"a/x.json": "{}"}
+
+
+def test_one_file_by_two_names(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_text("")
+    other.symlink_to(one)
+    assert files.same_file(one, other) and not files.same_file(one, tmp_path)
+    assert not files.same_file(one, tmp_path / "none") and not files.same_file(one / "below", one)
+    assert not files.same_file(tmp_path / "none", tmp_path / "none")
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path):
+    (tmp_path / "a").symlink_to(tmp_path / "none")
+    for path in (tmp_path / "a" / "x", tmp_path / "a" / "b" / "x"):
+        with pytest.raises(SpecDNNError, match="cannot write"):
+            files.write(path, "")
+        with pytest.raises(SpecDNNError, match="cannot write"), files.lock(path, lambda text: None):
+            pass
 
 
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path):
