@@ -23,7 +23,6 @@ from specdnn import files
 
 FORMAT = 1  # of what is remembered; another one is not understood
 A_WHILE = 60  # seconds of a training that may be lost, where --save-every does not say it
-DIGITS = 64  # of a SHA-256
 
 Left = dict[str, Any]  # what a step left: tensors and plain values
 
@@ -125,8 +124,8 @@ class Memory:
             if not path.exists():
                 return
             try:
-                self.known[number] = unsealed(files.read_bytes(path), self.stamp)
-            except Exception as error:  # damaged bytes make torch raise nearly anything
+                self.known[number] = unsealed(path.read_bytes(), self.stamp)
+            except (OSError, ValueError) as error:
                 log(f"{path} {error}: {'this step is done again' if self.known else 'the stage begins anew'}")
                 files.remove(path)
                 return
@@ -136,14 +135,18 @@ def sealed(content: dict, stamp: str) -> bytes:
     """The bytes of a file that nothing but the same stage will read."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    return f"{stamp}{hashlib.sha256(buffer.getvalue()).hexdigest()}".encode() + buffer.getvalue()
+    return f"{stamp}\n{hashlib.sha256(buffer.getvalue()).hexdigest()}\n".encode() + buffer.getvalue()
 
 
 def unsealed(data: bytes, stamp: str) -> dict:
     """What `sealed` was given. Raises ValueError, in words, if these bytes are not that, or of another stamp."""
-    own, digest, content = data[:DIGITS], data[DIGITS : 2 * DIGITS], data[2 * DIGITS :]
+    own, _, rest = data.partition(b"\n")
+    digest, _, content = rest.partition(b"\n")
     if hashlib.sha256(content).hexdigest().encode() != digest:
         raise ValueError("is damaged")
     if own != stamp.encode():
         raise ValueError("was left with other options, inputs or versions")
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception:  # torch raises nearly anything
+        raise ValueError("holds something else than numbers and texts") from None
