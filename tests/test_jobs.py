@@ -135,6 +135,7 @@ def test_a_process_that_is_killed_costs_its_group_a_second_try(main, runs, fake_
     done = main(QUICK, *words)
     told = "seed 1, class 7, OSLOM: its process was ended by SIGKILL (is there too little memory?), so it is tried once"
     assert done.code == 0 and done.err == "" and done.out.count(told) == done.out.count("SIGKILL") == 1
+    assert done.out.count("specialize.7.OSLOM.pth.tar: goes on after warm-up") == done.out.count("goes on after") == 1
     assert done.out.index("class 3, magnitude") < done.out.index(told) < done.out.index("class 7, magnitude")
     made = [path.name for path in (saved / "digits").glob("*.tar")]
     assert len(made) == 1 + 2 * 2 * 2
