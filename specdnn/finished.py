@@ -114,9 +114,10 @@ def going_on(job: Job, verb: str, path: Path, input_hash: str) -> Iterator[Work]
 
     Where it ends well, or cannot be done with these options, nothing of it is remembered any more.
     """
-    work, shaped_by = job.work, json.dumps([verb, job.work.options.shaping(verb), stamp(job, input_hash)])
+    work = job.work
+    shaped_by = [verb, work.options.shaping(verb), stamp(job, input_hash), str(job.whole.network)]
     try:
-        yield replace(work, memory=Memory.opened(path, shaped_by, work.clock, work.log))
+        yield replace(work, memory=Memory.opened(path, json.dumps(shaped_by), work.clock, work.log))
     except (OslomError, files.CannotWrite):  # for lack of time or room: the same command may do it another time
         raise
     except SpecDNNError:
