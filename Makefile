@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test lint setup oslom publish bench bench-ccme bench-untrained bench-oslom zoo clean
+.PHONY: run test soak lint setup oslom publish bench bench-ccme bench-untrained bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -27,6 +27,10 @@ run: setup
 test: setup lint
 	$(MAKE) -C oslom -j2 test sanitize
 	$(PY) -m pytest -n auto --dist loadscope
+
+# Sweeps killed two hundred times at random moments, for half an hour: what they leave has to be what others leave.
+soak: setup
+	$(PY) tests/soak.py
 
 lint: .venv/ready
 	.venv/bin/ruff check

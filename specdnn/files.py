@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import itertools
 import json
@@ -28,6 +29,10 @@ TRIES = 100  # to make a folder that other processes keep taking away
 REPLACED = "replaced"  # the folder for what a later run with other options or inputs took the place of
 
 Made = TypeVar("Made")
+
+
+class CannotWrite(SpecDNNError):
+    """There is no room, or somebody else's file or folder is in the way."""
 
 
 # ------------------------------------------------------------------------------------------ paths
@@ -172,6 +177,18 @@ def rounds(checkpoint: Path) -> Path:
     return checkpoint.with_name(f"{stem(checkpoint)}.rounds")
 
 
+def resume(checkpoint: Path) -> Path:
+    """The folder of what an unfinished stage has done already, beside the checkpoint to be: `1.step`, `2.step`, ..."""
+    return checkpoint.with_name(f"{stem(checkpoint)}.resume")
+
+
+def remove(path: Path) -> None:
+    """Take away a file or a folder, if there is one."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
 def write_rounds(checkpoint: Path, evidence) -> None:
     """Edge file, tp file, kept units and figures of every round, in the place of those of an earlier run."""
     shutil.rmtree(rounds(checkpoint), ignore_errors=True)
@@ -198,7 +215,7 @@ def set_aside(checkpoint: Path) -> Path | None:
             if part(checkpoint).exists():
                 os.replace(part(checkpoint), part(free))
     except OSError as error:
-        raise SpecDNNError(f"cannot move {checkpoint} to {free}: {error.strerror}") from None
+        raise CannotWrite(f"cannot move {checkpoint} to {free}: {error.strerror}") from None
     return free
 
 
@@ -213,6 +230,7 @@ def lock(path: Path, log: Callable[[str], None]) -> Iterator[None]:
     try:
         handle = _locked(place, path.name, log, made)
         try:
+            _tidy(path)
             yield
         finally:
             place.unlink(missing_ok=True)
@@ -221,6 +239,13 @@ def lock(path: Path, log: Callable[[str], None]) -> Iterator[None]:
         for folder in sorted(made, key=lambda folder: -len(folder.parts)):
             with contextlib.suppress(OSError):  # it is not empty, or somebody else was faster
                 folder.rmdir()
+
+
+def _tidy(checkpoint: Path) -> None:
+    """Take away the temporary files of a process that was killed while it wrote; whoever holds the lock writes none."""
+    for path in (checkpoint, metrics_path(checkpoint)):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.????????"):
+            left.unlink(missing_ok=True)
 
 
 def _locked(place: Path, name: str, log: Callable[[str], None], made: set[Path]) -> int:
@@ -301,8 +326,8 @@ def write(path: Path, content: bytes | str) -> None:
         raise _cannot_write(path, error) from None
 
 
-def _cannot_write(path: Path, error: OSError) -> SpecDNNError:
-    return SpecDNNError(f"cannot write {path}: {error.strerror}; choose another folder with --save-dir")
+def _cannot_write(path: Path, error: OSError) -> CannotWrite:
+    return CannotWrite(f"cannot write {path}: {error.strerror}; choose another folder with --save-dir")
 
 
 def check_writable(folder: Path, way: str = " with --save-dir") -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from specdnn import files
+from specdnn.community import OslomError
 from specdnn.files import SavedModels
 from specdnn.measures import metrics_of, summary
+from specdnn.memory import Memory
 from specdnn.network import evaluation, netfile
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.wiring import Wiring
-from specdnn.structures import Dataset, normalisation_words, paper_rule_of
+from specdnn.structures import Dataset, SpecDNNError, normalisation_words, paper_rule_of
 from specdnn.work import Clock, Work, run_of, told
 
 
@@ -67,6 +71,8 @@ def skip(job: Job, verb: str, path: Path, input_hash: str) -> bool:
         return False
     reason = why_again(job, verb, found, input_hash, path)
     job.work.log(f"{path.name}: {f'{reason}, so it is made again' if reason else 'already finished'}")
+    if not reason:
+        files.remove(files.resume(path))  # of a run that was broken just then
     return not reason
 
 
@@ -100,6 +106,24 @@ def hash_of(data: Dataset) -> str:
         digest.update(split.labels.cpu().numpy())
         digest.update(split.images.cpu().numpy())
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def going_on(job: Job, verb: str, path: Path, input_hash: str) -> Iterator[Work]:
+    """The work of a stage that has to be done, which goes on where a broken run with these options and inputs ended.
+
+    Where it ends well, or cannot be done with these options, nothing of it is remembered any more.
+    """
+    work = job.work
+    shaped_by = [verb, work.options.shaping(verb), stamp(job, input_hash), str(job.whole.network)]
+    try:
+        yield replace(work, memory=Memory.opened(path, json.dumps(shaped_by), work.clock, work.log))
+    except (OslomError, files.CannotWrite):  # for lack of time or room: the same command may do it another time
+        raise
+    except SpecDNNError:
+        files.remove(files.resume(path))
+        raise
+    files.remove(files.resume(path))
 
 
 # ------------------------------------------------------------------------------------------ finishing

@@ -119,17 +119,26 @@ def carries(work: Work, found: Extraction, further: Extraction) -> bool:
 def one_round(work: Work, found: Extraction, number: int, search: Search) -> Extraction | None:
     """Cut to the class community and train briefly; None if there is no community in a later round."""
     with work.clock(search.name.lower()):
-        chosen = find_community(work, found.compact, number, search)
-    if chosen is None:
+        left = work.memory.once(f"the search of round {number}", lambda: searched(work, found.compact, number, search))
+    if not left:
         return None
-    kept, run, figures = chosen
+    kept, figures = KeptUnits(left["kept"]), left["figures"]
     with work.clock("brief training"):
         compact, step = cut_and_train(work, found.compact, kept, f"round {number}")
     story = {**(figures if number == 1 else {}), "rounds": number, "community_true_weights": step.true_weights}
     figures = {**figures, "validation_score": step.validation_score, "true_weights": step.true_weights}
     figures["kept"] = kept.by_layer(compact.wiring.layers)
-    left = {"edges": run.edges, "tp": run.tp, "json": files.json_text(figures)}
-    return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, left))
+    evidence = {"edges": left["edges"], "tp": left["tp"], "json": files.json_text(figures)}
+    return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, evidence))
+
+
+def searched(work: Work, compact: CompactNetwork, number: int, search: Search) -> dict:
+    """What a search finds, as plain values; nothing where there is no community in a later round."""
+    found = find_community(work, compact, number, search)
+    if found is None:
+        return {}
+    kept, run, figures = found
+    return {"kept": kept.units, "edges": run.edges, "tp": run.tp, "figures": figures}
 
 
 def find_community(work: Work, compact: CompactNetwork, number: int, search: Search):

@@ -187,6 +187,15 @@ class Options:
         right=at_least(1),
         type=int,
     )
+    save_every: int = option(
+        None,
+        "epochs between two points that a broken training can go on from; 0: none (default: one a minute). Behind each "
+        "cut there is one anyway",
+        shapes=NOTHING,
+        group=WHERE,
+        right=at_least(0),
+        type=int,
+    )
 
     tensorboard: Path | None = option(
         None,

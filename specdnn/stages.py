@@ -18,13 +18,12 @@ from pathlib import Path
 import torch
 
 from specdnn import files, jobs, rivals, trimming
-from specdnn.finished import Job, finish, made_by, measured_of, skip
+from specdnn.finished import Job, finish, going_on, made_by, measured_of, skip
 from specdnn.method import warmed_up
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import SpecDNNError
 from specdnn.work import (
-    Clock,
     Work,
     bar,
     check_images,
@@ -33,6 +32,7 @@ from specdnn.work import (
     loss_of,
     progress,
     recipe,
+    remember,
     thresholds,
     validation_score,
     wanted_outputs,
@@ -57,12 +57,13 @@ def _train(job: Job, path: Path) -> Path:
     torch.manual_seed(o.seed)
     images = work.data.train.images
     parent = CompactNetwork.parent(job.network_type().to(images.device), images[0])
-    with work.clock("train"):
-        accuracy = fit(work, parent, recipe(o, o.epochs, o.lr), "train")
-    softmax = loss_of(work, parent) == "ce"
-    told = {"softmax": softmax, "thresholds": thresholds(work, parent)}
-    made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed, **told)
-    return finish(job, "train", path, made, "")
+    with going_on(job, "train", path, "") as work:
+        with work.clock("train"):
+            accuracy = fit(work, parent, recipe(o, o.epochs, o.lr), "train")
+        softmax = loss_of(work, parent) == "ce"
+        told = {"softmax": softmax, "thresholds": thresholds(work, parent)}
+        made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed, **told)
+        return finish(job, "train", path, made, "")
 
 
 def prune(job: Job, origin: Path, loaded: Checkpoint, warm_ups: WarmUps | None = None) -> Path:
@@ -79,10 +80,11 @@ def prune(job: Job, origin: Path, loaded: Checkpoint, warm_ups: WarmUps | None =
             work.log(sentence)
         check_images(work, o.classes or loaded.classes)
         rivals.check(work, loaded.compact, reference)
-        warm = None if o.algo in rivals.CONTROLS else (warm_ups or WarmUps()).of(work, origin_hash, loaded)
-        found = rivals.extracted(work, loaded.compact, reference, warm)
-        story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
-        return finish(job, "prune", path, pruned(work, loaded, found), input_hash, story, found.evidence)
+        with going_on(job, "prune", path, input_hash) as work:
+            warm = None if o.algo in rivals.CONTROLS else (warm_ups or WarmUps()).of(work, origin_hash, loaded)
+            found = rivals.extracted(work, loaded.compact, reference, warm)
+            story = {**found.story, "steps": [dataclasses.asdict(step) for step in found.steps]}
+            return finish(job, "prune", path, pruned(work, loaded, found), input_hash, story, found.evidence)
 
 
 def pruned(work: Work, loaded: Checkpoint, found: trimming.Extraction) -> Checkpoint:
@@ -98,18 +100,23 @@ class WarmUps:
     """Step 0, done once for all algorithms of a class and seed; a sweep goes class by class, so the last is kept."""
 
     def __init__(self) -> None:
-        self.key, self.last = None, None
+        self.key, self.last, self.seconds = None, None, 0.0
 
     def of(self, work: Work, origin_hash: str, loaded: Checkpoint) -> trimming.Extraction:
-        """The warmed-up network of a parent; the seconds that it took count for all who use it."""
+        """The warmed-up network of a parent; the seconds that it took count for all who use it.
+
+        Each of them remembers it: who goes on after a break may be the only one that is left.
+        """
         o = work.options
         key = (origin_hash, o.classes, recipe(o, o.warmup_epochs, o.brief_lr, o.group_l1))
         if key != self.key:
-            own = dataclasses.replace(work, clock=Clock())
-            self.key, self.last = key, (warmed_up(own, loaded.compact, o.classes or loaded.classes), own.clock.seconds)
-        found, seconds = self.last
-        work.clock.seconds.update(seconds)
-        return found
+            self.key, self.last = key, warmed_up(work, loaded.compact, o.classes or loaded.classes)
+            self.seconds = work.clock.seconds["warm-up"]
+            return self.last
+        work.clock.seconds["warm-up"] = self.seconds
+        if work.memory.begin("warm-up") is None:
+            remember(work, self.last.compact, self.last.score)
+        return self.last
 
 
 def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
@@ -142,8 +149,9 @@ def retrain(job: Job, origin: Path, loaded: Checkpoint) -> Path:
         if skip(job, "retrain", path, input_hash):
             return path
         check_images(work, o.classes or loaded.classes)
-        made = retrained(work, loaded, algo)
-        return finish(job, "retrain", path, made, input_hash, {"epochs": o.retrain_epochs + loaded.owed_epochs})
+        with going_on(job, "retrain", path, input_hash) as work:
+            epochs = o.retrain_epochs + loaded.owed_epochs
+            return finish(job, "retrain", path, retrained(work, loaded, algo), input_hash, {"epochs": epochs})
 
 
 def retrained(work: Work, loaded: Checkpoint, algo: str) -> Checkpoint:

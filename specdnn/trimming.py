@@ -79,9 +79,9 @@ def step_of(compact: CompactNetwork, stage: str, score: float) -> Step:
 def cut_and_train(work: Work, compact: CompactNetwork, kept: KeptUnits, stage: str) -> tuple[CompactNetwork, Step]:
     """Cut to `kept` and train briefly."""
     smaller = cut(compact, kept)
-    compensate(work, compact, smaller)
     work.board.cut(run_of(work), sizes_told(smaller))
-    score = fit(work, smaller, brief_recipe(work.options, stage), f"{stage} to {layers(kept.widths)}")
+    how, first = brief_recipe(work.options, stage), functools.partial(compensate, work, compact, smaller)
+    score = fit(work, smaller, how, f"{stage} to {layers(kept.widths)}", first=first)
     return smaller, step_of(smaller, stage, score)
 
 
@@ -117,9 +117,15 @@ def layers(widths) -> str:
 def cuts(work: Work, found: Extraction, choices: list[Choice], scored: Score, stage: str) -> Extraction:
     """One cut and brief training per choice, the units scored anew before each."""
     for number, choice in enumerate(choices, start=1):
-        kept = choice(found.compact, scored(work, found.compact))
+        kept = chosen(work, found.compact, choice, scored, f"{stage} {number}")
         found = found.then(*cut_and_train(work, found.compact, kept, f"{stage} {number}"))
     return found
+
+
+def chosen(work: Work, compact: CompactNetwork, choice: Choice, scored: Score, stage: str) -> KeptUnits:
+    """The units that a cut leaves; scored, where they are not remembered."""
+    left = work.memory.once(f"the choice of {stage}", lambda: {"kept": choice(compact, scored(work, compact)).units})
+    return KeptUnits(left["kept"])
 
 
 def widths_of(step: Step) -> Choice:
@@ -213,8 +219,12 @@ def rounded(work: Work, found: Extraction, scored: Score) -> Extraction:
     """A last cut to multiples of --round-to, which processors work on as fast as on a few units less."""
     if work.options.round_to == 1:
         return found
+
+    def choice(compact: CompactNetwork, scores: Scores) -> KeptUnits:
+        return selection.in_multiples(compact.wiring.layers, compact.kept, scores, work.options.round_to)
+
     compact = found.compact
-    kept = selection.in_multiples(compact.wiring.layers, compact.kept, scored(work, compact), work.options.round_to)
+    kept = chosen(work, compact, choice, scored, "multiples")
     return found if kept == compact.kept else found.then(*cut_and_train(work, compact, kept, "multiples"))
 
 

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from specdnn import files
 from specdnn.board import Board
+from specdnn.memory import Clock, Memory
 from specdnn.network import evaluation, training
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
@@ -31,22 +31,10 @@ RATES = {
 }
 
 
-@dataclass
-class Clock:
-    """Seconds spent, by the stage of the method."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
-
-
 @dataclass(frozen=True)
 class Work:
-    """What the method works with: options, images, where to log, a clock, and TensorBoard for those who watch.
+    """What the method works with: options, images, where to log, a clock, TensorBoard for those who watch, and what is
+    remembered of the stage.
 
     `rule(widths)`: weights as a published table counts them, if there is one for the network; `linear` gives the
     network without a hidden layer that it is compared with.
@@ -59,6 +47,7 @@ class Work:
     linear: Callable | None = None
     clock: Clock = field(default_factory=Clock)
     board: Board = field(default_factory=Board)
+    memory: Memory = field(default_factory=Memory)
 
     @property
     def all_classes(self) -> tuple[int, ...]:
@@ -83,23 +72,46 @@ def recipe(o: Options, epochs: int, lr: float, group_l1: float = 0.0) -> Recipe:
     return Recipe(**own, **{f.name: getattr(o, f.name) for f in dataclasses.fields(Recipe) if f.name not in own})
 
 
-def fit(work: Work, compact: CompactNetwork, how: Recipe, stage: str, may_stay: bool = False) -> float:
+def fit(
+    work: Work,
+    compact: CompactNetwork,
+    how: Recipe,
+    stage: str,
+    may_stay: bool = False,
+    first: Callable[[], None] = lambda: None,
+) -> float:
     """Train a network in place, one log line an epoch; returns its best validation score.
 
-    `may_stay`: the network as it was counts as epoch 0, so that training never leaves a worse one.
+    `may_stay`: the network as it was counts as epoch 0, so that training never leaves a worse one. `first` is done
+    before, in place. What is remembered of the training is not done again, nor is `first` then.
     """
     how = dataclasses.replace(how, loss=loss_of(work, compact))
-    best = validation_score(work, compact) if may_stay or not how.epochs else float("-inf")
-    stays = how.epochs > 0
-    for record in epochs_of(work, compact, how, stage, math.nextafter(best, float("-inf"))):
+    left = work.memory.begin(stage)
+    if left is None:
+        first()
+        best = validation_score(work, compact) if may_stay or not how.epochs else float("-inf")
+        left = {"best": best, "stays": how.epochs > 0, "state": None}
+    if "network" in left:
+        training.restore(compact, work.data.train, left["network"])
+        return left["best"]
+    best = trained(work, compact, how, stage, **left)
+    remember(work, compact, best)
+    return best
+
+
+def trained(
+    work: Work, compact: CompactNetwork, how: Recipe, stage: str, best: float, stays: bool, state: dict | None
+) -> float:
+    """The epochs of a training, all or those behind `state`; returns the best validation score.
+
+    `best`: that so far; `stays`: whether it is the score that the network had before.
+    """
+    for record in epochs_of(work, compact, how, stage, math.nextafter(best, float("-inf")), state):
         best, stays = max(best, record.score), stays and not record.best
-        tag = stage.partition(" to ")[0]  # without the widths of a cut
-        work.board.tell(run_of(work), {f"{tag}/loss": record.loss, f"{tag}/validation": record.score}, record.epoch)
-        if record.epoch % work.options.log_interval == 0 or record.epoch == how.epochs:
-            work.log(
-                f"{told(work, compact.kept.classes)}{stage} epoch {record.epoch}/{how.epochs} loss {record.loss:.5f} "
-                f"validation {100 * record.score:.2f} %{', the best so far' if record.best else ''}"
-            )
+        tell_epoch(work, compact, record, stage, how.epochs)
+        if record.epoch < how.epochs and work.memory.is_due(record.epoch, work.options.save_every):
+            left = {"best": best, "stays": stays, "state": record.state()}
+            work.memory.keep(left, f"epoch {record.epoch}/{how.epochs}")
     if stays:
         work.log(
             f"{told(work, compact.kept.classes)}{stage}: no epoch was as good on validation as the network before, "
@@ -108,13 +120,32 @@ def fit(work: Work, compact: CompactNetwork, how: Recipe, stage: str, may_stay: 
     return best
 
 
-def epochs_of(work: Work, compact: CompactNetwork, how: Recipe, stage: str, to_beat: float) -> Iterator:
+def remember(work: Work, compact: CompactNetwork, score: float) -> None:
+    """Keep a network that a training has left."""
+    work.memory.keep({"best": score, "network": compact.network.state_dict()})
+
+
+def tell_epoch(work: Work, compact: CompactNetwork, record: training.EpochRecord, stage: str, epochs: int) -> None:
+    """Tell TensorBoard, and now and then the log."""
+    tag = stage.partition(" to ")[0]  # without the widths of a cut
+    work.board.tell(run_of(work), {f"{tag}/loss": record.loss, f"{tag}/validation": record.score}, record.epoch)
+    if record.epoch % work.options.log_interval == 0 or record.epoch == epochs:
+        work.log(
+            f"{told(work, compact.kept.classes)}{stage} epoch {record.epoch}/{epochs} loss {record.loss:.5f} "
+            f"validation {100 * record.score:.2f} %{', the best so far' if record.best else ''}"
+        )
+
+
+def epochs_of(
+    work: Work, compact: CompactNetwork, how: Recipe, stage: str, to_beat: float, state: dict | None
+) -> Iterator[training.EpochRecord]:
     """The records of a training, under a progress bar; a training that diverges names the option of its rate."""
-    data, classes = work.data, compact.kept.classes
-    with bar(how.epochs * -(-len(data.train) // how.batch_size), stage) as shown, naming_the_rate(stage):
+    data, classes, batches = work.data, compact.kept.classes, -(-len(work.data.train) // how.batch_size)
+    with bar(how.epochs * batches, stage) as shown, naming_the_rate(stage):
+        shown.update(batches * state["epoch"] if state else 0)
         score = lambda logits: score_of(work, logits, classes)  # noqa: E731
         yield from training.train(
-            compact, data.train, classes, how, score, data.validation, shown.update, to_beat, data.augment
+            compact, data.train, classes, how, score, data.validation, shown.update, to_beat, data.augment, state
         )
 
 

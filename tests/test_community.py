@@ -175,12 +175,32 @@ def test_what_a_program_started_is_ended_with_it(fake_program, tmp_path, monkeyp
     text += f"lock = open({str(tmp_path / 'lock')!r}, 'w'); fcntl.flock(lock, fcntl.LOCK_EX); os.fork(); time.sleep(60)"
     with pytest.raises(OslomError, match="no answer within 1 seconds"):
         run(fake_program(text), timeout=1)
-    with (tmp_path / "lock").open() as lock:
-        for _ in range(50):  # a killed process takes a moment to be gone
+    wait_for(tmp_path / "lock")
+
+
+def wait_for(path):
+    """Until nobody holds the lock; a killed process takes a moment to be gone."""
+    with path.open() as lock:
+        for _ in range(50):
             with contextlib.suppress(BlockingIOError):
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             time.sleep(0.1)
-    pytest.fail("one of its processes goes on")
+    pytest.fail("a process goes on")
+
+
+def test_a_program_ends_with_the_process_that_it_works_for_even_if_that_is_killed(fake_program, tmp_path):
+    place = tmp_path / "lock"
+    text = f"import fcntl, os, time; lock = open({str(place)!r}, 'w'); fcntl.flock(lock, fcntl.LOCK_EX); os.fork()\n"
+    text += "lock.write('held'); lock.flush(); time.sleep(60)"
+    asked = (
+        "import sys; from specdnn.community import processes as p; p.run(sys.argv[1:], cwd='.', timeout=60, failed='')"
+    )
+    with subprocess.Popen([sys.executable, "-c", asked, str(fake_program(text))]) as process:
+        while not (place.exists() and place.read_text()):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+    wait_for(place)
 
 
 def test_a_program_may_tidy_up_when_its_time_is_over(fake_program, tmp_path):

@@ -30,3 +30,8 @@ def test_a_replayed_graph_is_the_plain_step(found, arch):
 @pytest.mark.parametrize("arch", TRAININGS)
 def test_the_same_seed_gives_the_same_weights(found, arch):
     assert found[arch]["repeats"], found[arch]
+
+
+@pytest.mark.parametrize("arch", TRAININGS)
+def test_a_broken_training_goes_on_to_the_same_weights(found, arch):
+    assert found[arch]["goes_on"], found[arch]

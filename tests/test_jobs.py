@@ -43,8 +43,9 @@ def program_of(fake_program, what: str):
 
 
 def contents(place):
-    """Name -> bytes of every file, of a metrics file what does not depend on the day."""
+    """Name -> bytes of every file, of a metrics file what does not depend on the day; but for what is unfinished."""
     found = {str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
+    found = {name: content for name, content in found.items() if ".resume/" not in name}
     for name in found:
         if name.endswith(".json"):
             found[name] = {key: value for key, value in json.loads(found[name]).items() if key not in VARYING}
@@ -134,6 +135,7 @@ def test_a_process_that_is_killed_costs_its_group_a_second_try(main, runs, fake_
     done = main(QUICK, *words)
     told = "seed 1, class 7, OSLOM: its process was ended by SIGKILL (is there too little memory?), so it is tried once"
     assert done.code == 0 and done.err == "" and done.out.count(told) == done.out.count("SIGKILL") == 1
+    assert done.out.count("specialize.7.OSLOM.pth.tar: goes on after warm-up") == done.out.count("goes on after") == 1
     assert done.out.index("class 3, magnitude") < done.out.index(told) < done.out.index("class 7, magnitude")
     made = [path.name for path in (saved / "digits").glob("*.tar")]
     assert len(made) == 1 + 2 * 2 * 2
@@ -183,6 +185,9 @@ def test_a_signal_ends_all_processes(runs, folder, fake_program, tmp_path, name,
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)  # no program holds it any more
     made = [path.name for path in saved.rglob("*") if path.is_file()]
     assert "LeNet_300_100.specialize.7.best_retrained.json" in made and list(temporary.rglob("*")) == []
+    unfinished = [path for path in saved.rglob("*.resume/*")]  # where each of the two goes on
+    assert {path.parent.name for path in unfinished} == {f"LeNet_300_100.specialize.{c}.OSLOM.resume" for c in (8, 9)}
+    made = [path.name for path in saved.rglob("*") if path.is_file() and path not in unfinished]
     assert not [name for name in made if name.startswith(".") or ".8." in name or ".9." in name]
 
 

@@ -38,7 +38,7 @@ NETWORK_FILES = tuple(
 C99 = tuple(f"network.c99{part}" for part in ("_memory", "_moves", "_helpers", "_program", "_operations", ""))
 METHOD = ("work", "trimming", "method", "rivals")  # from the bottom up
 WITH_TORCH = {*NETWORK, *NETWORK_FILES, *C99, "foreign", "rivals", "measures", "stages", "verbs"}
-WITH_TORCH |= {"extraction", "exporting", "comparing", "images", "board"}
+WITH_TORCH |= {"extraction", "exporting", "comparing", "images", "board", "memory"}
 # numbers and texts only
 WITH_TORCH -= {f"network.{name}" for name in ("beside", "portable", "c99_memory", "c99_helpers")}
 TORCH_FREE = ("structures", "files", "options", "jobs", "selection", *sorted(COMMUNITY | RESULTS))
@@ -287,8 +287,11 @@ def test_nobody_outside_the_room_of_networks_looks_at_weights():
 
 
 def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in_them_is_run():
-    assert {name for name in FILES if "torch.load" in calls(name)} == {"network.reading"}
-    assert {name for name in FILES if "torch.save" in calls(name)} == {"network.netfile"}
+    assert {name for name in FILES if "torch.load" in calls(name)} == {"network.reading", "memory"}
+    assert {name for name in FILES if "torch.save" in calls(name)} == {"network.netfile", "memory"}
+    loads = [node for name in FILES for node in ast.walk(FILES[name]) if isinstance(node, ast.Call)]
+    loads = [node for node in loads if ast.unparse(node.func) == "torch.load"]
+    assert len(loads) == 2 and all("weights_only=True" in ast.unparse(node) for node in loads)
     for name in set(FILES) - {"structures"}:  # which imports the networks of a folder, by the names of its files
         functions = {ast.unparse(node.func) for node in ast.walk(FILES[name]) if isinstance(node, ast.Call)}
         assert not {"eval", "exec", "compile", "__import__"} & functions and "import_module" not in calls(name), name

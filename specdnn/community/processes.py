@@ -24,7 +24,7 @@ def run(command, *, cwd, timeout: float | None, failed: str) -> str:
     except OSError as error:
         raise OslomError(f"{failed}: {error.strerror}", command) from None
     try:
-        with process, _ended_if_left(process):
+        with process, _ended_if_left(process), _ended_if_we_die(process):
             _, said = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired as error:
         sentence, said = f"{failed}: no answer within {timeout:g} seconds", error.stderr or b""
@@ -38,6 +38,18 @@ def run(command, *, cwd, timeout: float | None, failed: str) -> str:
 
 def _lacked_room(code: int, said: str) -> bool:
     return code == -signal.SIGXFSZ or any(os.strerror(number) in said for number in FULL)
+
+
+@contextlib.contextmanager
+def _ended_if_we_die(process: subprocess.Popen) -> Iterator[None]:
+    """Where this process is killed, and can tidy up nothing, a shell that then reads to its end ends the program."""
+    command = ["/bin/sh", "-c", 'read -r nothing; kill -s KILL -- "-$0"', str(process.pid)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, **quiet, start_new_session=True) as watch:
+        try:
+            yield
+        finally:
+            watch.kill()
 
 
 @contextlib.contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -23,12 +24,16 @@ class Diverged(SpecDNNError):
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch left: mean training loss, validation score, whether it is the best so far."""
+    """What one epoch left: mean training loss, validation score, whether it is the best so far.
+
+    `state()`: tensors and plain values that the training can go on from; to be asked for before the next epoch begins.
+    """
 
     epoch: int
     loss: float
     score: float
     best: bool
+    state: Callable[[], dict] = field(default=dict, compare=False, repr=False)
 
 
 def bce(logits, targets):
@@ -65,14 +70,16 @@ def train(
     tick: Callable[[], None] = lambda: None,
     to_beat: float = float("-inf"),
     augment: Callable | None = None,
+    state: dict | None = None,
 ) -> Iterator[EpochRecord]:
     """Train a network in place, one-against-rest for `classes`, and leave it in its best epoch.
 
     `validate` scores the validation logits (higher is better, finite); `tick` is called after every batch. If no epoch
     is better than `to_beat`, the network stays as it was. `augment(images, generator)` changes every batch before it is
     shown. The order of the images, what `augment` draws, and what a network draws in training, are random from
-    `recipe.seed`, by which torch's own generator is set. Raises Diverged if the training diverges, ValueError if a
-    score is not finite.
+    `recipe.seed`, by which torch's own generator is set. `state`: what an epoch of this very training, with the same
+    network as it was before, left on a device of this kind; it goes on behind it as if it had never ended, to the last
+    bit. Raises Diverged if the training diverges, ValueError if a score is not finite.
     """
     network = compact.network
     network.to(memory_format=_memory_format(network, data.images))
@@ -83,8 +90,13 @@ def train(
     augmented = None if augment is None else lambda images: augment(images, generator)
     gradients = _gradients(compact, data.images, targets, recipe, augmented)
     torch.manual_seed(recipe.seed)  # of dropout and its like
+    parts, done = _Parts(network, optimizer, schedule, generator), 0
     best_score, best_state = to_beat, copy.deepcopy(network.state_dict())
-    for epoch in range(1, recipe.epochs + 1):
+    if state is not None:
+        _warm(network, gradients, data, recipe.batch_size)
+        parts.restore(state["parts"])
+        done, best_score, best_state = state["epoch"], state["best_score"], state["best_state"]
+    for epoch in range(done + 1, recipe.epochs + 1):
         network.train()
         total = torch.zeros((), device=data.images.device)
         order = torch.randperm(len(data), generator=generator).to(data.images.device)
@@ -103,9 +115,58 @@ def train(
         best = score > best_score
         if best:
             best_score, best_state = score, copy.deepcopy(network.state_dict())
-        yield EpochRecord(epoch, float(total) / len(data), score, best)
-    network.load_state_dict(best_state)
+        now = {"epoch": epoch, "best_score": best_score, "best_state": best_state}
+        yield EpochRecord(epoch, float(total) / len(data), score, best, functools.partial(parts.state, now))
+    _leave(network, best_state)
+
+
+def restore(compact: CompactNetwork, data: Split, state: dict) -> None:
+    """Leave a network as its training on `data` left it, which is told by the state_dict that it had then.
+
+    Its tensors lie in memory as they lay then, which decides the last bits of what is computed with them.
+    """
+    compact.network.to(memory_format=_memory_format(compact.network, data.images))
+    _leave(compact.network, state)
+    compact.network.eval()
+
+
+def _leave(network: nn.Module, state: dict) -> None:
+    network.load_state_dict(state)
     network.to(memory_format=torch.contiguous_format)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """All that every step of a training changes."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generator: torch.Generator
+
+    def state(self, more: dict) -> dict:
+        """Tensors and plain values, with `more` of them."""
+        named = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")}
+        drawn = {"order": self.generator.get_state(), "torch": torch.get_rng_state()}
+        if torch.cuda.is_initialized():
+            drawn["cuda"] = torch.cuda.get_rng_state()
+        return {**more, "parts": {**named, "drawn": drawn}}
+
+    def restore(self, state: dict) -> None:
+        for name in ("network", "optimizer", "schedule"):
+            getattr(self, name).load_state_dict(state[name])
+        self.generator.set_state(state["drawn"]["order"])
+        torch.set_rng_state(state["drawn"]["torch"])
+        if "cuda" in state["drawn"]:
+            torch.cuda.set_rng_state(state["drawn"]["cuda"])
+
+
+def _warm(network: nn.Module, gradients: Callable, data: Split, batch_size: int) -> None:
+    """Have CUDA graphs captured before a state is restored: a capture draws numbers, and a BatchNorm learns from it."""
+    if data.images.is_cuda:
+        network.train()
+        for size in {len(batch) for batch in data.labels.split(batch_size)}:
+            gradients(torch.arange(size, device=data.images.device))
 
 
 def _memory_format(network, images: torch.Tensor) -> torch.memory_format:
