@@ -31,6 +31,7 @@ test: setup lint
 lint: .venv/ready
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/mypy
 	.venv/bin/clang-format --dry-run --Werror $(CPP)
 
 setup: .venv/ready oslom

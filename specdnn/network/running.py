@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,8 @@ TURNS, TURN_SECONDS = 15, 0.02  # of one measurement
 def in_torch(network: nn.Module) -> Runner:
     def run(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return network(torch.from_numpy(images)).numpy()
+            found: torch.Tensor = network(torch.from_numpy(images))
+            return found.numpy()
 
     return run
 
@@ -109,7 +111,7 @@ def _compiled(folder: Path, *flags: str, after: tuple[str, ...] = ()) -> None:
         raise SpecDNNError(f"{Path(program).name} refuses the C header: {told}")
 
 
-def _runner(function, outputs: int) -> Runner:
+def _runner(function: Any, outputs: int) -> Runner:
     floats = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
     function.argtypes, function.restype = [floats, floats, ctypes.c_int, ctypes.c_int], None
 

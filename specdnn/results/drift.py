@@ -6,6 +6,7 @@ import numpy as np
 
 from specdnn.results import pictures
 from specdnn.results.report import MISSING, Section
+from specdnn.structures import Record
 
 HEADINGS = ("images", "class", "number", "agree %", "95 % interval", "kappa")
 HEADINGS += ("both yes", "only this", "only its parent", "neither")
@@ -16,13 +17,13 @@ SENTENCE = (
 )
 
 
-def table(rows: list[dict], names) -> str:
+def table(rows: list[Record], names) -> str:
     """A line per set of images and class."""
     lines = [_line(row, names[row["class"]]) for row in rows]
     return str(Section("Agreement with the parent", SENTENCE, HEADINGS, lines))
 
 
-def _line(row: dict, name: str) -> list[str]:
+def _line(row: Record, name: str) -> list[str]:
     kappa = MISSING if row["kappa"] != row["kappa"] else f"{row['kappa']:.3f}"
     interval = f"{100 * row['low']:.2f} to {100 * row['high']:.2f}"
     counts = [f"{row[name]:,}" for name in ("both", "only_this", "only_parent", "neither")]

@@ -17,13 +17,14 @@ from specdnn.results.charts import Point
 from specdnn.results.markup import Html, joined, tag
 from specdnn.results.report import DETECTION, FIRST_ROUND, MISSING, SIZES, Rows, Section
 from specdnn.results.scorecard import OURS, PublishedCell
+from specdnn.structures import Record
 
 NOTHING = tag("p", "Nothing of the kind has been measured yet.")
 LEADING = ("What the networks detect", "Beside the published table", "The rivals", "Every budget")  # before the classes
 
 
 def page(
-    rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], exhibits: list[dict], beside: str
+    rows: Rows, others: Rows, parents: list[Record], cells: list[PublishedCell], exhibits: list[Record], beside: str
 ) -> str:
     """The whole page of a network; `others` are its networks of several classes, `beside` the name of its Markdown."""
     every, looks = [*rows, *others], {algo: k for k, algo in enumerate(algorithms([*rows, *others]))}
@@ -90,7 +91,7 @@ def table(headings: Iterable[str], lines: Iterable[Iterable], label: str, class_
 
 # ------------------------------------------------------------------------------------------ every network
 
-NAMED: tuple[tuple[str, Callable[[dict], object]], ...] = (
+NAMED: tuple[tuple[str, Callable[[Record], object]], ...] = (
     ("class", lambda row: row["class"]),
     ("algorithm", lambda row: row["algo"]),
     ("seed", lambda row: row["seed"]),
@@ -226,13 +227,13 @@ FOUND = (
 )
 
 
-def classes(rows: Rows, exhibits: list[dict]) -> Html:
+def classes(rows: Rows, exhibits: list[Record]) -> Html:
     """A part per class, of our networks of the main recipe."""
     shown_of = {told["class"]: told for told in exhibits}
     return joined(_class(k, group, shown_of.get(k)) for k, group in scorecard.by_class(rows).items())
 
 
-def _class(wanted: int, rows: Rows, told: dict | None) -> Html:
+def _class(wanted: int, rows: Rows, told: Record | None) -> Html:
     name = f"Class {wanted}" + (f": {told['name']}" if told and told["name"] != str(wanted) else "")
     steps = [step for row in rows for step in steps_of(row)]
     parts = [
@@ -259,7 +260,7 @@ def detected(rows: Rows) -> str:
     )
 
 
-def _drawings(name: str, told: dict) -> Html:
+def _drawings(name: str, told: Record) -> Html:
     one = shown.exhibit(told)
     units = ", ".join(f"{len(units)} of {layer}" for layer, units in told["kept"].items())
     drawn = (
@@ -272,7 +273,7 @@ def _drawings(name: str, told: dict) -> Html:
     return tag("div", *(tag("figure", svg, tag("figcaption", words)) for svg, words in drawn), class_="drawings")
 
 
-def _examples(name: str, told: dict) -> Html:
+def _examples(name: str, told: Record) -> Html:
     """Validation images of each kind that there are any of."""
     kinds = [
         tag(
@@ -294,7 +295,7 @@ def found_table(name: str, rows: Rows) -> Html:
     return table([heading for heading, _ in known], lines, f"{name}: the community of each seed")
 
 
-def modules(row: dict) -> str:
+def modules(row: Record) -> str:
     """`353 + 70 + 67`: units of the modules that were found."""
     sizes = row.get("pruned_module_sizes")
     whole = isinstance(sizes, list) and all(isinstance(size, int) for size in sizes)
@@ -312,7 +313,7 @@ STEP: tuple[tuple[str, Callable[[Rows], str]], ...] = (
 )
 
 
-def steps_of(row: dict) -> list[list[str]]:
+def steps_of(row: Record) -> list[list[str]]:
     """A line per cut: the network that it left."""
     told = [{**step, "seed": row["seed"]} for step in row.get("pruned_steps", [])]
     return [[write([step]) for _, write in STEP] for step in told]
@@ -322,7 +323,7 @@ def _folded(summary: str, content: Html) -> Html:
     return tag("details", tag("summary", summary), content)
 
 
-def _kept(row: dict) -> Html:
+def _kept(row: Record) -> Html:
     """The numbers of the units of every layer, of the first seed."""
     layers = (
         joined([tag("dt", f"{name} ({len(units)})"), tag("dd", ranges(units))]) for name, units in row["kept"].items()

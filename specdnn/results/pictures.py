@@ -23,7 +23,7 @@ from PIL import Image
 
 from specdnn.results import scorecard
 from specdnn.results.scorecard import OURS, PublishedCell
-from specdnn.structures import Exhibit
+from specdnn.structures import Exhibit, Record
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"),
@@ -62,7 +62,7 @@ def drawn(draw: Callable[[Figure], None], height: float) -> bytes:
 # ------------------------------------------------------------------------------------------ accuracy against size
 
 
-def pareto(rows: list[dict], published: list[PublishedCell]) -> bytes:
+def pareto(rows: list[Record], published: list[PublishedCell]) -> bytes:
     """Accuracy and balanced accuracy against size, the published points, and the way down of each class."""
     usual = scorecard.usual_rows(rows)
 
@@ -111,7 +111,7 @@ def fit_sizes(axes: Axes) -> None:
             return
 
 
-def against_size(axes: Axes, rows: list[dict], measure: str, size: str, scale: float = 1) -> None:
+def against_size(axes: Axes, rows: list[Record], measure: str, size: str, scale: float = 1) -> None:
     """One measure of our retrained networks: a thin line per class, the mean bold."""
     log_sizes(axes)
     ours = scorecard.of_algo(rows, OURS)
@@ -170,7 +170,7 @@ def _number(axes: Axes, line: Line2D, offset: np.ndarray) -> None:
     ).set_in_layout(False)
 
 
-def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:
+def rival_points(axes: Axes, rows: list[Record], measure: str) -> None:
     """The means of the other algorithms."""
     for k, algo in enumerate(sorted({row["algo"] for row in rows} - {OURS})):
         mark, colour = RIVAL_MARKS[k % len(RIVAL_MARKS)]
@@ -179,7 +179,7 @@ def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:
         axes.plot(x, y, label=algo, **looks)
 
 
-def _curve(rows: list[dict], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
+def _curve(rows: list[Record], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
     """(sizes, percentages) of the means of every recipe, ascending in size."""
     recipes = scorecard.by_recipe(rows).values()
     points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in recipes]
@@ -197,7 +197,7 @@ def published_points(axes: Axes, published: list[PublishedCell]) -> None:
     axes.plot(*middle, color=VERMILION, marker="*", markersize=11, linewidth=0, label="published")
 
 
-def way_down(axes: Axes, rows: list[dict]) -> None:
+def way_down(axes: Axes, rows: list[Record]) -> None:
     """Validation score against weights along the steps of each class, and their mean where all classes have been."""
     log_sizes(axes)
     curves = [curve for row in _first_seed(rows) if (curve := _steps(row))]
@@ -213,12 +213,12 @@ def way_down(axes: Axes, rows: list[dict]) -> None:
     axes.set(xlabel="weights", ylabel="validation score %", title="While it is cut (before the long retraining)")
 
 
-def _first_seed(rows: list[dict]) -> list[dict]:
+def _first_seed(rows: list[Record]) -> list[Record]:
     ours = scorecard.ours(rows)
     return [row for row in ours if row["seed"] == min(r["seed"] for r in ours)]
 
 
-def _steps(row: dict) -> tuple[list[float], list[float]] | None:
+def _steps(row: Record) -> tuple[list[float], list[float]] | None:
     """(weights, score in percent) after each step, ascending in weights."""
     told = [s for s in row.get("pruned_steps", []) if s.get("validation_score") is not None]
     steps = {s["true_weights"]: 100 * s["validation_score"] for s in told}
@@ -400,7 +400,7 @@ def network(axes: Axes, shown: Exhibit) -> None:
     axes.set_axis_off()
 
 
-def draw_edges(axes: Axes, graph: networkx.DiGraph, places: dict) -> None:
+def draw_edges(axes: Axes, graph: networkx.DiGraph, places: Record) -> None:
     """The weakest first, so that the strong ones lie on top."""
     edges = sorted(graph.edges(data="strength"), key=lambda edge: edge[2])
     share = np.array([strength for _, _, strength in edges])

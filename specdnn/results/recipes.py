@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 from specdnn.options import DEFAULTS, plain
+from specdnn.structures import Record
 
 STAGES = ("train", "prune", "retrain")
 BUDGETS = ("rate", "max_params", "min_balanced")  # options that ask for a size or a quality
@@ -17,14 +18,14 @@ NOT_SHAPING = ("seed", "classes", "algo", "arch", "dataset", "split", "threads",
 Recipe = tuple[tuple[tuple[str, str], str], ...]  # ((stage, option), value as JSON), sorted
 
 
-def shaping(options: dict | None) -> dict[str, str] | None:
+def shaping(options: Record | None) -> dict[str, str] | None:
     """The options of a stage that shape its result, as JSON; None where nothing tells."""
     if options is None:
         return None
     return {name: json.dumps(value, sort_keys=True) for name, value in options.items() if name not in NOT_SHAPING}
 
 
-def with_recipes(rows: list[dict]) -> list[dict]:
+def with_recipes(rows: list[Record]) -> list[Record]:
     """Every row with the number of its `recipe` and what that is called, in place of `made_by` and `start`.
 
     A recipe is called by its budget; of several with the same one all but the first also by how they differ from it.
@@ -41,13 +42,13 @@ def with_recipes(rows: list[dict]) -> list[dict]:
     return [_named(row, n, others[n]) for row, n in zip(rows, numbers, strict=True)]
 
 
-def _apart(what: str, rows: list[dict], made: list[Recipe], among: Sequence, members: Sequence) -> list[Recipe]:
+def _apart(what: str, rows: list[Record], made: list[Recipe], among: Sequence, members: Sequence) -> list[Recipe]:
     """The recipes with one more entry: the rank of a row's member among those of the same recipe and `among`."""
     ranks = _ranks(rows, list(zip(made, among, strict=True)), members)
     return [(*recipe, (("", what), str(rank + 1))) for recipe, rank in zip(made, ranks, strict=True)]
 
 
-def _completed(told: list[dict | None], stage: str) -> list[Recipe]:
+def _completed(told: list[Record | None], stage: str) -> list[Recipe]:
     """The options of a stage, row by row; an option that a row does not tell, being older than it, has its default."""
     names = {name for options in filter(None, told) for name in options}
     default = {name: json.dumps(plain(DEFAULTS.get(name))) for name in names}
@@ -57,13 +58,13 @@ def _completed(told: list[dict | None], stage: str) -> list[Recipe]:
     return [tuple(((stage, name), value) for name, value in options) for options in known]
 
 
-def depth(metrics: dict) -> tuple[int, tuple[str, ...]]:
+def depth(metrics: Record) -> tuple[int, tuple[str, ...]]:
     """How far below the save folder a file lies, and the names on the way there."""
     place = metrics.get("place", ())
     return len(place), place
 
 
-def _ranks(rows: list[dict], groups: Sequence[Hashable], members: Sequence[Hashable]) -> list[int]:
+def _ranks(rows: list[Record], groups: Sequence[Hashable], members: Sequence[Hashable]) -> list[int]:
     """Per row the rank of its member in its group: that of most rows first, then the nearest to the save folder.
 
     A row whose member is unknown, None, counts as one of the first.
@@ -80,7 +81,7 @@ def _ranks(rows: list[dict], groups: Sequence[Hashable], members: Sequence[Hasha
 # ------------------------------------------------------------------------------------------ words
 
 
-def budget_of(options: dict | None) -> tuple | None:
+def budget_of(options: Record | None) -> tuple | None:
     """What was asked for, one entry per option of `BUDGETS`; None where nothing tells."""
     return None if options is None else tuple(options.get(name) for name in BUDGETS)
 
@@ -91,7 +92,7 @@ def budget_words(budget: tuple | None) -> str:
     return " ".join(asked) or "none"
 
 
-def _named(row: dict, number: int, other: list[str]) -> dict:
+def _named(row: Record, number: int, other: list[str]) -> Record:
     asked, rest = budget_words(row["budget"]), {k: v for k, v in row.items() if k not in ("made_by", "start")}
     name = ", ".join(other if other and asked == "none" else [asked, *other])
     return {**rest, "recipe": number, "recipe_name": name}

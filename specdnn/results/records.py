@@ -14,6 +14,7 @@ from typing import Any
 
 from specdnn import files
 from specdnn.results import shown
+from specdnn.structures import Record
 
 # What tells how a network was made; all that is told of a pruned network or a parent that is no longer there.
 ORIGIN = ("verb", "arch", "dataset", "classes", "algo", "seed", "split", "kept", "options", "input_hash", "schedule")
@@ -23,7 +24,7 @@ ORIGIN = ("verb", "arch", "dataset", "classes", "algo", "seed", "split", "kept",
 class Records:
     """What was found, and a sentence per file or line that is left out."""
 
-    found: list[dict]
+    found: list[Record]
     left_out: list[str]
 
 
@@ -48,7 +49,7 @@ def below(folder: Path, dataset: str) -> Records:
     return Records(found, left_out)
 
 
-def origin(told: dict) -> dict:
+def origin(told: Record) -> Record:
     """Of a metrics file what tells how the network was made, not what was measured on it."""
     return {name: told[name] for name in ORIGIN if name in told}
 
@@ -61,7 +62,7 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _read(path: Path, dataset: str) -> dict | None:
+def _read(path: Path, dataset: str) -> Record | None:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -69,7 +70,7 @@ def _read(path: Path, dataset: str) -> dict | None:
     return checked(content, dataset)
 
 
-def checked(content: bytes, dataset: str) -> dict | None:
+def checked(content: bytes, dataset: str) -> Record | None:
     """What a metrics file of the data set tells; None if it is of another one, or of a composition.
 
     Raises ValueError with what is wrong.
@@ -107,7 +108,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _outdated(path: Path, told: dict) -> str | None:
+def _outdated(path: Path, told: Record) -> str | None:
     """Why a metrics file no longer tells of the checkpoint beside it; None if it does, or if none belongs to it."""
     if told["verb"] == "exhibits":
         return None
@@ -121,7 +122,7 @@ def _outdated(path: Path, told: dict) -> str | None:
     return None if same else "its checkpoint is another file than the one that was measured"
 
 
-def place(path: Path, told: dict) -> tuple[str, ...]:
+def place(path: Path, told: Record) -> tuple[str, ...]:
     """The folders below that runs lie in, without those of data set and seed; `--publish` puts them into the name."""
     before, own, _ = path.name.partition(told["arch"])
     parts = [*path.parts[:-1], *(before.split(".") if own else ())]
@@ -221,7 +222,7 @@ MORE = {  # what older files may lack
 }
 
 
-def _check(told: dict, required: dict[str, Kind], optional: dict[str, Kind]) -> None:
+def _check(told: Record, required: dict[str, Kind], optional: dict[str, Kind]) -> None:
     """Raise ValueError for the first value that is missing or wrong."""
     if missing := [name for name in required if name not in told]:
         raise ValueError(f"{missing[0]} is missing")

@@ -11,7 +11,7 @@ from typing import Any
 from specdnn.options import ALGORITHMS
 from specdnn.results import recipes, scorecard
 from specdnn.results.scorecard import OURS, Paired, PublishedCell
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 
 CELL = ("arch", "class", "algo", "seed", "split")
 MEASURES = (
@@ -25,7 +25,7 @@ POINT = ("arch", "class", "algo", "seed", "budget", "point", "split", "true_weig
 POINT += ("paper_rule_rate", "accuracy", "balanced_accuracy", "validation_score")
 
 MISSING = "–"
-Rows = list[dict]
+Rows = list[Record]
 Pictures = dict[str, str]  # what is to be seen -> where the file lies, as seen from the text
 
 
@@ -396,7 +396,7 @@ def _any(cells: list[PublishedCell]) -> bool:
 # ------------------------------------------------------------------------------------------ whole texts
 
 
-def parts(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell]) -> list[str | Section]:
+def parts(rows: Rows, others: Rows, parents: list[Record], cells: list[PublishedCell]) -> list[str | Section]:
     """The whole report of a network: who is ahead, what was measured, the tables.
 
     `others` are the networks of several classes.
@@ -419,14 +419,20 @@ def parts(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCe
     return [part for part in told if part]
 
 
-def markdown(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures) -> str:
+def markdown(rows: Rows, others: Rows, parents: list[Record], cells: list[PublishedCell], pictures: Pictures) -> str:
     """The whole report, and the pictures beside it."""
     told = [str(part) for part in (*parts(rows, others, parents, cells), *_shown(pictures))]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in told)
 
 
 def readme_section(
-    rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures, whole: str, page: str
+    rows: Rows,
+    others: Rows,
+    parents: list[Record],
+    cells: list[PublishedCell],
+    pictures: Pictures,
+    whole: str,
+    page: str,
 ) -> str:
     """The same in short; `whole`, `page`: where the whole report lies, and the page of it."""
     main = scorecard.main_rows(rows)
@@ -448,7 +454,7 @@ def _shown(pictures: Pictures) -> list[str]:
     return [f"{words}:\n\n![{words}]({path})" for words, path in pictures.items()]
 
 
-def measured(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str:
+def measured(rows: Rows, parents: list[Record], cells: list[PublishedCell]) -> str:
     """What the tables rest on, in a few words."""
     seeds = sorted({row["seed"] for row in rows})
     budget = recipes.budget_words(next((row["budget"] for row in rows if row["budget"]), None))
@@ -499,12 +505,12 @@ def csv_table(rows: Rows) -> str:
     return _csv((*CELL, *MEASURES, *pruned, "budget", "kept"), named)
 
 
-def csv_points(points: Iterable[dict]) -> str:
+def csv_points(points: Iterable[Record]) -> str:
     """The points of the Pareto picture."""
     return _csv(POINT, points)
 
 
-def _csv(columns: tuple[str, ...], rows: Iterable[dict]) -> str:
+def _csv(columns: tuple[str, ...], rows: Iterable[Record]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

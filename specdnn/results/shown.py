@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 
-from specdnn.structures import Exhibit
+from specdnn.structures import Exhibit, Record
 
 
-def exhibit(told: dict) -> Exhibit:
+def exhibit(told: Record) -> Exhibit:
     """An exhibit from what its file tells."""
     arrays = [np.array(pair) for pair in told["strengths"]]
     image, kept_places = np.array(told["mean_image"]), np.array(told["places"])
@@ -17,7 +17,7 @@ def exhibit(told: dict) -> Exhibit:
     return Exhibit(told["name"], image, kept_places, tuple(told["kept"]), tuple(arrays), beyond)
 
 
-def examples(told: dict) -> dict[str, list[np.ndarray]]:
+def examples(told: Record) -> dict[str, list[np.ndarray]]:
     """Kind -> images that show it, in greys from 0 to 15; older files have none."""
     kinds = told.get("examples", {}).items()
     return {kind: [np.array([[int(grey, 16) for grey in row] for row in rows]) for rows in one] for kind, one in kinds}
