@@ -308,6 +308,9 @@ def graph_of(work: Work, compact: CompactNetwork, scores, keep: float) -> ClassG
 # ------------------------------------------------------------------------------------------ what an algorithm adds
 
 
+Rounds = Callable[[Work, Extraction, Reference | None], Extraction]
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """What sets one value of `--algo` apart from the others.
@@ -316,7 +319,7 @@ class Algorithm:
     of the candidate `score`. `own_schedule`: whether it can be cut without an OSLOM run to follow.
     """
 
-    rounds: Callable[[Work, Extraction, Reference | None], Extraction]
+    rounds: Rounds
     scored: Score
     allotted: Score
     follows: bool = True

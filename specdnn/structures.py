@@ -9,7 +9,8 @@ import importlib
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,6 +18,7 @@ Record: TypeAlias = dict[str, Any]  # what a file of JSON or of a checkpoint hol
 PerChannel: TypeAlias = float | tuple[float, ...]  # a number for all channels, or one for each
 Normalisation: TypeAlias = tuple[PerChannel, ...]  # mean and deviation of pixels in 0..1; empty where not known
 Architectures: TypeAlias = Mapping[str, Callable[[], Any]]  # name -> what makes a network, a torch module
+Nodes: TypeAlias = np.ndarray | Sequence[Any]  # numbers of nodes of a class graph
 Tick: TypeAlias = Callable[[], object]  # called after each part of a long work
 
 
@@ -207,7 +209,7 @@ class ClassGraph:
         numbers: np.ndarray = self.offsets[depth] + np.asarray(units, dtype=np.int64)
         return numbers
 
-    def units(self, nodes: Sequence[int] | np.ndarray) -> list[np.ndarray]:
+    def units(self, nodes: Nodes) -> list[np.ndarray]:
         """Per layer the parent's unit indices of these nodes, ascending."""
         nodes = np.unique(np.asarray(nodes, dtype=np.int64))
         offsets = self.offsets
@@ -385,6 +387,16 @@ def normalisation_words(normalisation: Normalisation) -> str:
     """`mean 0.5 and deviation 0.25`; of several channels the numbers with commas between."""
     mean, deviation = (", ".join(f"{number:g}" for number in row) for row in _rows(normalisation))
     return f"mean {mean} and deviation {deviation}"
+
+
+class DatasetModule(Protocol):
+    """The module `dataset` of a dataset folder; it may tell `IMAGE_SHAPE`, that of one image, too."""
+
+    DEFAULT: str
+    NORMALISATION: Mapping[str, Normalisation]
+    CLASS_NAMES: Mapping[str, Sequence[str]]
+
+    def load(self, name: str, folder: Path, device: Any, /) -> Dataset: ...
 
 
 # ------------------------------------------------------------------------------------------ training

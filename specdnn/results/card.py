@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specdnn.results.report import MISSING, Section
@@ -99,7 +100,7 @@ def by_class(measured: Record, facts: Record) -> dict[str, Record]:
     }
 
 
-def title(number: int, names) -> str:
+def title(number: int, names: Sequence[str]) -> str:
     """`3`, or `3 (cat)`, in one line that breaks no table."""
     name = " ".join(str(names[number]).split()).replace("|", "/")
     return str(number) if name == str(number) else f"{number} ({name})"

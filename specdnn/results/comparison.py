@@ -59,4 +59,5 @@ def members_per_pixel(told: Record) -> np.ndarray | None:
     kept = np.zeros((len(told["members"]), width), dtype=bool)
     for row, one in zip(kept, told["members"], strict=True):
         row[next(iter(one["kept"].values()))] = True
-    return kept.reshape(-1, *shape).any(1).sum(0)
+    members: np.ndarray = kept.reshape(-1, *shape).any(1).sum(0)
+    return members

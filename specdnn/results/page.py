@@ -34,7 +34,9 @@ def page(
         "title": joined([f"{every[0]['arch']} on {every[0]['dataset']}"]),
         "looks": joined(map(_look_rules, looks.values())),
         "shapes": charts.shapes(),
-        "introduction": joined([*map(paragraph, first[:2]), paragraph(f"{report.made_with(every)}.", "quiet")]),
+        "introduction": joined(
+            [*(paragraph(str(part)) for part in first[:2]), paragraph(f"{report.made_with(every)}.", "quiet")]
+        ),
         "plot": plot(rows, cells, looks) or NOTHING,
         "leading": joined(_part(part) for part in first[2:]),
         "networks": networks(every),
@@ -81,7 +83,7 @@ def _part(part: str | Section) -> Html:
     return tag("section", heading, sentence, table(part.headings, part.lines, part.heading))
 
 
-def table(headings: Iterable[str], lines: Iterable[Iterable], label: str, class_: str | None = None) -> Html:
+def table(headings: Iterable[str], lines: Iterable[Iterable[object]], label: str, class_: str | None = None) -> Html:
     """A table in a box of its own that scrolls, the first column a heading of its line."""
     head = tag("tr", *(tag("th", name, scope="col") for name in headings))
     body = (tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest)) for first, *rest in lines)
@@ -163,7 +165,7 @@ def _choices(legend: str, choices: list[Html]) -> Html:
     return tag("fieldset", tag("legend", legend), *choices)
 
 
-def _choice(kind: str, name_of: str, words, checked: bool, name: str | None = None) -> Html:
+def _choice(kind: str, name_of: str, words: object, checked: bool, name: str | None = None) -> Html:
     box = tag("input", type=kind, id=name_of, name=name, checked="" if checked else None)
     return tag("label", box, words, class_="choice")
 
@@ -216,7 +218,7 @@ def _published_words(cell: PublishedCell) -> str:
 
 YES_OR_NO = {True: "yes", False: "no", None: MISSING}
 _ROUND = [(f"round 1: {name}", write) for name, write in FIRST_ROUND.columns]
-FOUND = (
+FOUND: tuple[tuple[str, Callable[[Rows], str]], ...] = (
     ("seed", lambda group: str(group[0]["seed"])),
     *FIRST_ROUND.columns[:4],
     ("output inside", lambda group: YES_OR_NO[group[0].get("pruned_output_in_community")]),
@@ -250,10 +252,10 @@ def _class(wanted: int, rows: Rows, told: Record | None) -> Html:
 
 def detected(rows: Rows) -> str:
     """Hits and misses in a sentence, means over the seeds."""
-    counts = {name: scorecard.mean(rows, name) for name in ("tp", "fp", "fn", "tn")}
-    if None in counts.values():
+    counts = [found for name in ("tp", "fp", "fn", "tn") if (found := scorecard.mean(rows, name)) is not None]
+    if len(counts) < 4:
         return f"Balanced accuracy {report.percent('balanced_accuracy')(rows)} %."
-    tp, fp, fn, tn = counts.values()
+    tp, fp, fn, tn = counts
     return (
         f"Finds {report.count('tp')(rows)} of {tp + fn:,.0f} images of the class, and takes {report.count('fp')(rows)} "
         f"of {fp + tn:,.0f} others for it; balanced accuracy {report.percent('balanced_accuracy')(rows)} %."

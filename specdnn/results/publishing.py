@@ -27,9 +27,9 @@ def write_report(
     Where nothing is, there is none; raises SpecDNNError if one is needed.
     """
     found = told(records.below(saved.root, dataset), warn)
-    own = overview.of_network(found, saved.arch, folder.published)
+    bare = overview.of_network(found, saved.arch, folder.published)
+    own = overview.of_network(exhibits(bare) + found, saved.arch, folder.published) if bare else None
     if own is not None:
-        own = overview.of_network(exhibits(own) + found, saved.arch, folder.published)
         overview.write(own.files(saved))
         say(f"{own.markdown(saved)}\nwritten to {saved.table('md')}; page, tables and pictures lie beside it")
     elif needed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from specdnn.options import DEFAULTS, plain
 from specdnn.structures import Record
@@ -15,6 +16,7 @@ BUDGETS = ("rate", "max_params", "min_balanced")  # options that ask for a size 
 # about it. All others shape it; so does --oslom-bin, for another program finds other communities.
 NOT_SHAPING = ("seed", "classes", "algo", "arch", "dataset", "split", "threads", "cuda", "oslom_seeds")
 
+Budget = tuple[float | None, ...]  # one entry per option of BUDGETS
 Recipe = tuple[tuple[tuple[str, str], str], ...]  # ((stage, option), value as JSON), sorted
 
 
@@ -42,7 +44,9 @@ def with_recipes(rows: list[Record]) -> list[Record]:
     return [_named(row, n, others[n]) for row, n in zip(rows, numbers, strict=True)]
 
 
-def _apart(what: str, rows: list[Record], made: list[Recipe], among: Sequence, members: Sequence) -> list[Recipe]:
+def _apart(
+    what: str, rows: list[Record], made: list[Recipe], among: Sequence[Hashable], members: Sequence[Hashable]
+) -> list[Recipe]:
     """The recipes with one more entry: the rank of a row's member among those of the same recipe and `among`."""
     ranks = _ranks(rows, list(zip(made, among, strict=True)), members)
     return [(*recipe, (("", what), str(rank + 1))) for recipe, rank in zip(made, ranks, strict=True)]
@@ -69,10 +73,10 @@ def _ranks(rows: list[Record], groups: Sequence[Hashable], members: Sequence[Has
 
     A row whose member is unknown, None, counts as one of the first.
     """
-    places = defaultdict(list)
+    places: dict[tuple[Hashable, Hashable], list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
     for row, group, member in zip(rows, groups, members, strict=True):
         places[group, member].append(depth(row))
-    order = defaultdict(list)
+    order: dict[Hashable, list[Hashable]] = defaultdict(list)
     for group, member in sorted(places, key=lambda one: (-len(places[one]), min(places[one]), str(one[1]))):
         order[group] += [member] if member is not None else []
     return [0 if m is None else order[group].index(m) for group, m in zip(groups, members, strict=True)]
@@ -81,12 +85,12 @@ def _ranks(rows: list[Record], groups: Sequence[Hashable], members: Sequence[Has
 # ------------------------------------------------------------------------------------------ words
 
 
-def budget_of(options: Record | None) -> tuple | None:
+def budget_of(options: Record | None) -> Budget | None:
     """What was asked for, one entry per option of `BUDGETS`; None where nothing tells."""
     return None if options is None else tuple(options.get(name) for name in BUDGETS)
 
 
-def budget_words(budget: tuple | None) -> str:
+def budget_words(budget: Budget | None) -> str:
     """`rate 0.0026`, or `none` where nothing was asked for."""
     asked = [f"{name.replace('_', '-')} {b:g}" for name, b in zip(BUDGETS, budget or (), strict=False) if b is not None]
     return " ".join(asked) or "none"
@@ -100,7 +104,8 @@ def _named(row: Record, number: int, other: list[str]) -> Record:
 
 def _others(recipes: list[Recipe]) -> list[list[str]]:
     """What a recipe has otherwise than the first of the same budget."""
-    usual, others = {}, []
+    usual: dict[tuple[str | None, ...], dict[tuple[str, str], str]] = {}
+    others = []
     for recipe in map(dict, recipes):
         budget = tuple(recipe.get(("prune", name)) for name in BUDGETS)
         others.append(_differing(recipe, usual.setdefault(budget, recipe)))
@@ -123,7 +128,7 @@ def _words(name: str, value: str, changed: list[str], stages: list[str]) -> str:
     return f"{name.replace('_', '-')} {_plain(json.loads(value))}{where}"
 
 
-def _plain(value) -> str:
+def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(_plain, value))
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)

@@ -94,13 +94,13 @@ def checked(content: bytes, dataset: str) -> Record | None:
     return told
 
 
-def _deeper(value, levels: int) -> bool:
+def _deeper(value: Any, levels: int) -> bool:
     """Whether lists or dictionaries lie in each other more than so many levels deep."""
     inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
     return inside is not None and (levels == 0 or any(_deeper(one, levels - 1) for one in inside))
 
 
-def _no_number(word: str):
+def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no number")
 
 
@@ -140,17 +140,17 @@ class Kind:
     right: Callable[[Any], bool]
     several: bool = False
 
-    def holds(self, value, classes: int) -> bool:
+    def holds(self, value: Any, classes: int) -> bool:
         if self.several and classes > 1 and isinstance(value, list):
             return len(value) == classes and all(map(self.right, value))
         return self.right(value)
 
 
-def _number(value, least: float = 0, most: float = 1e15) -> bool:
+def _number(value: Any, least: float = 0, most: float = 1e15) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
 
-def _whole(value, least: int = 0) -> bool:
+def _whole(value: Any, least: int = 0) -> bool:
     return isinstance(value, int) and _number(value, least)
 
 
@@ -158,26 +158,26 @@ def _list_of(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(map(right, value))
 
 
-def _distinct(value) -> bool:
+def _distinct(value: Any) -> bool:
     return _list_of(_whole)(value) and len(value) == len(set(value)) > 0
 
 
-def _kept(value) -> bool:
+def _kept(value: Any) -> bool:
     return isinstance(value, dict) and len(value) > 1 and all(map(_distinct, value.values()))
 
 
-def _step(value) -> bool:
+def _step(value: Any) -> bool:
     kinds = {"stage": TEXT, "true_weights": SIZE, "validation_score": SHARE, "widths": WIDTHS}
     return isinstance(value, dict) and all(kind.right(value.get(name)) for name, kind in kinds.items())
 
 
-def _measures(value) -> bool:
+def _measures(value: Any) -> bool:
     """Of one class numbers, of several lists of them."""
     each = value.values() if isinstance(value, dict) else [""]
     return all(_number(one) or _list_of(_number)(one) for one in each)
 
 
-def _options(value) -> bool:
+def _options(value: Any) -> bool:
     budget = ("rate", "max_params", "min_balanced")
     return isinstance(value, dict) and all(value.get(name) is None or _number(value[name]) for name in budget)
 
@@ -233,6 +233,6 @@ def _check(told: Record, required: dict[str, Kind], optional: dict[str, Kind]) -
             raise ValueError(f"{name} must be {kind.words}, got {_short(told[name])}")
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

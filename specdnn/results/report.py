@@ -21,8 +21,10 @@ MEASURES = (
 )
 # the pruned network before its retraining, and the community it was trimmed from
 PRUNED = ("accuracy", "balanced_accuracy", "significance", "captured_relevance", "community_true_weights")
-POINT = ("arch", "class", "algo", "seed", "budget", "point", "split", "true_weights", "true_parameters")
-POINT += ("paper_rule_rate", "accuracy", "balanced_accuracy", "validation_score")
+POINT = (
+    *("arch", "class", "algo", "seed", "budget", "point", "split", "true_weights", "true_parameters"),
+    *("paper_rule_rate", "accuracy", "balanced_accuracy", "validation_score"),
+)
 
 MISSING = "–"
 Rows = list[Record]
@@ -298,7 +300,7 @@ def budgets(rows: Rows) -> Section | None:
     if len(groups) < 2:
         return None
     columns = (("epochs", count("epochs")), DETECTION.columns[0], DETECTION.columns[2], *SIZES.columns[1:5])
-    ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters"))
+    ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters") or 0.0)
     names = [next((row for row in group if row["budget"]), group[0])["recipe_name"] for group in ordered]
     lines = [
         [name, _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
@@ -325,7 +327,7 @@ def _few(classes: list[int]) -> str:
 
 def several(rows: Rows) -> Section | None:
     """A line per set of classes, algorithm and recipe; None without any."""
-    groups: dict[tuple, Rows] = {}
+    groups: dict[tuple[str, str, str], Rows] = {}
     for row in sorted(rows, key=lambda row: (row["classes"], row["algo"] != OURS, row["algo"], row["recipe"])):
         groups.setdefault((row["class"], row["algo"], row["recipe_name"]), []).append(row)
     columns = (*DETECTION.columns[:3], DETECTION.columns[6], *SIZES.columns[:3], SIZES.columns[4])
@@ -518,7 +520,7 @@ def _csv(columns: tuple[str, ...], rows: Iterable[Record]) -> str:
     return text.getvalue()
 
 
-def _exact(value):
+def _exact(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 

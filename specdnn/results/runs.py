@@ -20,7 +20,7 @@ def read(saved: SavedModels, dataset: str) -> Records:
 
     A line that is wrong is left out. Raises SpecDNNError if the file cannot be read.
     """
-    found, left_out, numbers = [], [], {}
+    found, left_out, numbers = [], [], dict[str, int]()
     for number, line in _lines(saved.runs()):
         try:
             told = _record(line, saved.arch, dataset)

@@ -60,7 +60,7 @@ def _rows(found: list[Record], arch: str, wanted: list[Record]) -> list[Record]:
 
 def once(found: list[Record]) -> list[Record]:
     """Without copies of the same network measured on the same split; the nearest to the save folder stays."""
-    nearest = {}
+    nearest = dict[Hashable, int]()
     for m in sorted(found, key=recipes.depth):
         nearest.setdefault((m.get("checkpoint_hash") or id(m), m.get("split")), id(m))
     kept = set(nearest.values())
@@ -80,7 +80,8 @@ def _seed(metrics: Record) -> int | None:
 
 
 def _place(metrics: Record) -> tuple[str, ...]:
-    return metrics.get("place", ())
+    place: tuple[str, ...] = metrics.get("place", ())
+    return place
 
 
 def _origin(metrics: Record) -> str:
@@ -112,7 +113,7 @@ def _descent(retrained: Record, pruned: Record, parent: Record, leader: Record) 
 def _row(retrained: Record, pruned: Record, whole: int | None) -> Record:
     row = {**retrained, **{f"pruned_{name}": value for name, value in pruned.items()}}
     steps = pruned.get("steps", [])
-    first = next((step for step in steps if str(step["stage"]).startswith("round")), {})
+    first: Record = next((step for step in steps if str(step["stage"]).startswith("round")), {})
     at_zero = {f"at_zero_{name}": value for name, value in (row.get("at_zero") or {}).items()}
     return {
         **row,
@@ -234,9 +235,9 @@ def paired(ours: list[Record], theirs: list[Record], measure: str) -> Paired | N
     other = {(row["class"], row["seed"]): row.get(measure) for row in theirs}
     differences = defaultdict(list)
     for row in ours:
-        mine, theirs = row.get(measure), other.get((row["class"], row["seed"]))
-        if mine is not None and theirs is not None:
-            differences[row["class"]].append(mine - theirs)
+        one, two = row.get(measure), other.get((row["class"], row["seed"]))
+        if one is not None and two is not None:
+            differences[row["class"]].append(one - two)
     means = [statistics.fmean(values) for values in differences.values()]
     if not means:
         return None
@@ -298,7 +299,7 @@ COMPARED = ("accuracy", "paper_rule_rate")  # where one is undefined, nothing st
 
 def _size_order(cell: PublishedCell) -> tuple[bool, float]:
     """The largest among the smaller ones, else the smallest."""
-    rate = mean(cell.ours, "paper_rule_rate")
+    rate = mean(cell.ours, "paper_rule_rate") or 0.0
     return cell.smaller, rate if cell.smaller else -rate
 
 
@@ -324,7 +325,7 @@ def overlaps(rows: list[Record]) -> dict[str, list[list[float]]]:
 
     Layers that all networks keep alike, and the outputs, have nothing to tell.
     """
-    seeds = defaultdict(dict)
+    seeds: dict[int, dict[int, Record]] = defaultdict(dict)
     for row in rows:
         seeds[row["seed"]][row["class"]] = {layer: set(units) for layer, units in row["kept"].items()}
     classes = sorted(by_class(rows))
@@ -339,7 +340,7 @@ def kept_shares(rows: list[Record], parents: list[Record]) -> tuple[list[list[fl
     Means over the seeds; without the outputs, and without layers that all keep whole. None where nothing is left, or no
     parent tells how many units there were.
     """
-    whole = next((one["kept"] for one in parents if one.get("kept")), {})
+    whole: Record = next((one["kept"] for one in parents if one.get("kept")), {})
     shares = {
         layer: [
             statistics.fmean(len(row["kept"].get(layer, ())) / len(whole[layer]) for row in own)
@@ -356,7 +357,7 @@ def _layers(rows: list[Record]) -> list[str]:
     return list(rows[0]["kept"]) if rows else []
 
 
-def _mean_overlap(seeds: list[Record], classes: list[int], layer: str) -> list[list[float]]:
+def _mean_overlap(seeds: list[dict[int, Record]], classes: list[int], layer: str) -> list[list[float]]:
     def overlap(a: int, b: int) -> float:
         pairs = [(kept[a][layer], kept[b][layer]) for kept in seeds]
         return statistics.fmean(len(one & two) / len(one | two) for one, two in pairs)

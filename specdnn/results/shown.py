@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ def examples(told: Record) -> dict[str, list[np.ndarray]]:
     return {kind: [np.array([[int(grey, 16) for grey in row] for row in rows]) for rows in one] for kind, one in kinds}
 
 
-def is_exhibit(told) -> bool:
+def is_exhibit(told: Any) -> bool:
     """Whether this tells of a class all that contact sheet and page need."""
     try:
         one, kept = exhibit(told), told["kept"].values()
@@ -39,13 +40,13 @@ def is_exhibit(told) -> bool:
     return named and seen and fitting and all(map(_is_table, tables)) and one.places.max() > 0
 
 
-def _is_beyond(one, other, pair: np.ndarray, widths: list[int]) -> bool:
+def _is_beyond(one: Any, other: Any, pair: np.ndarray, widths: list[int]) -> bool:
     """Whether these are strengths between two layers that are no neighbours."""
     numbers = isinstance(one, int) and isinstance(other, int) and 0 <= one < other - 1 < len(widths) - 1
     return numbers and pair.shape == (widths[one], widths[other])
 
 
-def _is_image(rows) -> bool:
+def _is_image(rows: Any) -> bool:
     """Whether these are rows of greys in hexadecimal, equally long."""
     texts = isinstance(rows, list) and all(isinstance(row, str) and re.fullmatch("[0-9a-f]+", row) for row in rows)
     return texts and len({len(row) for row in rows}) == 1
