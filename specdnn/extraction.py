@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
+import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +202,7 @@ def _options(**given: Any) -> options.Options:
         raise SpecDNNError(f"there is no option {unknown[0]}; there are {', '.join(sorted(options.DEFAULTS))}")
     if given["algo"] not in options.ALGORITHMS:
         raise SpecDNNError(f"there is no algo {given['algo']}; there are {', '.join(options.ALGORITHMS)}")
-    options.check_ranges(argparse.Namespace(**given))
+    options.check_ranges(types.SimpleNamespace(**given))
     return options.Options(**{**options.DEFAULTS, "threads": torch.get_num_threads(), **given})
 
 

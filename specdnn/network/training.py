@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from specdnn.network.evaluation import logits_of
 from specdnn.network.scores import outgoing_norms
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import Recipe, SpecDNNError, Split
+from specdnn.structures import Recipe, SpecDNNError, Split, Tick
+
+Gradients: TypeAlias = Callable[[torch.Tensor], torch.Tensor]  # indices of a batch -> its loss; leaves the gradients
+Captured: TypeAlias = tuple[torch.Tensor, torch.cuda.CUDAGraph, torch.Tensor, list[torch.Tensor | None]]
 
 
 class Diverged(SpecDNNError):
@@ -31,17 +37,17 @@ class EpochRecord:
     best: bool
 
 
-def bce(logits, targets):
+def bce(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy of each logit against 0/1."""
     return functional.binary_cross_entropy_with_logits(logits, targets)
 
 
-def mse(logits, targets):
+def mse(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Squared error after the sigmoid, as published."""
     return functional.mse_loss(torch.sigmoid(logits), targets)
 
 
-def cross_entropy(logits, targets):
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Cross-entropy over all classes; `targets` one-hot."""
     return functional.cross_entropy(logits, targets)
 
@@ -49,7 +55,7 @@ def cross_entropy(logits, targets):
 LOSSES = {"bce": bce, "mse": mse, "ce": cross_entropy}
 
 
-def one_against_rest(labels: torch.Tensor, classes) -> torch.Tensor:
+def one_against_rest(labels: torch.Tensor, classes: Iterable[int]) -> torch.Tensor:
     """Targets (n, classes) of 0 and 1: column k says whether the image shows classes[k]."""
     wanted = torch.as_tensor(list(classes), device=labels.device)
     return (labels[:, None] == wanted).float()
@@ -58,13 +64,13 @@ def one_against_rest(labels: torch.Tensor, classes) -> torch.Tensor:
 def train(
     compact: CompactNetwork,
     data: Split,
-    classes,
+    classes: Iterable[int],
     recipe: Recipe,
     validate: Callable[[torch.Tensor], float],
     validation: Split,
-    tick: Callable[[], None] = lambda: None,
+    tick: Tick = lambda: None,
     to_beat: float = float("-inf"),
-    augment: Callable | None = None,
+    augment: Callable[[Any, Any], Any] | None = None,
 ) -> Iterator[EpochRecord]:
     """Train a network in place, one-against-rest for `classes`, and leave it in its best epoch.
 
@@ -108,7 +114,7 @@ def train(
     network.to(memory_format=torch.contiguous_format)
 
 
-def _memory_format(network, images: torch.Tensor) -> torch.memory_format:
+def _memory_format(network: nn.Module, images: torch.Tensor) -> torch.memory_format:
     """How maps of channels lie in memory while a network is trained.
 
     Channels last, an epoch of a compact convolutional network takes 3/4 of the time, of a whole one half. On several
@@ -121,8 +127,8 @@ def _memory_format(network, images: torch.Tensor) -> torch.memory_format:
 
 
 def _gradients(
-    compact: CompactNetwork, images, targets, recipe: Recipe, augmented: Callable | None
-) -> Callable[[torch.Tensor], torch.Tensor]:
+    compact: CompactNetwork, images: Any, targets: torch.Tensor, recipe: Recipe, augmented: Callable[[Any], Any] | None
+) -> Gradients:
     """What leaves the gradients of a batch (indices) in the network and returns its loss.
 
     A CUDA graph draws no new numbers and reads where it read before: images are augmented ahead of it, into one place.
@@ -138,19 +144,21 @@ def _gradients(
             norms = list(outgoing_norms(compact))
             loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in prunable)
         loss.backward()
-        return loss.detach()
+        total: torch.Tensor = loss.detach()
+        return total
 
     def ahead(batch: torch.Tensor) -> torch.Tensor:
-        place[: len(batch)] = augmented(images[batch])
+        if place is not None and augmented is not None:
+            place[: len(batch)] = augmented(images[batch])
         return step(batch)
 
     step = _replayed(network, fresh) if images.is_cuda else fresh
     return step if augmented is None else ahead
 
 
-def _replayed(network, fresh: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+def _replayed(network: nn.Module, fresh: Gradients) -> Gradients:
     """`fresh` as one CUDA graph per size of batch: a small network's step on a GPU is all launches."""
-    weights, graphs = list(network.parameters()), {}
+    weights, graphs = list(network.parameters()), dict[int, Captured]()
 
     def replay(batch: torch.Tensor) -> torch.Tensor:
         if len(batch) not in graphs:
@@ -165,7 +173,7 @@ def _replayed(network, fresh: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
     return replay
 
 
-def _captured(weights, fresh, indices: torch.Tensor):
+def _captured(weights: list[nn.Parameter], fresh: Gradients, indices: torch.Tensor) -> Captured:
     """(indices to fill, CUDA graph, loss and gradients that it leaves), captured after a warm-up on another stream."""
     here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
     aside.wait_stream(here)
@@ -179,15 +187,15 @@ def _captured(weights, fresh, indices: torch.Tensor):
     return indices, graph, loss, [weight.grad for weight in weights]
 
 
-def _optimizer(network, recipe: Recipe, batches: int):
+def _optimizer(network: nn.Module, recipe: Recipe, batches: int) -> tuple[Optimizer, LRScheduler]:
     """The optimizer and its schedule, stepped every batch. Fused: a fifth of a small network's epoch is saved.
 
     `lr_epochs` > 0 divides the rate by 10 every so many epochs (published); 0 is one cycle
     (Smith and Topin 2018).
     """
-    shared = {"weight_decay": recipe.weight_decay, "fused": True}
+    shared: dict[str, Any] = {"weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimizer == "SGD":
-        optimizer = torch.optim.SGD(network.parameters(), recipe.lr, recipe.momentum, **shared)
+        optimizer: Optimizer = torch.optim.SGD(network.parameters(), recipe.lr, recipe.momentum, **shared)
     else:
         optimizer = torch.optim.AdamW(network.parameters(), recipe.lr, **shared)
     if recipe.lr_epochs:
