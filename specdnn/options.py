@@ -271,7 +271,7 @@ class Options:
         "what chooses the units; the rivals follow the cuts of a finished OSLOM run with the same options",
         shapes=EXTRACTING,
         group=EXTRACTION,
-        choices=tuple(ALGORITHMS),
+        choices=ALGORITHMS,
     )
     warmup_epochs: int = option(
         2,
@@ -465,7 +465,7 @@ class Options:
         None, "(default: that of --seed)", shapes=NOTHING, group=SWEEP, right=SEED, type=int, nargs="+", metavar="N"
     )
     algos: tuple[str, ...] = option(
-        None, "(default: that of --algo)", shapes=NOTHING, group=SWEEP, choices=tuple(ALGORITHMS), nargs="+"
+        None, "(default: that of --algo)", shapes=NOTHING, group=SWEEP, choices=ALGORITHMS, nargs="+"
     )
     jobs: int = option(
         None,
