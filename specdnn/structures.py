@@ -9,11 +9,11 @@ import importlib
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+Tensor: TypeAlias = Any  # a torch.Tensor, or images that are streamed; named without torch
 Record: TypeAlias = dict[str, Any]  # what a file of JSON or of a checkpoint holds under names
 PerChannel: TypeAlias = float | tuple[float, ...]  # a number for all channels, or one for each
 Normalisation: TypeAlias = tuple[PerChannel, ...]  # mean and deviation of pixels in 0..1; empty where not known
@@ -318,14 +318,14 @@ class Exhibit:
 class Split:
     """Images (n, channels, height, width), normalised, and labels (n,), tensors on one device."""
 
-    images: Any
-    labels: Any
+    images: Tensor
+    labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def part(self, which: Any) -> Split:
-        """The images of these numbers (k,), a tensor, which are not read yet where they are streamed."""
+    def part(self, which: Tensor) -> Split:
+        """The images of these numbers (k,), which are not read yet where they are streamed."""
         streamed = getattr(self.images, "part", None)
         images = streamed(which) if streamed else self.images[which.to(self.images.device)]
         return Split(images, self.labels[which.to(self.labels.device)])
@@ -377,7 +377,7 @@ def _rows(normalisation: Normalisation) -> tuple[np.ndarray, ...]:
     return tuple(np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in normalisation)
 
 
-def _scaled(images: Any, scale: np.ndarray, shift: np.ndarray) -> Any:
+def _scaled(images: Tensor, scale: np.ndarray, shift: np.ndarray) -> Tensor:
     """images * scale + shift, numbers for all channels or one for each (dimension 1)."""
     scale, shift = (images.new_tensor(one).reshape(-1, *[1] * (images.dim() - 2)) for one in (scale, shift))
     return images * scale + shift
@@ -396,7 +396,7 @@ class DatasetModule(Protocol):
     NORMALISATION: Mapping[str, Normalisation]
     CLASS_NAMES: Mapping[str, Sequence[str]]
 
-    def load(self, name: str, folder: Path, device: Any, /) -> Dataset: ...
+    def load(self, name: str, folder: Any, device: Any, /) -> Dataset: ...
 
 
 # ------------------------------------------------------------------------------------------ training

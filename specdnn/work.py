@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import torch
 from tqdm import tqdm
 
 from specdnn import files
@@ -20,7 +19,7 @@ from specdnn.network import evaluation, training
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
-from specdnn.structures import Dataset, KeptUnits, Recipe, Record, SpecDNNError
+from specdnn.structures import Dataset, KeptUnits, Recipe, Record, SpecDNNError, Tensor
 
 Item = TypeVar("Item")
 
@@ -154,7 +153,7 @@ def told(work: Work, classes: tuple[int, ...]) -> str:
 # ------------------------------------------------------------------------------------------ scores
 
 
-def score_of(work: Work, logits: torch.Tensor, classes: tuple[int, ...]) -> float:
+def score_of(work: Work, logits: Tensor, classes: tuple[int, ...]) -> float:
     """What epochs are chosen by: argmax accuracy for all classes, else what --threshold names, at its threshold; where
     that is 0, the mean of accuracy and balanced accuracy.
     """
@@ -165,7 +164,7 @@ def score_of(work: Work, logits: torch.Tensor, classes: tuple[int, ...]) -> floa
     return accuracy if classes == work.all_classes else scores[work.options.threshold]
 
 
-def measured(work: Work, logits: torch.Tensor, classes: tuple[int, ...]) -> Record:
+def measured(work: Work, logits: Tensor, classes: tuple[int, ...]) -> Record:
     """Measures of validation logits (n, classes) by which all choices are made, at the thresholds best for them.
 
     Raises SpecDNNError where a choice would rest on a number that does not exist.
@@ -210,7 +209,7 @@ def validation_score(work: Work, compact: CompactNetwork) -> float:
     return score_of(work, validation_logits(work, compact), compact.kept.classes)
 
 
-def validation_logits(work: Work, compact: CompactNetwork) -> torch.Tensor:
+def validation_logits(work: Work, compact: CompactNetwork) -> Tensor:
     return evaluation.logits_of(compact.network, work.data.validation.images)
 
 
