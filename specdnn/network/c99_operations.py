@@ -271,7 +271,7 @@ def _batch_norm(
     eps: float,
 ) -> Values:
     """With statistics from training: a scale and a shift per channel."""
-    _must(all(isinstance(w, Weights) for w in (weight, bias, mean, var)), "has weights that are computed")
+    _must(all(isinstance(w, torch.Tensor | None) for w in (weight, bias, mean, var)), "has weights that are computed")
     mean, var = mean.double(), var.double()
     scale = torch.rsqrt(var + eps) * (1 if weight is None else weight.double())
     shift = (0 if bias is None else bias.double()) - mean * scale

@@ -46,7 +46,6 @@ class CompactNetwork:
     def readers(self) -> list[list[Reading]]:
         """Per layer but the outputs the links that read it: (number of the link, its inputs, their units' places)."""
         nodes, offsets = self.wiring.nodes, self.wiring.layers.offsets
-
         found: list[list[Reading]] = [[] for _ in self.kept.units[:-1]]
         sources = [nodes.of(link.sources) for link in self.wiring.links]
         for depth, (first, units) in enumerate(zip(offsets, self.kept.units[:-1], strict=False)):

@@ -182,14 +182,8 @@ def rival_points(axes: Axes, rows: list[Record], measure: str) -> None:
     for k, algo in enumerate(sorted({row["algo"] for row in rows} - {OURS})):
         mark, colour = RIVAL_MARKS[k % len(RIVAL_MARKS)]
         x, y = _curve(scorecard.of_all_classes(scorecard.of_algo(rows, algo)), "true_parameters", measure, 1)
-        looks: Looks = {
-            "color": colour,
-            "marker": mark,
-            "markersize": 6.5,
-            "markeredgecolor": "white",
-            "linewidth": 1.2,
-        }
-        axes.plot(x, y, label=algo, **looks)
+        looks: Looks = {"marker": mark, "markersize": 6.5, "markeredgecolor": "white", "linewidth": 1.2}
+        axes.plot(x, y, label=algo, color=colour, **looks)
 
 
 def _curve(rows: list[Record], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
