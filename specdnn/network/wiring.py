@@ -126,7 +126,7 @@ class Wiring:
 
     def marked(self, kept: KeptUnits) -> np.ndarray:
         """(nodes,) whether each unit stays; pinned outputs do, wanted or not."""
-        nodes = self.nodes.fixed.copy()
+        nodes: np.ndarray = self.nodes.fixed.copy()
         for first, units in zip(self.layers.offsets, kept.units, strict=False):
             nodes[first + np.asarray(units, dtype=np.int64)] = True
         return nodes
