@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test soak lint setup oslom publish bench bench-ccme bench-untrained bench-oslom zoo clean
+.PHONY: run test soak coverage lint setup oslom publish bench bench-ccme bench-untrained bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -32,9 +32,18 @@ test: setup lint
 soak: setup
 	$(PY) tests/soak.py
 
+# All tests again, slower, and which lines of specdnn none of them runs.
+coverage: setup
+	rm -f .coverage .coverage.*
+	$(PY) -m coverage run -m pytest -n auto --dist loadscope
+	$(PY) -m coverage combine --quiet
+	$(PY) tests/uncovered.py
+	$(PY) -m coverage report --format=total
+
 lint: .venv/ready
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
+	.venv/bin/mypy
 	.venv/bin/clang-format --dry-run --Werror $(CPP)
 
 setup: .venv/ready oslom

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 DOOR = ("extract", "compose", "load", "Specialised")
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> object:
     """What loads torch comes in when it is asked for."""
     if name in DOOR:
         from specdnn import extraction

@@ -6,6 +6,7 @@ import importlib.util
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from specdnn.structures import SpecDNNError
 
@@ -18,14 +19,14 @@ class Board:
     """
 
     folder: Path | None = None
-    writers: dict = field(default_factory=dict, repr=False)
-    cuts: Counter = field(default_factory=Counter, repr=False)
+    writers: dict[str, Any] = field(default_factory=dict, repr=False)
+    cuts: Counter[str] = field(default_factory=Counter, repr=False)
 
     def __post_init__(self) -> None:
         if self.folder is not None and importlib.util.find_spec("tensorboard") is None:
             raise SpecDNNError("--tensorboard needs tensorboard: pip install 'specdnn[tensorboard]'")
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "writers": {}}
 
     def tell(self, run: str, values: dict[str, float], step: int) -> None:

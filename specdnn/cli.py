@@ -13,25 +13,26 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
 import specdnn
 from specdnn import options
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Architectures, DatasetModule, SpecDNNError
 
 
 class Parser(argparse.ArgumentParser):
     """argparse, but an error is one sentence and exit code 2."""
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         raise SpecDNNError(message)
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Tells a default where there is one."""
 
-    def _get_help_string(self, action):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
         silent = action.default is None or action.default is False
         return action.help if silent else super()._get_help_string(action)
 
@@ -44,7 +45,7 @@ class Stopped(KeyboardInterrupt):
 def stopped_by_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP raise `Stopped`, unless somebody has decided otherwise (nohup does)."""
 
-    def stop(number: int, frame) -> None:
+    def stop(number: int, frame: object) -> None:
         raise Stopped(number)
 
     here = threading.current_thread() is threading.main_thread()  # no other thread may set handlers
@@ -58,7 +59,7 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def main(path: Path, architectures, dataset, argv: Sequence[str] | None = None) -> int:
+def main(path: Path, architectures: Architectures, dataset: DatasetModule, argv: Sequence[str] | None = None) -> int:
     """Run `main.py` of a dataset folder; returns the exit code (2 for a user's mistake, 128 + n for signal n)."""
     show_what_can_be_shown()
     try:
@@ -76,14 +77,14 @@ def main(path: Path, architectures, dataset, argv: Sequence[str] | None = None) 
         close_output()
 
 
-def run(path: Path, architectures, dataset, argv: Sequence[str]) -> int:
+def run(path: Path, architectures: Architectures, dataset: DatasetModule, argv: Sequence[str]) -> int:
     args = parser(path, architectures, dataset).parse_args(argv)
     verb = chosen_verb(args)
     options.check_ranges(args)
     set_environment()
-    from specdnn import verbs
+    from specdnn import files, verbs
 
-    failures = verbs.run(verbs.Folder(path, architectures, dataset), verb, args, say, warn)
+    failures = verbs.run(files.Folder(path, architectures, dataset), verb, args, say, warn)
     if not failures:
         return 0
     warn(f"{len(failures)} cells failed, all others are finished: {'; '.join(failures)}")
@@ -106,7 +107,7 @@ def show_what_can_be_shown() -> None:
     """What the terminal's encoding lacks is replaced, so that no finished work is lost to an arrow or a dash."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # somebody else's stream
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a TextIOWrapper, unless suppressed
 
 
 def say(text: str) -> None:
@@ -132,7 +133,7 @@ def close_output() -> None:
 # ------------------------------------------------------------------------------------------ the command line
 
 
-def parser(path: Path, architectures, dataset) -> Parser:
+def parser(path: Path, architectures: Architectures, dataset: DatasetModule) -> Parser:
     p = Parser(
         prog="main.py",
         formatter_class=HelpFormatter,
@@ -149,7 +150,7 @@ def parser(path: Path, architectures, dataset) -> Parser:
     return p
 
 
-def add_verbs(verbs) -> None:
+def add_verbs(verbs: argparse._ActionsContainer) -> None:
     verbs.add_argument("--evaluate", action="store_true", help="measure any checkpoint given by --pretrained")
     verbs.add_argument("--prune", action="store_true", help="cut --pretrained to the community of the wanted classes")
     verbs.add_argument("--retrain", action="store_true", help="train what --prune saved, given by --pretrained")

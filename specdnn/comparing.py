@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from specdnn.files import joined
 from specdnn.network import evaluation
 from specdnn.network.deployed import normaliser
 from specdnn.network.netfile import Checkpoint
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 from specdnn.work import progress
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -81,7 +82,8 @@ class Compared:
     @property
     def parents(self) -> np.ndarray:
         """(n, classes) whether its parent does."""
-        return self.parent[:, None] == np.array(self.classes)
+        same: np.ndarray = self.parent[:, None] == np.array(self.classes)
+        return same
 
     def differing(self) -> np.ndarray:
         """Numbers of the images of which they say different things, those first that the network is surest of."""
@@ -101,10 +103,11 @@ def compared(small: Checkpoint, parent: Checkpoint, images: Images) -> Compared:
 def normalised(one: Checkpoint, pixels: torch.Tensor) -> torch.Tensor:
     """Images as a network takes them, where it lies."""
     like = next(one.compact.network.parameters())
-    return normaliser(one.normalisation)(pixels).to(like)
+    images: torch.Tensor = normaliser(one.normalisation)(pixels)
+    return images.to(like)
 
 
-def figures(found: Compared) -> list[dict]:
+def figures(found: Compared) -> list[Record]:
     """Per class: how often they agree, with a 95 % confidence interval (Wilson 1927), Cohen's kappa, and the counts."""
     rows = []
     for k, wanted in enumerate(found.classes):
@@ -126,7 +129,7 @@ def figures(found: Compared) -> list[dict]:
     return rows
 
 
-def differences(found: Compared, images: Images, names) -> list[tuple[np.ndarray, str]]:
+def differences(found: Compared, images: Images, names: Sequence[str]) -> list[tuple[np.ndarray, str]]:
     """(image (height, width) or (height, width, 3) in 0..1, what both say of it) of the first that they differ on."""
     shown = []
     for number in found.differing()[:SHOWN]:

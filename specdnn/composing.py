@@ -10,12 +10,13 @@ from pathlib import Path
 
 from specdnn import files, rivals, selection, stages
 from specdnn.finished import Job, finish, skip
+from specdnn.memory import Clock
 from specdnn.network import evaluation
 from specdnn.network.composition import composed
 from specdnn.network.netfile import COMPOSED, Checkpoint
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import KeptUnits, Layers, SpecDNNError
-from specdnn.work import Clock, Work, validation_score
+from specdnn.structures import KeptUnits, Layers, Record, SpecDNNError
+from specdnn.work import Work, validation_score
 
 Load = Callable[[Path], Checkpoint]
 YES = 0.0  # the logit of a probability of one half
@@ -65,7 +66,7 @@ def thresholds_of(members: Sequence[Checkpoint]) -> tuple[float, ...]:
 # ------------------------------------------------------------------------------------------ what is told of it
 
 
-def described(members: Sequence[Checkpoint], made: Checkpoint) -> dict:
+def described(members: Sequence[Checkpoint], made: Checkpoint) -> Record:
     """Sizes of the composition, of its members together and of the parent, and which units the members share.
 
     `members`: kept units and sizes of each, `overlap`: per layer, and in `all` that can be cut, the Jaccard indices of
@@ -73,7 +74,7 @@ def described(members: Sequence[Checkpoint], made: Checkpoint) -> dict:
     """
     ordered = sorted(members, key=lambda one: one.classes)
     layers = ordered[0].compact.wiring.layers
-    own = [
+    own: list[Record] = [
         {"classes": list(one.classes), "kept": one.compact.kept.by_layer(layers), **_sizes(one.compact)}
         for one in ordered
     ]
@@ -128,7 +129,7 @@ def compose(job: Job, load: Load) -> Path:
     return path
 
 
-def compared(work: Work, told: dict, networks: dict[str, Checkpoint]) -> dict[str, dict]:
+def compared(work: Work, told: Record, networks: dict[str, Checkpoint]) -> dict[str, Record]:
     """Sizes, as they are told, and measures of a composition, of the joint extraction, and of the parent."""
     sizes = {**told["compared"], "joint": _sizes(networks["joint"].compact)}
     measured = measures(work, networks, networks["composed"].classes)
@@ -168,7 +169,7 @@ def joint_of(job: Job, classes: Sequence[int], parent: Path, made: CompactNetwor
     return stages.retrain(own, pruned, load(pruned))
 
 
-def measures(work: Work, networks: dict[str, Checkpoint], classes: Sequence[int]) -> dict[str, dict]:
+def measures(work: Work, networks: dict[str, Checkpoint], classes: Sequence[int]) -> dict[str, dict[str, float]]:
     """How well networks tell the classes apart, on the split that is measured.
 
     A network of just these classes answers "none of them" where no output exceeds its threshold, a parent where

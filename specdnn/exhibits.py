@@ -7,13 +7,13 @@ import numpy as np
 from specdnn.network import evaluation, scores, watching
 from specdnn.network.deployed import unnormalised
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import Connections, Dataset, KeptUnits, Layers
+from specdnn.structures import Connections, Dataset, KeptUnits, Layers, Record, Tensor
 
 EXAMPLES = 4  # of each kind
 MOST_PIXELS = 56  # of a side of an example
 
 
-def exhibit(compact: CompactNetwork, data: Dataset) -> dict:
+def exhibit(compact: CompactNetwork, data: Dataset) -> Record:
     """A network of one class as plain numbers.
 
     Mean image and strengths (class activation: contrast) are those of the validation images. `beyond`, where there is
@@ -84,7 +84,7 @@ def mean_image(data: Dataset, wanted: int) -> np.ndarray:
     return _grey(data, data.validation.images[data.validation.labels == wanted])
 
 
-def _grey(data: Dataset, images) -> np.ndarray:
+def _grey(data: Dataset, images: Tensor) -> np.ndarray:
     """Mean of normalised images and of their channels, as intensities, (height, width) in 0..1."""
     return unnormalised(images.mean(0, keepdim=True), data.normalisation).mean((0, 1)).clamp(0, 1).numpy()
 

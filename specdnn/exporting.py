@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -16,7 +17,7 @@ from specdnn.network import c99, netfile, onnxfile, running
 from specdnn.network.deployed import UNCHANGED, deployed, reference, unnormalised
 from specdnn.network.netfile import Checkpoint
 from specdnn.results import card
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Normalisation, Record, SpecDNNError
 from specdnn.work import bar
 
 MOST_IMAGES = 1000  # on which the exported networks are compared
@@ -42,7 +43,9 @@ class Exported:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def export(folder: Path, saved: Checkpoint, parent: Checkpoint, images: np.ndarray, measured: dict, told: dict) -> str:
+def export(
+    folder: Path, saved: Checkpoint, parent: Checkpoint, images: np.ndarray, measured: Record, told: Record
+) -> str:
     """Write a network for use elsewhere into a new folder, all files or none; returns the table of sizes and speeds.
 
     `images` (n, *shape) float32: intensities in 0..1, or, where the normalisation is not known, images as the network
@@ -67,7 +70,7 @@ def export(folder: Path, saved: Checkpoint, parent: Checkpoint, images: np.ndarr
     return card.sizes_and_speeds(rows)
 
 
-def raw_images(images, normalisation: tuple) -> np.ndarray:
+def raw_images(images: Any, normalisation: Normalisation) -> np.ndarray:
     """The first images (n, *shape) of those that a network takes, as they were before their normalisation."""
     return unnormalised(images[:MOST_IMAGES], normalisation).numpy()
 
@@ -80,12 +83,12 @@ def check(folder: Path) -> None:
         raise SpecDNNError(f"exporting needs {', '.join(missing)}: pip install 'specdnn[export]'")
 
 
-def provenance(measured: dict, **more) -> dict:
+def provenance(measured: Record, **more: object) -> Record:
     """Where a network comes from, of its metrics file: versions, commit, date."""
     return {**more, **{name: measured[name] for name in ORIGIN}}
 
 
-def use_of(saved: Checkpoint) -> dict:
+def use_of(saved: Checkpoint) -> Record:
     """What is to be known to use the probabilities."""
     raw = saved.normalisation not in UNCHANGED
     return {
@@ -115,7 +118,7 @@ def c_word(text: str) -> str:
 # ------------------------------------------------------------------------------------------ all forms of a network
 
 
-def exported(saved: Checkpoint, more: dict) -> Exported:
+def exported(saved: Checkpoint, more: Record) -> Exported:
     """Every form of a network, nothing written yet."""
     network = deployed(saved.compact.network, saved.normalisation, saved.softmax)
     shape = saved.compact.wiring.image_shape
@@ -132,7 +135,7 @@ def exported(saved: Checkpoint, more: dict) -> Exported:
     return Exported(contents, runners, {**{name: len(one) for name, one in contents.items()}, **sizes}, left_out)
 
 
-def in_c(saved: Checkpoint, network: nn.Module, shape) -> tuple[str, running.Compiled]:
+def in_c(saved: Checkpoint, network: nn.Module, shape: tuple[int, ...]) -> tuple[str, running.Compiled]:
     """(header, what a compiler made of it)."""
     if running.compiler() is None:
         raise SpecDNNError("no C compiler was found to check it with (CC names one)")
@@ -159,7 +162,9 @@ def agreeing(own: Exported, saved: Checkpoint, images: np.ndarray) -> dict[str, 
     return found
 
 
-def compared(own: Exported, whole: Exported, saved: Checkpoint, parent: Checkpoint, images) -> list[card.Row]:
+def compared(
+    own: Exported, whole: Exported, saved: Checkpoint, parent: Checkpoint, images: np.ndarray
+) -> list[card.Row]:
     """Sizes and speeds of a network beside its parent's."""
     counts = zip(
         ("weights", "parameters", "multiply-accumulates"),

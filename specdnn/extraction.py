@@ -8,6 +8,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,7 +22,7 @@ from specdnn.network import evaluation, netfile
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring
-from specdnn.structures import KeptUnits, SpecDNNError, Split
+from specdnn.structures import KeptUnits, Record, SpecDNNError, Split
 from specdnn.work import Work, check_images, classes_among
 
 OF_ALL = ("arch", "dataset", "seed", "split", *exporting.ORIGIN)  # what members have in common
@@ -41,8 +42,8 @@ class Specialised:
     """
 
     checkpoint: Checkpoint
-    metrics: dict
-    community: dict
+    metrics: Record
+    community: Record
     parent: CompactNetwork
     shown: Split  # of the images that it was measured on, a thousand
     class_names: tuple[str, ...]
@@ -65,7 +66,7 @@ class Specialised:
         files.check_writable(Path(path).parent)
         netfile.save(Path(path), self.checkpoint)
 
-    def export(self, folder: str | Path, normalisation: tuple = ()) -> str:
+    def export(self, folder: str | Path, normalisation: Sequence[float | Sequence[float]] = ()) -> str:
         """Write the network for use elsewhere into a new folder: ONNX, safetensors, C, a model card; all or nothing.
 
         `normalisation`: (mean, deviation) of the images that were given, numbers or one per channel; it goes into the
@@ -83,11 +84,11 @@ class Specialised:
 
 def extract(
     model: nn.Module,
-    data,
+    data: Any,
     classes: int | Sequence[int] | None = None,
     *,
-    validation=None,
-    test=None,
+    validation: Any = None,
+    test: Any = None,
     class_names: Sequence[str] | None = None,
     max_params: int | None = None,
     rate: float | None = None,
@@ -98,7 +99,7 @@ def extract(
     like: Specialised | None = None,
     memory: float = MEMORY,
     log: Callable[[str], None] = lambda text: None,
-    **others,
+    **others: Any,
 ) -> Specialised:
     """The part of a trained classifier that recognises some of its classes, as a network of its own.
 
@@ -160,7 +161,7 @@ def _extracted(work: Work, whole: CompactNetwork, like: Specialised | None) -> S
     return Specialised(made, metrics, story, whole, shown, work.data.class_names)
 
 
-def _validated(work: Work, whole: CompactNetwork) -> dict:
+def _validated(work: Work, whole: CompactNetwork) -> Record:
     logits = evaluation.logits_of(whole.network, work.data.validation.images)
     return evaluation.all_metrics(logits, work.data.validation.labels, whole.kept.classes, len(work.all_classes))
 
@@ -194,7 +195,7 @@ def compose(members: Sequence[Specialised]) -> Specialised:
 # ------------------------------------------------------------------------------------------ what is given
 
 
-def _options(**given) -> options.Options:
+def _options(**given: Any) -> options.Options:
     """Options of these names, in their ranges."""
     unknown = sorted(set(given) - set(options.DEFAULTS))
     if unknown:
@@ -205,7 +206,7 @@ def _options(**given) -> options.Options:
     return options.Options(**{**options.DEFAULTS, "threads": torch.get_num_threads(), **given})
 
 
-def _wanted(classes, count: int) -> tuple[int, ...] | None:
+def _wanted(classes: int | Sequence[int] | None, count: int) -> tuple[int, ...] | None:
     """The classes asked for, sorted; None for all of them."""
     if classes is None:
         return None
@@ -215,7 +216,7 @@ def _wanted(classes, count: int) -> tuple[int, ...] | None:
     return None if len(wanted) == count else wanted
 
 
-def _first_image(data) -> torch.Tensor:
+def _first_image(data: Any) -> torch.Tensor:
     """An example to trace with."""
     source = getattr(data, "dataset", data)
     try:

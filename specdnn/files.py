@@ -17,12 +17,12 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Architectures, DatasetModule, Record, SpecDNNError
 
 PUBLISHED_ALGO = "OSLOM"
 TRIES = 100  # to make a folder that other processes keep taking away
@@ -43,8 +43,8 @@ class Folder:
     """A dataset folder: its place, its networks, and its `dataset` module."""
 
     path: Path
-    architectures: dict
-    dataset: object
+    architectures: Architectures
+    dataset: DatasetModule
 
     @property
     def data(self) -> Path:
@@ -84,22 +84,22 @@ class SavedModels:
     def parent(self) -> Path:
         return self.folder / f"{self.arch}.best_origin.pth.tar"
 
-    def pruned(self, classes, algo: str) -> Path:
+    def pruned(self, classes: Iterable[int] | None, algo: str) -> Path:
         """`classes` None: all of them."""
         stem = f"{self.arch}.prune" if classes is None else f"{self.arch}.specialize.{joined(classes)}"
         return self.folder / f"{stem}.{algo}.pth.tar"
 
-    def retrained(self, classes, algo: str) -> Path:
+    def retrained(self, classes: Iterable[int] | None, algo: str) -> Path:
         parts = [self.arch] + ([] if classes is None else ["specialize", joined(classes)])
         parts += [algo] if algo != PUBLISHED_ALGO else []
         return self.folder / f"{'.'.join(parts)}.best_retrained.pth.tar"
 
-    def composed(self, classes, algo: str) -> Path:
+    def composed(self, classes: Iterable[int], algo: str) -> Path:
         """One network of the retrained ones of these classes; beside it its picture (`.png`)."""
         parts = [self.arch, "compose", joined(classes)] + ([algo] if algo != PUBLISHED_ALGO else [])
         return self.folder / f"{'.'.join(parts)}.pth.tar"
 
-    def joint(self, classes, algo: str) -> SavedModels:
+    def joint(self, classes: Iterable[int], algo: str) -> SavedModels:
         """Names of the one extraction of all these classes that a composition is compared with: in a folder apart."""
         name = "-".join(["joint", joined(classes)] + ([algo] if algo != PUBLISHED_ALGO else []))
         return replace(self, beside=replace(self, seed=1).folder / name)
@@ -128,7 +128,7 @@ def _without_seed(folder: Path) -> Path:
     return folder.parent if re.fullmatch(r"seed\d+", folder.name) else folder
 
 
-def joined(classes) -> str:
+def joined(classes: Iterable[int]) -> str:
     return "-".join(str(c) for c in classes)
 
 
@@ -189,7 +189,7 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def write_rounds(checkpoint: Path, evidence) -> None:
+def write_rounds(checkpoint: Path, evidence: Sequence[Mapping[str, str]]) -> None:
     """Edge file, tp file, kept units and figures of every round, in the place of those of an earlier run."""
     shutil.rmtree(rounds(checkpoint), ignore_errors=True)
     for number, contents in enumerate(evidence, start=1):
@@ -226,7 +226,7 @@ def lock(path: Path, log: Callable[[str], None]) -> Iterator[None]:
     Waits for another holder and says who that is. Nothing is left of the lock, and folders that were made for it are
     taken away if they stay empty and nobody else works in them.
     """
-    place, made = path.with_name(f".{path.name}.lock"), set()
+    place, made = path.with_name(f".{path.name}.lock"), set[Path]()
     try:
         handle = _locked(place, path.name, log, made)
         try:
@@ -387,22 +387,22 @@ def what_lies_in(folder: Path) -> str:
     return f" ({folder} holds {', '.join(there[:5])}{' and more' if len(there) > 5 else ''})" if there else ""
 
 
-def write_metrics(checkpoint: Path, metrics: dict) -> None:
+def write_metrics(checkpoint: Path, metrics: Record) -> None:
     write(metrics_path(checkpoint), json_text(metrics))
 
 
-def json_text(value: dict) -> str:
+def json_text(value: Record) -> str:
     """JSON with one key a line; a number that does not exist is null."""
     rows = (f"  {json.dumps(k)}: {json_line(v)}" for k, v in value.items())
     return "{\n" + ",\n".join(rows) + "\n}\n"
 
 
-def json_line(value) -> str:
+def json_line(value: object) -> str:
     """JSON in a single line of ASCII; a number that does not exist is null."""
     return json.dumps(_finite(value), default=str, allow_nan=False)
 
 
-def _finite(value):
+def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
@@ -410,7 +410,7 @@ def _finite(value):
     return [_finite(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def read_metrics(path: Path) -> dict | None:
+def read_metrics(path: Path) -> Record | None:
     """A metrics file, or None if there is none that can be read."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_text(encoding="utf-8"))

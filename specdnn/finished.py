@@ -5,20 +5,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from specdnn import files
 from specdnn.community import OslomError
 from specdnn.files import SavedModels
 from specdnn.measures import metrics_of, summary
-from specdnn.memory import Memory
+from specdnn.memory import Clock, Memory
 from specdnn.network import evaluation, netfile
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.wiring import Wiring
-from specdnn.structures import Dataset, SpecDNNError, normalisation_words, paper_rule_of
-from specdnn.work import Clock, Work, run_of, told
+from specdnn.structures import Architectures, Dataset, Record, SpecDNNError, normalisation_words, paper_rule_of
+from specdnn.work import Work, run_of, told
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class Job:
     """
 
     work: Work
-    network_type: Callable
+    network_type: Callable[[], Any]
     whole: Wiring
     saved: SavedModels
     data_hash: str
-    architectures: dict = field(default_factory=dict)
-    published: dict[str, dict] = field(default_factory=dict)
+    architectures: Architectures = field(default_factory=dict)
+    published: dict[str, Record] = field(default_factory=dict)
 
     def used_to(self, loaded: Checkpoint) -> Job:
         """The same job on images normalised as this network was trained; the hash stays that of the data set."""
@@ -49,11 +50,11 @@ class Job:
         rule = None if loaded.network == netfile.COMPOSED else self.work.rule  # no published table counts its layers
         return replace(self, work=replace(self.work, data=data, rule=rule))
 
-    def with_options(self, **changed) -> Job:
+    def with_options(self, **changed: Any) -> Job:
         """The same job with other options."""
         return replace(self, work=self.work.with_options(**changed))
 
-    def for_cell(self, seed: int, classes, algo: str) -> Job:
+    def for_cell(self, seed: int, classes: tuple[int, ...], algo: str) -> Job:
         """The job of one cell of a sweep, with a clock of its own."""
         o = self.work.options
         rate = dict(o.class_rates).get(classes[0], o.rate)
@@ -76,7 +77,7 @@ def skip(job: Job, verb: str, path: Path, input_hash: str) -> bool:
     return not reason
 
 
-def why_again(job: Job, verb: str, found: dict, input_hash: str, path: Path) -> str:
+def why_again(job: Job, verb: str, found: Record, input_hash: str, path: Path) -> str:
     """What is not as this stage would leave it; empty if nothing is."""
     told, now = found.get("options") or {}, job.work.options.shaping(verb)
     missing = object()
@@ -89,7 +90,7 @@ def why_again(job: Job, verb: str, found: dict, input_hash: str, path: Path) -> 
     return "" if found.get("checkpoint_hash") == files.file_hash(path) else "not the file that was measured"
 
 
-def made_by(job: Job, verb: str, found: dict, input_hash: str) -> bool:
+def made_by(job: Job, verb: str, found: Record, input_hash: str) -> bool:
     """Whether a metrics file is that of this stage with these options and inputs."""
     return found.get("options") == job.work.options.shaping(verb) and found.get("input_hash") == stamp(job, input_hash)
 
@@ -129,7 +130,15 @@ def going_on(job: Job, verb: str, path: Path, input_hash: str) -> Iterator[Work]
 # ------------------------------------------------------------------------------------------ finishing
 
 
-def finish(job: Job, verb: str, path: Path, made: Checkpoint, input_hash: str, story=None, evidence=()) -> Path:
+def finish(
+    job: Job,
+    verb: str,
+    path: Path,
+    made: Checkpoint,
+    input_hash: str,
+    story: Record | None = None,
+    evidence: Sequence[Mapping[str, str]] = (),
+) -> Path:
     """Save the checkpoint and, last, its metrics file, which is what makes the step finished.
 
     An earlier result of that name is set aside. `story` is for the metrics file, `evidence` the files of every round.
@@ -147,12 +156,12 @@ def finish(job: Job, verb: str, path: Path, made: Checkpoint, input_hash: str, s
     return path
 
 
-def measured_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> dict:
+def measured_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> Record:
     """The metrics file of a stage's network."""
     return {**metrics_of(job.work, verb, made, sizes_of(job, made)), "input_hash": stamp(job, input_hash)}
 
 
-def sizes_of(job: Job, made: Checkpoint) -> dict:
+def sizes_of(job: Job, made: Checkpoint) -> dict[str, float]:
     """Both size conventions; a control may be another network of the folder, measured against the same parent."""
     named = {kind.__name__: kind for kind in job.architectures.values()}
     rule, whole = job.work.rule, job.whole

@@ -5,11 +5,13 @@ Pure functions of the file's content; ValueError, one sentence, where it has no 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
+State: TypeAlias = dict[str, torch.Tensor]
 STATES = ("state_dict", "model_state_dict", "model", "net")  # where a state_dict lies, if it is not the file itself
 DEEPEST = 4  # a dictionary may hold itself
 LONGEST = 100  # characters of a name in a sentence
@@ -26,34 +28,37 @@ REPEATED = 10_000_000  # a tensor of more numbers than the file holds is one num
 class Kind:
     """Stands for numpy.dtype in a file: a damaged one makes numpy itself write where it must not."""
 
-    def __init__(self, code: str, *_) -> None:
-        self.dtype = np.dtype(code if code[:1] in tuple("biuf") else None)  # None: of numbers only
+    def __init__(self, code: str, *_: Any) -> None:
+        self.dtype: np.dtype[Any] = np.dtype(code if code[:1] in tuple("biuf") else None)  # None: of numbers only
         if self.dtype.str[1:] != code:
             raise ValueError(f"it holds a numpy array of {printable(code)}, not of numbers")
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class Array:
     """Stands for numpy.ndarray in a file; `numbers` are its own."""
 
-    def __init__(self, *_) -> None:
-        self.numbers = np.zeros(0)
+    def __init__(self, *_: Any) -> None:
+        self.numbers: np.ndarray = np.zeros(0)
 
-    def __setstate__(self, state) -> None:
+    def __setstate__(self, state: Any) -> None:
         _, shape, kind, by_columns, raw = state
         self.numbers = np.frombuffer(raw, kind.dtype).reshape(shape, order="F" if by_columns else "C")
 
 
 def scalar(kind: Kind, raw: bytes) -> float:
     """Stands for what rebuilds one of numpy's numbers."""
-    return np.frombuffer(raw, kind.dtype).item()
+    number: float = np.frombuffer(raw, kind.dtype).item()
+    return number
 
 
-def numpy_globals() -> list:
+def numpy_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """What may be rebuilt beside torch's own types, instead of numpy's (Python object, name in the file)."""
-    rebuilt = [(Array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    rebuilt: list[tuple[Callable[..., Any], str]] = [
+        (Array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")
+    ]
     rebuilt += [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
     return [(Kind, "numpy.dtype"), (Array, "numpy.ndarray"), *rebuilt]
 
@@ -61,7 +66,7 @@ def numpy_globals() -> list:
 # ------------------------------------------------------------------------------------------ weights
 
 
-def understood_state(content, known: Collection[set] = ()) -> tuple[dict[str, torch.Tensor], tuple[str, ...]]:
+def understood_state(content: Any, known: Collection[set[str]] = ()) -> tuple[State, tuple[str, ...]]:
     """The state_dict of a file as dense tensors, the floats in single precision, and sentences on what was changed.
 
     `known`: the names in a network, of several networks; where one is met, no prefix is taken off.
@@ -75,12 +80,12 @@ def understood_state(content, known: Collection[set] = ()) -> tuple[dict[str, to
     return state, tuple(filter(None, sentences))
 
 
-def is_state(content) -> bool:
+def is_state(content: Mapping[Any, Any]) -> bool:
     """Whether a dictionary is a state_dict, nothing beside it."""
     return bool(content) and all(isinstance(value, (torch.Tensor, Array)) for value in content.values())
 
 
-def _state_in(content) -> tuple[Mapping, str]:
+def _state_in(content: Any) -> tuple[Mapping[Any, Any], str]:
     keys: list[str] = []
     while isinstance(content, Mapping) and not is_state(content) and len(keys) < DEEPEST:
         key = next((key for key in STATES if isinstance(content.get(key), Mapping)), None)
@@ -96,7 +101,7 @@ def _state_in(content) -> tuple[Mapping, str]:
     return content, f"the weights are those under {'.'.join(keys)}" if keys else "it is a state_dict, nothing beside it"
 
 
-def dense(name, value) -> torch.Tensor:
+def dense(name: Any, value: Any) -> torch.Tensor:
     """A dense tensor of real numbers."""
     if isinstance(value, Array):
         value = torch.as_tensor(np.array(value.numbers, value.numbers.dtype.newbyteorder("="), order="C"))
@@ -116,7 +121,7 @@ def dense(name, value) -> torch.Tensor:
     return value.detach()
 
 
-def _unpruned(state: dict) -> tuple[dict, str]:
+def _unpruned(state: State) -> tuple[State, str]:
     """torch.nn.utils.prune keeps `weight_orig` and `weight_mask`; the weight is their product."""
     masked = [n for n in (name.removesuffix("_mask") for name in state) if {f"{n}_orig", f"{n}_mask"} <= set(state)]
     for name in masked:
@@ -129,7 +134,7 @@ def _unpruned(state: dict) -> tuple[dict, str]:
     return rest | product, f"the masks of torch.nn.utils.prune are applied to {few(masked)}" if masked else ""
 
 
-def _unprefixed(state: dict, known: Collection[set]) -> tuple[dict, str]:
+def _unprefixed(state: State, known: Collection[set[str]]) -> tuple[State, str]:
     """Without what wrappers put before every name."""
     gone = ""
     while not any(set(state) & names for names in known) and (prefix := _shared_prefix(state)):
@@ -137,23 +142,23 @@ def _unprefixed(state: dict, known: Collection[set]) -> tuple[dict, str]:
     return state, f"{gone} is taken off every name" if gone else ""
 
 
-def _shared_prefix(state: dict) -> str:
+def _shared_prefix(state: State) -> str:
     return next((prefix for prefix in PREFIXES if state and all(name.startswith(prefix) for name in state)), "")
 
 
-def _single_precision(state: dict) -> tuple[dict, str]:
+def _single_precision(state: State) -> tuple[State, str]:
     other = {str(v.dtype).removeprefix("torch.") for v in state.values() if v.is_floating_point()} - {"float32"}
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     return state, f"its {' and '.join(sorted(other))} numbers are read as float32" if other else ""
 
 
-def completed(state: dict, expected: dict) -> dict:
+def completed(state: State, expected: State) -> State:
     """With the counters of BatchNorm that old checkpoints lack."""
     counters = {name: value for name, value in expected.items() if name.endswith(f".{COUNTER}")}
     return {n: v for n, v in counters.items() if n.replace(COUNTER, "running_mean") in state} | state
 
 
-def differences(state: dict, expected: dict) -> str:
+def differences(state: State, expected: State) -> str:
     """In words what keeps a state_dict from being loaded into a network that has `expected`; empty if nothing does."""
     told = {
         "missing: ": few(name for name in expected if name not in state),
@@ -175,14 +180,14 @@ def _shape(value: torch.Tensor) -> str:
     return "x".join(map(str, value.shape)) or "a single number"
 
 
-def few(names: Iterable, most: int = 5) -> str:
+def few(names: Iterable[Any], most: int = 5) -> str:
     """The first few of these names, and how many more there are."""
-    names = [printable(name) for name in names]
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    all_of_them = [printable(name) for name in names]
+    more = f" and {len(all_of_them) - most} more" if len(all_of_them) > most else ""
+    return ", ".join(all_of_them[:most]) + more
 
 
-def printable(name, most: int = LONGEST) -> str:
+def printable(name: Any, most: int = LONGEST) -> str:
     """A name from a file, fit to be shown: in one line, without control characters, not endless."""
     name = str(name) if str(name).isprintable() else ascii(name)
     return name if len(name) <= most else f"{name[:most]}..."
@@ -191,7 +196,7 @@ def printable(name, most: int = LONGEST) -> str:
 # ------------------------------------------------------------------------------------------ what lies beside them
 
 
-def accuracy_of(beside: Mapping) -> tuple[float | None, str]:
+def accuracy_of(beside: Mapping[str, Any]) -> tuple[float | None, str]:
     """The accuracy that a file tells, as a share, and what was understood; None where it tells none."""
     name = next((name for name in ACCURACIES if beside.get(name) is not None), None)
     if name is None:
@@ -203,7 +208,7 @@ def accuracy_of(beside: Mapping) -> tuple[float | None, str]:
     return share, "" if name == "acc" and share == found else f"its {name} is an accuracy of {100 * share:.6g} %"
 
 
-def normalisation_of(beside: Mapping) -> list:
+def normalisation_of(beside: Mapping[str, Any]) -> list[Any]:
     """[mean, standard deviation] of the pixels that the network was trained with, each a number or a list of one per
     channel, unchecked; empty where none is told.
     """
@@ -216,14 +221,14 @@ def normalisation_of(beside: Mapping) -> list:
     return [_number_or_numbers(one) for one in pair] if isinstance(pair, (list, tuple)) and pair else [None]
 
 
-def _number_or_numbers(value) -> float | list | None:
+def _number_or_numbers(value: Any) -> float | list[float | None] | None:
     """A number, or several in a list, an array or a tensor."""
     value = _listed(value) if isinstance(value, (torch.Tensor, Array)) else value
     several = isinstance(value, (list, tuple)) and len(value) > 1
     return [_number(one) for one in value] if several else _number(value)
 
 
-def _number(value) -> float | None:
+def _number(value: Any) -> float | None:
     """A number of any kind, also alone in a list, an array or a tensor; None if it is something else."""
     if isinstance(value, (torch.Tensor, Array)):
         value = _listed(value)
@@ -232,5 +237,5 @@ def _number(value) -> float | None:
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def _listed(value: torch.Tensor | Array):
+def _listed(value: torch.Tensor | Array) -> Any:
     return (value.numbers if isinstance(value, Array) else value).tolist()

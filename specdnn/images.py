@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,13 @@ KINDS = "a pair of tensors (images, labels), a torch.utils.data.Dataset of (imag
 class Streamed:
     """Images of a torch Dataset, read when they are needed: what is used of a tensor (n, channels, height, width)."""
 
-    def __init__(self, source, indices: np.ndarray, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, source: Any, indices: np.ndarray, device: torch.device, dtype: torch.dtype) -> None:
         self.source, self.indices, self.device, self.dtype = source, indices, device, dtype
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, which):
+    def __getitem__(self, which: int | slice | torch.Tensor) -> torch.Tensor:
         """One image by its number, or those of a tensor of numbers or a slice as one tensor."""
         if isinstance(which, int):
             return self._image(self.indices[which])
@@ -33,7 +34,7 @@ class Streamed:
     def part(self, which: torch.Tensor) -> Streamed:
         return Streamed(self.source, self.indices[which.cpu().numpy()], self.device, self.dtype)
 
-    def _image(self, index) -> torch.Tensor:
+    def _image(self, index: int) -> torch.Tensor:
         return torch.as_tensor(self.source[int(index)][0]).to(self.device, self.dtype)
 
     def split(self, size: int) -> Iterator[torch.Tensor]:
@@ -44,7 +45,15 @@ class Streamed:
         return self.device.type == "cuda"
 
 
-def dataset_of(data, validation, test, classes: int, names, like: torch.Tensor, limit: float) -> Dataset:
+def dataset_of(
+    data: Any,
+    validation: Any,
+    test: Any,
+    classes: int,
+    names: Iterable[str] | None,
+    like: torch.Tensor,
+    limit: float,
+) -> Dataset:
     """A data set of what a user gives; without `validation` a part of `data` is held out, every class in proportion.
 
     Images are of the device and type of `like`; those that take more than `limit` bytes are streamed. Without `test`
@@ -62,12 +71,12 @@ def dataset_of(data, validation, test, classes: int, names, like: torch.Tensor, 
     return Dataset("", names, (0.0, 1.0), train, held, tested)
 
 
-def _read(given, classes: int, like: torch.Tensor, limit: float, what: str) -> Split:
+def _read(given: Any, classes: int, like: torch.Tensor, limit: float, what: str) -> Split:
     if isinstance(given, DataLoader):
         given = given.dataset
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(map(torch.is_tensor, given)):
         images, labels = given[0].detach(), given[1].detach()
-        read = lambda: images.to(like)  # noqa: E731
+        read: Callable[[], torch.Tensor | Streamed] = lambda: images.to(like)  # noqa: E731
     elif hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, IterableDataset):
         images, labels = given, _labels_of(given, what)
         read = lambda: _stacked(given, like, limit)  # noqa: E731
@@ -77,14 +86,14 @@ def _read(given, classes: int, like: torch.Tensor, limit: float, what: str) -> S
     return Split(read(), labels.to(like.device, torch.int64))
 
 
-def _stacked(given, like: torch.Tensor, limit: float):
+def _stacked(given: Any, like: torch.Tensor, limit: float) -> torch.Tensor | Streamed:
     """All images as one tensor, if it is not larger than the limit."""
     streamed = Streamed(given, np.arange(len(given)), like.device, like.dtype)
     size = streamed[0].numel() * like.element_size() * len(given)
     return streamed if size > limit else streamed[:]
 
 
-def _labels_of(given, what: str) -> torch.Tensor:
+def _labels_of(given: Any, what: str) -> torch.Tensor:
     """(n,) labels of a Dataset; `targets`, as torchvision's have them, spare reading the images."""
     told = getattr(given, "targets", None)
     if told is None or len(told) != len(given) or getattr(given, "target_transform", None) is not None:
@@ -92,13 +101,13 @@ def _labels_of(given, what: str) -> torch.Tensor:
     return torch.as_tensor(np.asarray(told))
 
 
-def _second(pair, what: str) -> int:
+def _second(pair: Any, what: str) -> int:
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         raise SpecDNNError(f"{what} must give pairs of an image and its label, not {type(pair).__name__}")
     return int(pair[1])
 
 
-def _check(images, labels: torch.Tensor, classes: int, what: str) -> None:
+def _check(images: Any, labels: torch.Tensor, classes: int, what: str) -> None:
     if torch.is_tensor(images) and not images.is_floating_point():
         raise SpecDNNError(
             f"{what}: images are {images.dtype}; give numbers as the network takes them, such as x / 255"
@@ -121,4 +130,5 @@ def _divided(whole: Split) -> tuple[Split, Split]:
     for wanted in np.unique(labels):
         own = generator.permutation(np.flatnonzero(labels == wanted))
         held[own[: max(1, round(HELD_OUT * len(own)))] if len(own) > 1 else own[:0]] = True
-    return tuple(whole.part(torch.as_tensor(np.flatnonzero(own))) for own in (~held, held))
+    train, validation = (whole.part(torch.as_tensor(np.flatnonzero(own))) for own in (~held, held))
+    return train, validation

@@ -11,15 +11,19 @@ import io
 import os
 import signal
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 PATIENCE = 10  # seconds that a process gets to tidy up when it is told to end
 
 Say = Callable[[str], None]
-Do = Callable[[Hashable], str]  # a task -> what went wrong, empty if nothing did
-Opening = Callable[[Say], Do]  # makes that in a process, once, given where its lines go
+Task = TypeVar("Task", bound=Hashable)
+Do: TypeAlias = Callable[[Task], str]  # a task -> what went wrong, empty if nothing did
+Opening: TypeAlias = Callable[[Say], Do[Task]]  # makes that in a process, once, given where its lines go
 
 
 @dataclass(frozen=True)
@@ -35,14 +39,17 @@ class Outcome:
 
 
 def outcomes(
-    groups: Sequence[Sequence[Hashable]], processes: int, opening: Opening, running: Callable[[list, int], None]
-) -> Iterator[list[Outcome]]:
+    groups: Sequence[Sequence[Task]],
+    processes: int,
+    opening: Opening[Task],
+    running: Callable[[list[Task], int], None],
+) -> Generator[list[Outcome], None, None]:
     """What the tasks of each group left, group by group in their order, as soon as that is known.
 
     The tasks of a group follow each other in one process. `running(tasks, done)` is told what runs, and
     how many tasks are done, whenever that changes. However this ends, with it end all processes and what they started.
     """
-    waiting, done, told = list(enumerate(groups)), {}, 0
+    waiting, done, told = list(enumerate(groups)), dict[int, list[Outcome]](), 0
     workers = [_Worker(opening) for _ in groups[:processes]]
     try:
         while told < len(groups):
@@ -53,7 +60,7 @@ def outcomes(
             left = sum(len(group) for _, group in waiting) + sum(len(worker.left) for worker in workers)
             running([worker.left[0] for worker in busy.values()], sum(map(len, groups)) - left)
             for pipe in connection.wait(list(busy)):
-                worker = busy[pipe]
+                worker = busy[cast(Connection, pipe)]
                 worker.hear()
                 if worker.idle:
                     done[worker.number] = worker.outcomes
@@ -64,18 +71,22 @@ def outcomes(
         _end([worker.process for worker in workers if worker.process])
 
 
-class _Worker:
+class _Worker(Generic[Task]):
     """A process, when there is one, and the group that it works at."""
 
-    def __init__(self, opening: Opening) -> None:
-        self.opening, self.process, self.pipe = opening, None, None
-        self.number, self.left, self.outcomes, self.tries = -1, [], [], 0
+    pipe: Connection  # there is one as long as it works at a group
+
+    def __init__(self, opening: Opening[Task]) -> None:
+        self.opening, self.number, self.tries = opening, -1, 0
+        self.process: BaseProcess | None = None
+        self.left: list[Task] = []
+        self.outcomes: list[Outcome] = []
 
     @property
     def idle(self) -> bool:
         return not self.left
 
-    def take(self, number: int, group: Sequence[Hashable]) -> None:
+    def take(self, number: int, group: Sequence[Task]) -> None:
         self.number, self.left, self.outcomes, self.tries = number, list(group), [], 2
         self._send()
 
@@ -103,18 +114,18 @@ class _Worker:
 
         context = get_context("loky")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self.opening))
+        started = self.process = context.Process(target=_serve, args=(theirs, self.opening))
         resource_tracker.ensure_running()  # if this were done in between, it would let the signals through
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))  # which is inherited
         try:
-            self.process.start()
+            started.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
 
     def _died(self) -> None:
         """Have another process go on with the group, or give the group up."""
-        how, self.process = _how_it_ended(self.process), None
+        how, self.process = _how_it_ended(cast(BaseProcess, self.process)), None
         self.pipe.close()
         self.tries -= 1
         if self.tries:
@@ -132,17 +143,17 @@ def _lost(task: Hashable, why: str) -> Outcome:
     return Outcome((f"{task} failed: {why}",), failure=f"{task} ({why})")
 
 
-def _how_it_ended(process) -> str:
+def _how_it_ended(process: BaseProcess) -> str:
     """That of a process that has nothing more to say."""
     process.join(PATIENCE)
     _end([process])
-    code = process.exitcode
+    code = process.exitcode or 0
     if code == -signal.SIGKILL:
         return "was ended by SIGKILL (is there too little memory?)"
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def _end(processes) -> None:
+def _end(processes: Iterable[BaseProcess]) -> None:
     """End processes and what they started. They may tidy up, but not for long."""
     until = time.monotonic() + PATIENCE
     started = [process for process in processes if process.pid]
@@ -153,7 +164,7 @@ def _end(processes) -> None:
             process.join(max(0, until - time.monotonic()))
     finally:
         for process in started:
-            if process.is_alive():
+            if process.is_alive() and process.pid:
                 os.kill(process.pid, signal.SIGKILL)
             process.join()
 
@@ -165,10 +176,10 @@ class _Ended(KeyboardInterrupt):
     """The driver ends this process: everything is tidied up on the way out."""
 
 
-def _serve(pipe, opening: Opening) -> None:
+def _serve(pipe: Connection, opening: Opening[Any]) -> None:
     """Do one task after the other, as long as the driver is there."""
 
-    def end(number: int, frame) -> None:
+    def end(number: int, frame: object) -> None:
         signal.signal(number, signal.SIG_IGN)  # to be told once is enough
         raise _Ended
 
@@ -182,7 +193,7 @@ def _serve(pipe, opening: Opening) -> None:
             pipe.send(_done(do, task, lines))
 
 
-def _done(do: Do, task: Hashable, lines: list[str]) -> Outcome:
+def _done(do: Do[Task], task: Task, lines: list[str]) -> Outcome:
     """Progress bars are silent where stderr is no terminal; what else is written there is kept together."""
     with contextlib.redirect_stderr(io.StringIO()) as noise:
         failure = do(task)

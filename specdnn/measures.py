@@ -16,6 +16,7 @@ import torch
 import specdnn
 from specdnn.network import evaluation
 from specdnn.network.netfile import Checkpoint
+from specdnn.structures import Record
 from specdnn.work import Work, validation_logits
 
 # what depends on the threshold
@@ -23,7 +24,7 @@ FIXED = ("always_no_accuracy", "auroc")
 MOVING = {f"{start}{name}" for name in evaluation.PER_CLASS if name not in FIXED for start in ("", "mean_")}
 
 
-def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: dict) -> dict:
+def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: Record) -> Record:
     """The metrics file of a network: measures on the chosen split, these sizes, origin."""
     o, network = work.options, made.compact.network
     split = work.data.split(o.split)
@@ -52,7 +53,7 @@ def metrics_of(work: Work, verb: str, made: Checkpoint, sizes: dict) -> dict:
     }
 
 
-def measures(work: Work, made: Checkpoint, logits, labels) -> dict:
+def measures(work: Work, made: Checkpoint, logits: torch.Tensor, labels: torch.Tensor) -> Record:
     """At the thresholds of the network; where these are not 0, what they are and the measures at 0 beside it.
 
     Of several classes, but not all, also how often the right one of them is said, without and with "none of them".
@@ -74,7 +75,7 @@ def validation_balanced(work: Work, made: Checkpoint) -> float:
     return evaluation.headline(found)[1]
 
 
-def summary(found: dict) -> str:
+def summary(found: Record) -> str:
     accuracy, balanced = evaluation.headline(found)
     return (
         f"{found['split']} accuracy {100 * accuracy:.2f} %, balanced {100 * balanced:.2f} % "
@@ -84,7 +85,7 @@ def summary(found: dict) -> str:
     )
 
 
-def provenance() -> dict:
+def provenance() -> dict[str, str]:
     """Versions, commit and date."""
     return {
         "specdnn_version": specdnn.__version__,

@@ -14,17 +14,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import specdnn
 from specdnn import files
+from specdnn.structures import Record
 
 FORMAT = 1  # of what is remembered; another one is not understood
 A_WHILE = 60  # seconds of a training that may be lost, where --save-every does not say it
-
-Left = dict[str, Any]  # what a step left: tensors and plain values
 
 
 @dataclass
@@ -60,7 +58,7 @@ class Memory:
     folder: Path | None = None
     stamp: str = ""
     clock: Clock = field(default_factory=Clock)
-    known: dict[int, dict] = field(default_factory=dict, repr=False)
+    known: dict[int, Record] = field(default_factory=dict, repr=False)
     number: int = 0
     step: str = ""
     since: float = 0.0  # when the last step was begun or kept
@@ -70,16 +68,17 @@ class Memory:
         """What is remembered of the stage that makes a checkpoint, with the seconds that it took; the log says it."""
         versions = f"{FORMAT} {specdnn.__version__} {torch.__version__}"
         stamp = hashlib.sha256(f"{versions} {shaped_by}".encode()).hexdigest()
-        memory = cls(files.resume(checkpoint), stamp, clock)
-        memory._read(log)
+        folder = files.resume(checkpoint)
+        memory = cls(folder, stamp, clock)
+        memory._read(folder, log)
         if not memory.known:
-            files.remove(memory.folder)  # what nobody can use
+            files.remove(folder)  # what nobody can use
             return memory
         last = memory.known[len(memory.known)]
         log(f"{checkpoint.name}: goes on after {last['step']}{', ' * bool(last['until'])}{last['until']}")
         return memory
 
-    def begin(self, step: str) -> Left | None:
+    def begin(self, step: str) -> Record | None:
         """What is remembered of the next step of the stage; None if there is nothing."""
         self.number, self.step, self.since = self.number + 1, step, time.monotonic()
         found = self.known.pop(self.number, None)
@@ -87,9 +86,10 @@ class Memory:
             self.known.clear()
             return None
         self.clock.seconds.update(found["seconds"])
-        return found["left"]
+        left: Record = found["left"]
+        return left
 
-    def keep(self, left: Left, until: str = "") -> None:
+    def keep(self, left: Record, until: str = "") -> None:
         """Remember what the step that was begun last has left; `until`: how far it is, if it is not done.
 
         Raises SpecDNNError if it cannot be written.
@@ -97,10 +97,10 @@ class Memory:
         if self.folder is None:
             return
         content = {"step": self.step, "until": until, "seconds": self.clock.so_far(), "left": left}
-        files.write(self._file(self.number), sealed(content, self.stamp))
+        files.write(_file(self.folder, self.number), sealed(content, self.stamp))
         self.since = time.monotonic()
 
-    def once(self, step: str, do: Callable[[], Left]) -> Left:
+    def once(self, step: str, do: Callable[[], Record]) -> Record:
         """What a step leaves, done now if it is not remembered."""
         left = self.begin(step)
         if left is None:
@@ -114,13 +114,10 @@ class Memory:
             return False
         return epoch % every == 0 if every else time.monotonic() - self.since > A_WHILE
 
-    def _file(self, number: int) -> Path:
-        return self.folder / f"{number}.step"
-
-    def _read(self, log: Callable[[str], None]) -> None:
+    def _read(self, folder: Path, log: Callable[[str], None]) -> None:
         """All steps up to the first that cannot be used."""
         for number in itertools.count(1):
-            path = self._file(number)
+            path = _file(folder, number)
             if not path.exists():
                 return
             try:
@@ -131,14 +128,18 @@ class Memory:
                 return
 
 
-def sealed(content: dict, stamp: str) -> bytes:
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"{number}.step"
+
+
+def sealed(content: Record, stamp: str) -> bytes:
     """The bytes of a file that nothing but the same stage will read."""
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return f"{stamp}\n{hashlib.sha256(buffer.getvalue()).hexdigest()}\n".encode() + buffer.getvalue()
 
 
-def unsealed(data: bytes, stamp: str) -> dict:
+def unsealed(data: bytes, stamp: str) -> Record:
     """What `sealed` was given. Raises ValueError, in words, if these bytes are not that, or of another stamp."""
     own, _, rest = data.partition(b"\n")
     digest, _, content = rest.partition(b"\n")
@@ -147,6 +148,7 @@ def unsealed(data: bytes, stamp: str) -> dict:
     if own != stamp.encode():
         raise ValueError("was left with other options, inputs or versions")
     try:
-        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        found: Record = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception:  # torch raises nearly anything
         raise ValueError("holds something else than numbers and texts") from None
+    return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from specdnn.network import scores as network_scores
 from specdnn.network import watching
 from specdnn.network.compensation import enough_of, means, sample_of
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import ClassGraph, KeptUnits, SpecDNNError, Split
+from specdnn.structures import ClassGraph, Connections, KeptUnits, Record, SpecDNNError, Split
 from specdnn.trimming import (
     Extraction,
     Reference,
@@ -31,6 +32,9 @@ from specdnn.trimming import (
 )
 from specdnn.work import Work, bar, fit, progress, recipe, told, wanted_outputs
 
+Rounds = Callable[[Work, Extraction, Reference | None], Extraction]
+UnitScores = tuple[list[Connections], Scores]  # strengths per link, relevance per layer
+Found = tuple[KeptUnits, community.CommunityRun, Record]  # a class community: its units, the search, figures
 ENOUGH_FOR_SCORES = 5_000  # images of which the gradients that rank units are taken
 ROUND_MAY_COST = 0.005  # the trim, which cuts little by little, loses less than a deep second cut
 
@@ -50,7 +54,7 @@ def extract(work: Work, algorithm: Algorithm, start: Extraction, reference: Refe
     return found.then(found.compact, epochs=o.warmup_epochs + o.brief_epochs * (len(found.steps) - 1))
 
 
-def warmed_up(work: Work, whole: CompactNetwork, classes) -> Extraction:
+def warmed_up(work: Work, whole: CompactNetwork, classes: Iterable[int]) -> Extraction:
     """Step 0: the whole network, trained one-against-rest."""
     o = work.options
     with work.clock("warm-up"):
@@ -74,14 +78,14 @@ class Search:
 
 def run_oslom(work: Work, seen: ClassGraph, level: float) -> community.CommunityRun:
     o = work.options
-    how = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
+    how: dict[str, Any] = {"binary": o.oslom_bin, "seed": o.seed, "runs": o.oslom_runs, "timeout": o.oslom_timeout}
     how["threads"] = o.threads if community.is_ours(o.oslom_bin) else None  # others may not know the flag
     return community.run_program(seen.edges, seen.strengths, tolerance=level, **how)
 
 
 def run_ccme(work: Work, seen: ClassGraph, level: float) -> community.CommunityRun:
     o, widths = work.options, seen.layers.widths
-    how = {"groups": np.repeat(np.arange(len(widths)), widths), "null": o.ccme_null, "seed": o.seed}
+    how: dict[str, Any] = {"groups": np.repeat(np.arange(len(widths)), widths), "null": o.ccme_null, "seed": o.seed}
     return community.run_ccme(seen.edges, seen.strengths, alpha=level, progress=lambda s: progress(s, "ccme"), **how)
 
 
@@ -89,7 +93,7 @@ OSLOM = Search("OSLOM", "oslom_t", run_oslom)
 CCME = Search("CCME", "ccme_alpha", run_ccme)
 
 
-def rounds_by(search: Search) -> Callable[[Work, Extraction, Reference | None], Extraction]:
+def rounds_by(search: Search) -> Rounds:
     """The rounds whose communities a search finds."""
     return lambda work, found, reference: community_rounds(work, found, search)
 
@@ -132,7 +136,7 @@ def one_round(work: Work, found: Extraction, number: int, search: Search) -> Ext
     return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, evidence))
 
 
-def searched(work: Work, compact: CompactNetwork, number: int, search: Search) -> dict:
+def searched(work: Work, compact: CompactNetwork, number: int, search: Search) -> Record:
     """What a search finds, as plain values; nothing where there is no community in a later round."""
     found = find_community(work, compact, number, search)
     if found is None:
@@ -141,7 +145,7 @@ def searched(work: Work, compact: CompactNetwork, number: int, search: Search) -
     return {"kept": kept.units, "edges": run.edges, "tp": run.tp, "figures": figures}
 
 
-def find_community(work: Work, compact: CompactNetwork, number: int, search: Search):
+def find_community(work: Work, compact: CompactNetwork, number: int, search: Search) -> Found | None:
     """(kept units, run of the search, figures) of the class community, or None in a later round without one.
 
     In round 1 a denser graph, then a larger tolerance, then joining modules of several depths are tried before it is an
@@ -180,13 +184,13 @@ def find_community(work: Work, compact: CompactNetwork, number: int, search: Sea
 def try_community(
     work: Work,
     compact: CompactNetwork,
-    scores,
+    scores: UnitScores,
     search: Search,
     keep: float,
     tolerance: float,
     may_be_narrow: bool,
     spanning: bool = True,
-):
+) -> Found | None:
     """(kept units, run of the search, figures) of the class community of one class graph, or None.
 
     A community that is narrower than the budget allows, with all modules joined, counts in round 1 only:
@@ -206,7 +210,7 @@ def try_community(
     return kept, run, {**figures, "size": chosen.size, "keep": keep, search.level: tolerance}
 
 
-def stability(work: Work, compact: CompactNetwork, scores, search: Search, found) -> float:
+def stability(work: Work, compact: CompactNetwork, scores: UnitScores, search: Search, found: Found) -> float:
     """How alike the class communities of --oslom-seeds seeds are, on the class graph that `found` came from."""
     kept, _, figures = found
     seeds = [work.with_options(seed=work.options.seed + k) for k in range(1, work.options.oslom_seeds)]
@@ -219,7 +223,7 @@ def stability(work: Work, compact: CompactNetwork, scores, search: Search, found
     return alike
 
 
-def found_words(before: CompactNetwork, kept: KeptUnits, run: community.CommunityRun, figures: dict) -> str:
+def found_words(before: CompactNetwork, kept: KeptUnits, run: community.CommunityRun, figures: Record) -> str:
     """A community in one line."""
     return (
         f"{layers(kept.widths)} of {layers(before.kept.widths)} units, bs {figures['significance']:.3g}, "
@@ -261,7 +265,7 @@ def relevance_scores(work: Work, compact: CompactNetwork) -> Scores:
     return unit_scores(work, compact)[1][:-1]
 
 
-def unit_scores(work: Work, compact: CompactNetwork):
+def unit_scores(work: Work, compact: CompactNetwork) -> UnitScores:
     """(strengths per link, relevance per layer) of a network for its classes."""
     data, split = work.data, seen_by_scores(work)
     with bar(-(-len(split) // watching.BATCH_SIZE), "activations") as shown:
@@ -288,11 +292,11 @@ def layers_read(compact: CompactNetwork) -> list[str]:
     return [wiring.layers.names[int(np.searchsorted(wiring.layers.offsets, node, side="right")) - 1] for node in first]
 
 
-def lacking_connection(work: Work, compact: CompactNetwork, scores) -> str:
+def lacking_connection(work: Work, compact: CompactNetwork, scores: UnitScores) -> str:
     """Where the network leads nowhere, so that no module can span its layers, in words; empty if it is whole."""
     (found, relevance), classes = scores, compact.kept.classes
     layers = compact.wiring.layers
-    names, lit = layers.names, set()
+    names, lit = layers.names, set[int]()
     for one in found:
         lit |= set(one.targets[one.strengths.any(axis=0)].tolist())
     for wanted in classes:
@@ -310,7 +314,7 @@ def lacking_connection(work: Work, compact: CompactNetwork, scores) -> str:
     return ""
 
 
-def graph_of(work: Work, compact: CompactNetwork, scores, keep: float) -> ClassGraph:
+def graph_of(work: Work, compact: CompactNetwork, scores: UnitScores, keep: float) -> ClassGraph:
     return class_graph(compact.wiring.layers, compact.kept, *scores, keep)
 
 
@@ -325,7 +329,7 @@ class Algorithm:
     of the candidate `score`. `own_schedule`: whether it can be cut without an OSLOM run to follow.
     """
 
-    rounds: Callable[[Work, Extraction, Reference | None], Extraction]
+    rounds: Rounds
     scored: Score
     allotted: Score
     follows: bool = True

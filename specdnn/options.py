@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +67,15 @@ SEED = Range(lambda value: 1 <= value <= MOST_SEEDS, f"between 1 and {MOST_SEEDS
 
 
 def option(
-    default,
+    default: Any,
     help: str,
     *,
     shapes: tuple[str, ...],
     group: str,
     right: Range | None = None,
     later: bool = False,
-    **argument,
-):
+    **argument: Any,
+) -> Any:
     """A field of `Options` with its declaration.
 
     `shapes`: the stages whose results depend on it. `right`: the values allowed, of each of several. `later`: the
@@ -506,7 +506,7 @@ class Options:
         return {name: value for name, value in told.items() if name not in silent}
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """An option's value as JSON gives it back."""
     return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
@@ -529,12 +529,12 @@ def add_options(parser: argparse.ArgumentParser, known: dict[str, tuple[str, ...
             groups[declared.metadata["group"]].add_argument(*flags(declared), **given)
 
 
-def flags(declared) -> tuple[str, ...]:
+def flags(declared: Field[Any]) -> tuple[str, ...]:
     named = declared.metadata["argument"].get("flags")
     return named or (f"--{declared.name.replace('_', '-')}",)
 
 
-def argument(declared, known: tuple[str, ...], beside: Path) -> dict[str, Any]:
+def argument(declared: Field[Any], known: tuple[str, ...], beside: Path) -> dict[str, Any]:
     """What argparse needs to know of an option."""
     given = {name: value for name, value in declared.metadata["argument"].items() if name not in ("flags", "setting")}
     if known:
@@ -547,7 +547,7 @@ def argument(declared, known: tuple[str, ...], beside: Path) -> dict[str, Any]:
     return {**given, "dest": declared.name, "default": default or declared.default, "help": told.replace("%", "%%")}
 
 
-def check_ranges(args: argparse.Namespace) -> None:
+def check_ranges(args: object) -> None:
     """Raise SpecDNNError for the first option whose value is out of its range."""
     for declared in fields(Options):
         right, value = declared.metadata.get("right"), getattr(args, declared.name, None)

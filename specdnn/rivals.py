@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from specdnn.method import (
     CCME,
     OSLOM,
     Algorithm,
+    Rounds,
     attribution_scores,
     extract,
     graph_of,
@@ -62,7 +62,7 @@ def taylor_scores(work: Work, compact: CompactNetwork) -> Scores:
 # ------------------------------------------------------------------------------------------ rounds
 
 
-def following(scored: Score) -> Callable:
+def following(scored: Score) -> Rounds:
     """Rounds at the widths OSLOM had, the units chosen by `scored`; none where no OSLOM run is known."""
 
     def rounds(work: Work, found: Extraction, reference: Reference | None) -> Extraction:
@@ -94,8 +94,9 @@ def layerwise_round(work: Work, found: Extraction, reference: Reference | None) 
 # ------------------------------------------------------------------------------------------ the controls
 
 
-def scratch(work: Work, whole: CompactNetwork, reference: Reference) -> Extraction:
+def scratch(work: Work, whole: CompactNetwork, reference: Reference | None) -> Extraction:
     """The units that OSLOM kept, with first weights; the epochs that OSLOM took are added to the long retraining."""
+    assert reference is not None  # see `check`
     torch.manual_seed(work.options.seed)
     wanted = whole.kept.replace(len(whole.kept.units) - 1, classes_of(work, whole))
     compact = fresh(fresh(whole, wanted), reference.kept)  # the whole network's are drawn first, as in published runs
@@ -106,6 +107,7 @@ def linear(work: Work, whole: CompactNetwork, reference: Reference | None) -> Ex
     """The network without a hidden layer: one logistic model per wanted class, on all pixels."""
     images = work.data.train.images
     torch.manual_seed(work.options.seed)
+    assert work.linear is not None  # see `check`
     parent = CompactNetwork.parent(work.linear().to(images.device), images[0])
     compact = wanted_outputs(parent, classes_of(work, whole))
     wiring = dataclasses.replace(compact.wiring, parent_sizes=whole.wiring.parent_sizes)  # what it is measured against
@@ -148,6 +150,7 @@ def extracted(work: Work, whole: CompactNetwork, reference: Reference | None, wa
     algo = work.options.algo
     if algo in CONTROLS:
         return CONTROLS[algo](work, whole, reference)
+    assert warm is not None  # it is left out for controls only
     return extract(work, ALGORITHMS[algo], warm, reference)
 
 
@@ -165,7 +168,7 @@ def check(work: Work, whole: CompactNetwork, reference: Reference | None) -> Non
         raise SpecDNNError(
             f"--algo {o.algo} starts from the units that OSLOM kept: finish --algo OSLOM with the same options first"
         )
-    elif reference is None and algorithm.follows and not (o.budgeted or o.min_balanced):
+    elif reference is None and algorithm and algorithm.follows and not (o.budgeted or o.min_balanced):
         raise SpecDNNError(
             f"--algo {o.algo} has no size of its own: give --rate, --max-params or --min-balanced, "
             "or finish --algo OSLOM with the same options first"

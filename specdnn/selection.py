@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from scipy import stats
 
-from specdnn.structures import ClassCommunity, ClassGraph, Connections, Cover, KeptUnits, Layers
+from specdnn.structures import ClassCommunity, ClassGraph, Connections, Cover, KeptUnits, Layers, Nodes
+
+Scores: TypeAlias = Sequence[np.ndarray]  # per layer but the outputs, (kept units,)
 
 # How much faster than the others a prunable input layer widens with the budget; chosen on the validation split.
 INPUT_POWER = 2
@@ -16,14 +19,16 @@ INPUT_POWER = 2
 LEAST_RELEVANCE = 0.25
 
 
-def captured_relevance(graph: ClassGraph, nodes) -> float:
+def captured_relevance(graph: ClassGraph, nodes: Nodes) -> float:
     """Mean over the prunable layers of (relevance of these nodes' units / relevance of the layer)."""
     units = graph.units(nodes)
     shares = [graph.relevance[d][units[d]].sum() / (graph.relevance[d].sum() or 1.0) for d in graph.layers.prunable]
     return float(np.mean(shares))
 
 
-def class_community(cover: Cover, graph: ClassGraph, wanted_widths, spanning: bool = True) -> ClassCommunity | None:
+def class_community(
+    cover: Cover, graph: ClassGraph, wanted_widths: Sequence[int], spanning: bool = True
+) -> ClassCommunity | None:
     """The module that carries the wanted classes, or None if no significant module can.
 
     Candidates have a unit in every prunable layer; one that holds a wanted output comes first, then the
@@ -43,7 +48,7 @@ def class_community(cover: Cover, graph: ClassGraph, wanted_widths, spanning: bo
         enough = wide_enough(graph, nodes, wanted_widths) and spans(graph, nodes)
         if enough and captured_relevance(graph, nodes) >= LEAST_RELEVANCE:
             break
-        nodes, joined = np.union1d(nodes, module.nodes), joined + 1
+        nodes, joined = np.union1d(nodes, np.array(module.nodes)), joined + 1
     if not spans(graph, nodes):
         return None
     return ClassCommunity(
@@ -56,23 +61,23 @@ def class_community(cover: Cover, graph: ClassGraph, wanted_widths, spanning: bo
     )
 
 
-def _holds_output(graph: ClassGraph, nodes) -> bool:
+def _holds_output(graph: ClassGraph, nodes: Nodes) -> bool:
     return bool(np.isin(graph.outputs, nodes).any())
 
 
-def spans(graph: ClassGraph, nodes) -> bool:
+def spans(graph: ClassGraph, nodes: Nodes) -> bool:
     """Whether every prunable layer has a unit among these nodes."""
     units = graph.units(nodes)
     return all(len(units[d]) for d in graph.layers.prunable)
 
 
-def wide_enough(graph: ClassGraph, nodes, wanted_widths) -> bool:
+def wide_enough(graph: ClassGraph, nodes: Nodes, wanted_widths: Sequence[int]) -> bool:
     """Whether every prunable layer has at least its wanted number of units among these nodes."""
     units = graph.units(nodes)
     return all(len(units[d]) >= wanted_widths[d] for d in graph.layers.prunable)
 
 
-def kept_units(graph: ClassGraph, nodes, current: KeptUnits) -> KeptUnits:
+def kept_units(graph: ClassGraph, nodes: Nodes, current: KeptUnits) -> KeptUnits:
     """The units of a community; layers that cannot be pruned stay as in `current`."""
     units = graph.units(nodes)
     kept = current
@@ -81,13 +86,13 @@ def kept_units(graph: ClassGraph, nodes, current: KeptUnits) -> KeptUnits:
     return kept
 
 
-def jaccard(one: KeptUnits, other: KeptUnits, depths) -> float:
+def jaccard(one: KeptUnits, other: KeptUnits, depths: Sequence[int]) -> float:
     """Shared units / all units of two choices in the layers at `depths`; 0 where there is none."""
     first, second = ({(d, unit) for d in depths for unit in kept.units[d]} for kept in (one, other))
     return len(first & second) / (len(first | second) or 1)
 
 
-def stability(chosen, depths) -> float:
+def stability(chosen: Sequence[KeptUnits | None], depths: Sequence[int]) -> float:
     """Mean Jaccard of all pairs of `chosen` in the layers at `depths`; None (nothing found) has 0 with everything."""
     pairs = itertools.combinations(chosen, 2)
     return float(np.mean([jaccard(a, b, depths) if a and b else 0.0 for a, b in pairs]))
@@ -123,7 +128,8 @@ def _tied_to(inside: np.ndarray, weights: list[Connections], nodes: np.ndarray) 
     total = np.zeros(len(inside))
     for one in weights:
         np.add.at(total, one.sources, one.strengths[:, inside[one.targets]].sum(axis=1))
-    return total[nodes]
+    ties: np.ndarray = total[nodes]
+    return ties
 
 
 def _before_the_first_excess(into: np.ndarray, tolerance: float) -> np.ndarray:
@@ -139,7 +145,7 @@ def _before_the_first_excess(into: np.ndarray, tolerance: float) -> np.ndarray:
 # ------------------------------------------------------------------------------------------ the budget
 
 
-def strongest(kept: KeptUnits, scores, widths) -> KeptUnits:
+def strongest(kept: KeptUnits, scores: Scores, widths: Sequence[int]) -> KeptUnits:
     """Of every layer the `widths` units with the highest scores (ties: the lower index)."""
     for depth, (units, score) in enumerate(zip(kept.units[:-1], scores, strict=True)):
         order = np.argsort(-np.asarray(score), kind="stable")[: widths[depth]]
@@ -147,7 +153,9 @@ def strongest(kept: KeptUnits, scores, widths) -> KeptUnits:
     return kept
 
 
-def strongest_in_channels(layers: Layers, kept: KeptUnits, scores, widths, channels) -> KeptUnits:
+def strongest_in_channels(
+    layers: Layers, kept: KeptUnits, scores: Scores, widths: Sequence[int], channels: Sequence[int]
+) -> KeptUnits:
     """Like `strongest`, but a flattened layer keeps features of exactly so many channels of its convolution.
 
     Features in more channels need more weights: with `channels` (per layer) the same, choices of the same widths
@@ -163,7 +171,7 @@ def strongest_in_channels(layers: Layers, kept: KeptUnits, scores, widths, chann
     return found
 
 
-def _in_channels(channel: np.ndarray, score, width: int, count: int) -> list[int]:
+def _in_channels(channel: np.ndarray, score: np.ndarray, width: int, count: int) -> list[int]:
     """Positions of `width` units in `count` channels: of the best channels the best unit each, then the best others.
 
     `channel`: (units,), that of every unit. A channel is passed over if the units left could not fill the width; where
@@ -185,12 +193,14 @@ def _in_channels(channel: np.ndarray, score, width: int, count: int) -> list[int
     return (best + [unit for unit in order if channel[unit] in taken and unit not in best])[:width]
 
 
-def _room(sizes, count: int) -> int:
+def _room(sizes: Iterable[int], count: int) -> int:
     """Units of the `count` largest channels."""
     return sum(sorted(sizes, reverse=True)[:count])
 
 
-def ranked_across_layers(layers: Layers, kept: KeptUnits, scores, fits: Callable[[KeptUnits], bool]) -> KeptUnits:
+def ranked_across_layers(
+    layers: Layers, kept: KeptUnits, scores: Scores, fits: Callable[[KeptUnits], bool]
+) -> KeptUnits:
     """The units that lead one ranking over all layers and fit a budget: a choice that sets its widths itself.
 
     Scores are divided by the mean of their layer; by its L2 norm, as Molchanov et al. 2017 do, hardly a pixel stays
@@ -214,7 +224,7 @@ def ranked_across_layers(layers: Layers, kept: KeptUnits, scores, fits: Callable
     return found
 
 
-def _relative(kept: KeptUnits, scores, depth: int):
+def _relative(kept: KeptUnits, scores: Scores, depth: int) -> Iterator[tuple[float, int]]:
     """(score / mean of the layer, unit) of every unit of a layer."""
     score = np.asarray(scores[depth])
     return zip(score / (score.mean() or 1.0), kept.units[depth], strict=True)
@@ -230,7 +240,12 @@ def ties(graph: ClassGraph, kept: KeptUnits) -> list[np.ndarray]:
     return [total[graph.nodes(d, units)] for d, units in enumerate(kept.units[:-1])]
 
 
-def budget_widths(full, current, prunable, fits: Callable[[tuple[int, ...]], bool]) -> tuple[int, ...]:
+def budget_widths(
+    full: Sequence[int],
+    current: Sequence[int],
+    prunable: Collection[int],
+    fits: Callable[[tuple[int, ...]], bool],
+) -> tuple[int, ...]:
     """The widest layers that meet a budget: width = full width ** s for one s in 0..1, at most `current`.
 
     A power keeps the shape between one unit per layer and the whole network. Units of a prunable input
@@ -253,7 +268,7 @@ def budget_widths(full, current, prunable, fits: Callable[[tuple[int, ...]], boo
     return at(low)
 
 
-def in_multiples(layers: Layers, kept: KeptUnits, scores, number: int) -> KeptUnits:
+def in_multiples(layers: Layers, kept: KeptUnits, scores: Scores, number: int) -> KeptUnits:
     """Of every prunable layer but the input a multiple of `number` units, those with the highest scores.
 
     A layer with fewer stays as it is. Of a flattened layer whole channels go, by the best unit of each. `layers` are
@@ -271,7 +286,7 @@ def in_multiples(layers: Layers, kept: KeptUnits, scores, number: int) -> KeptUn
     return kept
 
 
-def trim_steps(current, target, count: int | None = None) -> list[tuple[int, ...]]:
+def trim_steps(current: Sequence[int], target: Sequence[int], count: int | None = None) -> list[tuple[int, ...]]:
     """Widths of the cuts from `current` to `target`: geometric means, then the target itself.
 
     `count` cuts, or as many as it takes until the last one halves at most.

@@ -14,6 +14,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ from specdnn.finished import Job, finish, going_on, made_by, measured_of, skip
 from specdnn.method import warmed_up
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 from specdnn.work import (
     Work,
     bar,
@@ -61,7 +62,7 @@ def _train(job: Job, path: Path) -> Path:
         with work.clock("train"):
             accuracy = fit(work, parent, recipe(o, o.epochs, o.lr), "train")
         softmax = loss_of(work, parent) == "ce"
-        told = {"softmax": softmax, "thresholds": thresholds(work, parent)}
+        told: Record = {"softmax": softmax, "thresholds": thresholds(work, parent)}
         made = Checkpoint(o.arch, o.dataset, parent, work.data.normalisation, accuracy, "", o.seed, **told)
         return finish(job, "train", path, made, "")
 
@@ -92,7 +93,7 @@ def pruned(work: Work, loaded: Checkpoint, found: trimming.Extraction) -> Checkp
     score, owed = validation_score(work, found.compact), found.story.get("owed_epochs", 0)
     kind, whole = (type(one.network).__name__ for one in (found.compact, loaded.compact))
     other = kind if kind != whole else loaded.network  # a control may be another network of the folder
-    own = {"compact": found.compact, "accuracy": score, "owed_epochs": owed, "network": other}
+    own: Record = {"compact": found.compact, "accuracy": score, "owed_epochs": owed, "network": other}
     return origin_of(work, loaded, algo=work.options.algo, **own)
 
 
@@ -100,7 +101,7 @@ class WarmUps:
     """Step 0, done once for all algorithms of a class and seed; a sweep goes class by class, so the last is kept."""
 
     def __init__(self) -> None:
-        self.key, self.last, self.seconds = None, None, 0.0
+        self.last: tuple[object, trimming.Extraction, float] | None = None
 
     def of(self, work: Work, origin_hash: str, loaded: Checkpoint) -> trimming.Extraction:
         """The warmed-up network of a parent; the seconds that it took count for all who use it.
@@ -109,14 +110,14 @@ class WarmUps:
         """
         o = work.options
         key = (origin_hash, o.classes, recipe(o, o.warmup_epochs, o.brief_lr, o.group_l1))
-        if key != self.key:
-            self.key, self.last = key, warmed_up(work, loaded.compact, o.classes or loaded.classes)
-            self.seconds = work.clock.seconds["warm-up"]
-            return self.last
-        work.clock.seconds["warm-up"] = self.seconds
+        if self.last is None or self.last[0] != key:
+            warm = warmed_up(work, loaded.compact, o.classes or loaded.classes)
+            self.last = key, warm, work.clock.seconds["warm-up"]
+            return warm
+        _, warm, work.clock.seconds["warm-up"] = self.last
         if work.memory.begin("warm-up") is None:
-            remember(work, self.last.compact, self.last.score)
-        return self.last
+            remember(work, warm.compact, warm.score)
+        return warm
 
 
 def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
@@ -132,9 +133,9 @@ def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:
     return None
 
 
-def origin_of(work: Work, loaded: Checkpoint, compact: CompactNetwork, **changed) -> Checkpoint:
+def origin_of(work: Work, loaded: Checkpoint, compact: CompactNetwork, **changed: Any) -> Checkpoint:
     """The checkpoint to save: where it comes from, with what a stage changed."""
-    own = {"dataset": work.options.dataset, "normalisation": work.data.normalisation, "seed": work.options.seed}
+    own: Record = {"dataset": work.options.dataset, "normalisation": work.data.normalisation, "seed": work.options.seed}
     own |= {"softmax": loss_of(work, compact) == "ce", "thresholds": thresholds(work, compact)}
     return dataclasses.replace(loaded, compact=compact, **own, **changed)
 
@@ -164,7 +165,7 @@ def retrained(work: Work, loaded: Checkpoint, algo: str) -> Checkpoint:
     return origin_of(work, loaded, compact=compact, accuracy=accuracy, algo=algo, owed_epochs=0)
 
 
-def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> dict:
+def evaluate(job: Job, origin: Path, loaded: Checkpoint) -> Record:
     """All metrics and sizes of any checkpoint; writes nothing."""
     job = job.used_to(loaded)
     return measured_of(job, "evaluate", wanted(job, loaded), files.file_hash(origin))
@@ -216,7 +217,7 @@ def sweep(job: Job, load: Load, opening: Callable[[dict[int, Path], Callable[[st
     return [failure for failure in told if failure]
 
 
-def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: jobs.Opening) -> list[str]:
+def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: jobs.Opening[Cell]) -> list[str]:
     """The same cells, several at a time. What they say comes out as if they had followed each other."""
     failures: list[str] = []
     with bar(sum(map(len, groups)), "cells") as shown:
@@ -243,7 +244,7 @@ class Cells:
 
     def __init__(self, job: Job, load: Load, parents: dict[int, Path]) -> None:
         self.job, self.load, self.warm_ups = job, load, WarmUps()
-        self.parents, self.loaded = parents, {}
+        self.parents, self.loaded = parents, dict[Path, Checkpoint]()
         self.several = sum(map(len, groups_of_cells(job))) > 1
 
     def __call__(self, cell: Cell) -> str:
@@ -302,6 +303,7 @@ def groups_of_cells(job: Job) -> list[list[Cell]]:
 
 def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Load, warm_ups: WarmUps) -> None:
     o = job.work.options
+    assert o.classes is not None  # those of the cell
     oslom = job.for_cell(o.seed, o.classes, "OSLOM")
     if o.algo != "OSLOM" and is_published(oslom) and reference_of(job, files.file_hash(origin)) is None:
         prune(oslom, origin, parent, warm_ups)  # published for another parent file, so there is nothing to follow yet
@@ -328,6 +330,6 @@ def is_published(job: Job) -> bool:
     return True
 
 
-def published(job: Job, path: Path) -> dict | None:
+def published(job: Job, path: Path) -> Record | None:
     """The metrics that --resume-from holds of a checkpoint."""
     return job.published.get(job.saved.published_name(path))

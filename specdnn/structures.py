@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+
+Tensor: TypeAlias = Any  # a torch.Tensor, or images that are streamed; named without torch
+Record: TypeAlias = dict[str, Any]  # what a file of JSON or of a checkpoint holds under names
+PerChannel: TypeAlias = float | tuple[float, ...]  # a number for all channels, or one for each
+Normalisation: TypeAlias = tuple[PerChannel, ...]  # mean and deviation of pixels in 0..1; empty where not known
+Architectures: TypeAlias = Mapping[str, Callable[[], Any]]  # name -> what makes a network, a torch module
+Nodes: TypeAlias = np.ndarray | Sequence[Any]  # numbers of nodes of a class graph
+Tick: TypeAlias = Callable[[], object]  # called after each part of a long work
 
 
 class SpecDNNError(Exception):
@@ -26,7 +34,7 @@ def first_line(error: Exception) -> str:
 # ------------------------------------------------------------------------------------------ networks
 
 
-class Networks(Mapping):
+class Networks(Mapping[str, type]):
     """Name -> class of the networks of a dataset folder, each in a file of its own name; imported when asked for.
 
     So the command line knows the names before anything slow is loaded.
@@ -38,16 +46,17 @@ class Networks(Mapping):
     def __getitem__(self, name: str) -> type:
         if name not in self.names:
             raise KeyError(name)
-        return getattr(importlib.import_module(f"{self.package}.{name}"), name)
+        network_type: type = getattr(importlib.import_module(f"{self.package}.{name}"), name)
+        return network_type
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
     def __len__(self) -> int:
         return len(self.names)
 
 
-def paper_rule_of(network_type) -> Callable | None:
+def paper_rule_of(network_type: Callable[[], Any]) -> Callable[[tuple[int, ...]], int] | None:
     """The function `paper_rule_weights(widths)` in the file of a network: weights as a published table counts them."""
     return getattr(sys.modules.get(network_type.__module__), "paper_rule_weights", None)
 
@@ -140,7 +149,7 @@ class KeptUnits:
         """The wanted classes are the kept units of the output layer."""
         return self.units[-1]
 
-    def replace(self, depth: int, units) -> KeptUnits:
+    def replace(self, depth: int, units: Iterable[int]) -> KeptUnits:
         """The same with other units at one depth (0 is the input)."""
         changed = tuple(sorted(int(u) for u in units))
         return KeptUnits(self.units[:depth] + (changed,) + self.units[depth + 1 :])
@@ -196,10 +205,11 @@ class ClassGraph:
         """First node of every layer, and the number of nodes at the end."""
         return self.layers.offsets
 
-    def nodes(self, depth: int, units) -> np.ndarray:
-        return self.offsets[depth] + np.asarray(units, dtype=np.int64)
+    def nodes(self, depth: int, units: Sequence[int] | np.ndarray) -> np.ndarray:
+        numbers: np.ndarray = self.offsets[depth] + np.asarray(units, dtype=np.int64)
+        return numbers
 
-    def units(self, nodes) -> list[np.ndarray]:
+    def units(self, nodes: Nodes) -> list[np.ndarray]:
         """Per layer the parent's unit indices of these nodes, ascending."""
         nodes = np.unique(np.asarray(nodes, dtype=np.int64))
         offsets = self.offsets
@@ -308,13 +318,13 @@ class Exhibit:
 class Split:
     """Images (n, channels, height, width), normalised, and labels (n,), tensors on one device."""
 
-    images: Any
-    labels: Any
+    images: Tensor
+    labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def part(self, which) -> Split:
+    def part(self, which: Tensor) -> Split:
         """The images of these numbers (k,), which are not read yet where they are streamed."""
         streamed = getattr(self.images, "part", None)
         images = streamed(which) if streamed else self.images[which.to(self.images.device)]
@@ -333,7 +343,7 @@ class Dataset:
 
     name: str
     class_names: tuple[str, ...]
-    normalisation: tuple
+    normalisation: Normalisation
     train: Split
     validation: Split
     test: Split
@@ -349,34 +359,44 @@ class Dataset:
         labels = {name: self.split(name).labels for name in ("train", "validation", "test")}
         return {name: tuple(int((own == c).sum()) for c in classes) for name, own in labels.items()}
 
-    def renormalised(self, normalisation: tuple) -> Dataset:
+    def renormalised(self, normalisation: Normalisation) -> Dataset:
         """The same images, normalised with another (mean, standard deviation), each a number or one per channel."""
         (mean, deviation), (other_mean, other_deviation) = own, other = _rows(self.normalisation), _rows(normalisation)
         if all(np.allclose(a, b, rtol=1e-6, atol=0) for a, b in zip(own, other, strict=True)):  # float32 of the same
             return self
         scale, shift = deviation / other_deviation, (mean - other_mean) / other_deviation
-        changed = {
-            name: replace(split, images=_scaled(split.images, scale, shift))
-            for name, split in (("train", self.train), ("validation", self.validation), ("test", self.test))
-        }
-        return replace(self, normalisation=normalisation, **changed)
+        train, validation, test = (
+            replace(split, images=_scaled(split.images, scale, shift))
+            for split in (self.train, self.validation, self.test)
+        )
+        return replace(self, normalisation=normalisation, train=train, validation=validation, test=test)
 
 
-def _rows(normalisation: tuple) -> tuple[np.ndarray, ...]:
+def _rows(normalisation: Normalisation) -> tuple[np.ndarray, ...]:
     """Mean and deviation, each (1,) or (channels,)."""
     return tuple(np.atleast_1d(np.asarray(one, dtype=np.float64)) for one in normalisation)
 
 
-def _scaled(images, scale: np.ndarray, shift: np.ndarray):
+def _scaled(images: Tensor, scale: np.ndarray, shift: np.ndarray) -> Tensor:
     """images * scale + shift, numbers for all channels or one for each (dimension 1)."""
     scale, shift = (images.new_tensor(one).reshape(-1, *[1] * (images.dim() - 2)) for one in (scale, shift))
     return images * scale + shift
 
 
-def normalisation_words(normalisation: tuple) -> str:
+def normalisation_words(normalisation: Normalisation) -> str:
     """`mean 0.5 and deviation 0.25`; of several channels the numbers with commas between."""
     mean, deviation = (", ".join(f"{number:g}" for number in row) for row in _rows(normalisation))
     return f"mean {mean} and deviation {deviation}"
+
+
+class DatasetModule(Protocol):
+    """The module `dataset` of a dataset folder; it may tell `IMAGE_SHAPE`, that of one image, too."""
+
+    DEFAULT: str
+    NORMALISATION: Mapping[str, Normalisation]
+    CLASS_NAMES: Mapping[str, Sequence[str]]
+
+    def load(self, name: str, folder: Any, device: Any, /) -> Dataset: ...
 
 
 # ------------------------------------------------------------------------------------------ training

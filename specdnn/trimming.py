@@ -8,8 +8,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from specdnn.network.compensation import COMPENSATIONS, sample_of
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
-from specdnn.structures import KeptUnits, Recipe, SpecDNNError, Step
+from specdnn.structures import KeptUnits, Recipe, Record, SpecDNNError, Step
 from specdnn.work import Work, bar, fit, measured, recipe, run_of, told, validation_logits
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
@@ -34,10 +35,10 @@ class Extraction:
 
     compact: CompactNetwork
     steps: tuple[Step, ...] = ()
-    story: dict = field(default_factory=dict)
-    evidence: tuple[dict, ...] = ()  # per round: file ending -> text
+    story: Record = field(default_factory=dict)
+    evidence: tuple[dict[str, str], ...] = ()  # per round: file ending -> text
 
-    def then(self, compact: CompactNetwork, *steps: Step, **story) -> Extraction:
+    def then(self, compact: CompactNetwork, *steps: Step, **story: Any) -> Extraction:
         """The same after another cut."""
         told = {**self.story, **story}
         return dataclasses.replace(self, compact=compact, steps=(*self.steps, *steps), story=told)
@@ -56,9 +57,11 @@ class Reference:
     kept: KeptUnits
 
     @classmethod
-    def of(cls, metrics: dict) -> Reference:
+    def of(cls, metrics: Record) -> Reference:
         """From the metrics file of the run."""
-        rows = [{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in metrics["steps"]]
+        rows: list[Record] = [
+            {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()} for row in metrics["steps"]
+        ]
         kept = KeptUnits(tuple(tuple(units) for units in metrics["kept"].values()))
         return cls(tuple(Step(**row) for row in rows if row["stage"] != "warm-up"), kept)
 
@@ -94,11 +97,11 @@ def compensate(work: Work, before: CompactNetwork, smaller: CompactNetwork) -> N
         how(before, smaller, sample_of(data, smaller.kept.classes, work.options.seed))
 
 
-def sizes_told(compact: CompactNetwork) -> dict[str, int]:
+def sizes_told(compact: CompactNetwork) -> dict[str, float]:
     """What TensorBoard shows of a cut: sizes, and how many units of every layer are left."""
     weights, parameters, macs = compact.wiring.sizes(compact.kept)
     units = zip(compact.wiring.layers.names, compact.kept.widths, strict=True)
-    sizes = {"size/weights": weights, "size/parameters": parameters, "size/MACs": macs}
+    sizes: dict[str, float] = {"size/weights": weights, "size/parameters": parameters, "size/MACs": macs}
     return {**sizes, **{f"units/{name}": width for name, width in units}}
 
 
@@ -109,7 +112,7 @@ def brief_recipe(o: Options, stage: str) -> Recipe:
     return recipe(o, o.brief_epochs, o.brief_lr)
 
 
-def layers(widths) -> str:
+def layers(widths: Sequence[int]) -> str:
     """Widths without the outputs: `88-7-4`."""
     return files.joined(widths[:-1])
 
@@ -145,12 +148,12 @@ def meets_budget(work: Work, wiring: Wiring, kept: KeptUnits) -> bool:
     return small and (o.max_params is None or wiring.parameters(kept) <= o.max_params)
 
 
-def target_widths(work: Work, compact: CompactNetwork, scores) -> tuple[int, ...] | None:
+def target_widths(work: Work, compact: CompactNetwork, scores: Scores) -> tuple[int, ...] | None:
     """The widths that a cut by `scores` (per layer but the outputs) may keep; None without a budget."""
     if not work.options.budgeted:
         return None
 
-    def fits(widths) -> bool:
+    def fits(widths: tuple[int, ...]) -> bool:
         return meets_budget(work, compact.wiring, selection.strongest(compact.kept, scores, widths))
 
     layers, kept = compact.wiring.layers, compact.kept
@@ -210,7 +213,7 @@ def the_best(work: Work, found: Extraction, tried: dict[str, Extraction]) -> Ext
     return dataclasses.replace(tried[best], story={**found.story, "candidates": rows})
 
 
-def last(found: Extraction) -> dict:
+def last(found: Extraction) -> Record:
     """The last cut as a row of the metrics file."""
     return {k: v for k, v in dataclasses.asdict(found.steps[-1]).items() if k != "stage"}
 
@@ -234,7 +237,9 @@ def once(work: Work, scored: Score, start: CompactNetwork) -> Score:
     return lambda work, compact: of_start() if compact is start else scored(work, compact)
 
 
-def trim_plans(work: Work, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None):
+def trim_plans(
+    work: Work, compact: CompactNetwork, scored: Score, allotted: Score, reference: Reference | None
+) -> dict[str, list[Choice]]:
     """Name of the choice of widths -> one choice of units per cut; empty where nothing has to be cut."""
     if reference:
         shape = [widths_of(step) for step in reference.stage("trim")]
@@ -261,7 +266,9 @@ def cuts_to(o: Options, compact: CompactNetwork, target: KeptUnits) -> int:
 
 
 def by_shape(work: Work, compact: CompactNetwork, scores: Scores) -> KeptUnits:
-    return selection.strongest(compact.kept, scores, target_widths(work, compact, scores))
+    widths = target_widths(work, compact, scores)
+    assert widths is not None  # there is a budget, or nothing would have to be cut
+    return selection.strongest(compact.kept, scores, widths)
 
 
 def by_score(work: Work, allotted: Score | None, weights: int, compact: CompactNetwork, scores: Scores) -> KeptUnits:

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,7 +25,7 @@ from specdnn.network.wiring import Wiring, trace
 from specdnn.options import VERBS, Options
 from specdnn.results import comparison, drift, overview, publishing, runs
 from specdnn.results.publishing import Say
-from specdnn.structures import Dataset, SpecDNNError, paper_rule_of
+from specdnn.structures import Dataset, Record, SpecDNNError, paper_rule_of
 from specdnn.work import Work, classes_among
 
 
@@ -71,24 +72,30 @@ def introduction(verb: str, data: Dataset, options: Options, loaded: Checkpoint 
 def verb_of(verb: str, folder: Folder, args: argparse.Namespace, job: Job, loaded: Checkpoint | None, say: Say) -> None:
     if verb == "train":
         stages.train_parent(job)
-    elif verb == "evaluate":
-        found = stages.evaluate(job, job.work.options.pretrained, on_device(loaded, job))
+    elif verb == "compose":
+        compose(folder, job, say)
+    elif loaded:
+        verb_on(verb, folder, args, job, on_device(loaded, job), say)
+
+
+def verb_on(verb: str, folder: Folder, args: argparse.Namespace, job: Job, loaded: Checkpoint, say: Say) -> None:
+    """A verb that works on --pretrained."""
+    if verb == "evaluate":
+        found = stages.evaluate(job, args.pretrained, loaded)
         say(files.json_text({k: v for k, v in found.items() if k not in ("kept", "options")}).rstrip("\n"))
         say(measures.summary(found))
     elif verb == "export":
-        say(export(args.export, job, on_device(loaded, job)))
-    elif verb == "compose":
-        compose(folder, job, say)
+        say(export(args.export, job, args.pretrained, loaded))
     elif verb == "compare":
-        compare(folder, args.compare, job, on_device(loaded, job), say)
+        compare(folder, args.compare, job, args.pretrained, loaded, say)
     else:
         stage = stages.prune if verb == "prune" else stages.retrain
-        stage(job, job.work.options.pretrained, on_device(loaded, job))
+        stage(job, args.pretrained, loaded)
 
 
-def export(folder: Path, job: Job, loaded: Checkpoint) -> str:
+def export(folder: Path, job: Job, origin: Path, loaded: Checkpoint) -> str:
     """Write a checkpoint for use elsewhere, measured on the split, beside the whole network of the folder."""
-    origin, data = job.work.options.pretrained, job.used_to(loaded).work.data
+    data = job.used_to(loaded).work.data
     wanted = stages.wanted(job, loaded)
     measured = stages.evaluate(job, origin, wanted)
     whole = dataclasses.replace(loaded, compact=CompactNetwork(job.whole, job.whole.everything))
@@ -100,9 +107,9 @@ def export(folder: Path, job: Job, loaded: Checkpoint) -> str:
     return exporting.export(folder, wanted, whole, raw, measured, told)
 
 
-def compare(folder: Folder, path: Path, job: Job, loaded: Checkpoint, say: Say) -> None:
+def compare(folder: Folder, path: Path, job: Job, origin: Path, loaded: Checkpoint, say: Say) -> None:
     """How far a network agrees with its parent on its own images and on --images; leaves figures and a picture."""
-    data, origin = job.work.data, job.work.options.pretrained
+    data = job.work.data
     small = known(stages.wanted(job, loaded), data)
     parent = known(loading(folder, job)(path), data)
     comparing.check(small, parent, path)
@@ -133,13 +140,13 @@ def images_of(data: Dataset, split: str) -> comparing.Images:
 
 def other_images(folder: Folder, job: Job, small: Checkpoint) -> comparing.Images:
     """What --images names."""
-    o = job.work.options
-    if o.images in folder.dataset.NORMALISATION:
-        return images_of(folder.dataset.load(o.images, o.data_dir, torch.device("cpu")), o.split)
-    if not Path(o.images).expanduser().is_dir():
+    o, given = job.work.options, job.work.options.images or ""
+    if given in folder.dataset.NORMALISATION:
+        return images_of(folder.dataset.load(given, o.data_dir, torch.device("cpu")), o.split)
+    if not Path(given).expanduser().is_dir():
         sets = ", ".join(folder.dataset.NORMALISATION)
-        raise SpecDNNError(f"--images {o.images} is no folder, and none of the data sets {sets}")
-    return comparing.of_folder(Path(o.images).expanduser(), small.compact.wiring.image_shape)
+        raise SpecDNNError(f"--images {given} is no folder, and none of the data sets {sets}")
+    return comparing.of_folder(Path(given).expanduser(), small.compact.wiring.image_shape)
 
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
@@ -178,7 +185,7 @@ def loading(folder: Folder, job: Job) -> Callable[[Path], Checkpoint]:
 # ------------------------------------------------------------------------------------------ options
 
 
-def load_pretrained(folder: Folder, args) -> Checkpoint | None:
+def load_pretrained(folder: Folder, args: argparse.Namespace) -> Checkpoint | None:
     if args.pretrained is None:
         return None
     loaded = netfile.load(args.pretrained, folder.architectures, args.arch, image_shape(folder))
@@ -198,7 +205,9 @@ def load_pretrained(folder: Folder, args) -> Checkpoint | None:
 
 def resolve(folder: Folder, args: argparse.Namespace, verb: str, loaded: Checkpoint | None, say: Say) -> Options:
     """The command line with every default filled in."""
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in vars(args).items() if name not in VERBS}
+    values: Record = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in vars(args).items() if name not in VERBS
+    }
     values["arch"] = loaded.arch if loaded else args.arch or next(iter(folder.architectures))
     values["dataset"] = args.dataset or (loaded.dataset if loaded else "") or folder.dataset.DEFAULT
     values["data_dir"] = args.data_dir or folder.data
@@ -244,7 +253,7 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ...]:
+def published_rates(folder: Folder, values: Record) -> tuple[tuple[int, float], ...]:
     """(class, rate) of the wanted classes: less than the published one by a unit of its last digit."""
     arch, dataset, path = values["arch"], values["dataset"], folder.published
     found = overview.published_figures(path, arch, dataset)
@@ -256,7 +265,9 @@ def published_rates(folder: Folder, values: dict) -> tuple[tuple[int, float], ..
     return tuple((c, found[c][0] - 1e-6) for c in wanted)
 
 
-def wanted_classes(specialize, all_classes: int, loaded: Checkpoint | None, path) -> tuple[int, ...] | None:
+def wanted_classes(
+    specialize: list[int] | None, all_classes: int, loaded: Checkpoint | None, path: Path | None
+) -> tuple[int, ...] | None:
     """The classes asked for, sorted, or those of the checkpoint; None for all of them."""
     own = loaded.classes if loaded else tuple(range(all_classes))
     if specialize is None:
@@ -297,13 +308,13 @@ def image_shape(folder: Folder) -> tuple[int, ...] | None:
     return getattr(folder.dataset, "IMAGE_SHAPE", None)
 
 
-def untrained(network_type: Callable, image: torch.Tensor) -> Wiring:
+def untrained(network_type: Callable[[], Any], image: torch.Tensor) -> Wiring:
     """The wiring of a network of the folder; no random number is used up."""
     with torch.random.fork_rng(devices=[]):
         return trace(network_type(), image)
 
 
-def linear_of(folder: Folder, image: torch.Tensor) -> Callable | None:
+def linear_of(folder: Folder, image: torch.Tensor) -> Callable[[], Any] | None:
     """The network of the folder that has no hidden layer, if there is one."""
     found = folder.architectures.values()
     return next((kind for kind in found if len(untrained(kind, image).layers.layers) == 2), None)
@@ -334,7 +345,7 @@ def report(folder: Folder, options: Options, say: Say, warn: Say, needed: bool) 
 
 def written_exhibits(
     folder: Folder, options: Options, saved: SavedModels, own: overview.Results, say: Say
-) -> list[dict]:
+) -> list[Record]:
     """What the contact sheet shows of each class, from the checkpoints of the first seed and the images."""
     rows = [row for row in own.ours if row["seed"] == own.ours[0]["seed"]]
     if not rows:
@@ -350,13 +361,13 @@ def written_exhibits(
     return [json.loads(text)]
 
 
-def exhibit_of(folder: Folder, saved: SavedModels, row: dict, data: Dataset) -> dict:
+def exhibit_of(folder: Folder, saved: SavedModels, row: Record, data: Dataset) -> Record:
     loaded = netfile.load(files.checkpoint_path(row["file"]), folder.architectures, image=image_shape(folder))
     data = data.renormalised(loaded.normalisation or data.normalisation)
     return exhibits.exhibit(loaded.compact, data)
 
 
-def published_runs(options: Options, say: Say) -> dict[str, dict]:
+def published_runs(options: Options, say: Say) -> dict[str, Record]:
     """Name -> record of the runs that --resume-from holds; raises SpecDNNError where it holds none of the network."""
     if options.resume_from is None:
         return {}

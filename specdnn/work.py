@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -18,7 +19,9 @@ from specdnn.network import evaluation, training
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
-from specdnn.structures import Dataset, KeptUnits, Recipe, SpecDNNError
+from specdnn.structures import Dataset, KeptUnits, Recipe, Record, SpecDNNError, Tensor
+
+Item = TypeVar("Item")
 
 # The option that sets the learning rate of a training, by the first word of its name.
 RATES = {
@@ -43,8 +46,8 @@ class Work:
     options: Options
     data: Dataset
     log: Callable[[str], None]
-    rule: Callable | None = None
-    linear: Callable | None = None
+    rule: Callable[[tuple[int, ...]], int] | None = None
+    linear: Callable[[], Any] | None = None
     clock: Clock = field(default_factory=Clock)
     board: Board = field(default_factory=Board)
     memory: Memory = field(default_factory=Memory)
@@ -59,7 +62,7 @@ class Work:
             return wiring.weights(kept) / wiring.parent_sizes[0]
         return self.rule(kept.widths) / self.rule(wiring.layers.widths)
 
-    def with_options(self, **changed) -> Work:
+    def with_options(self, **changed: Any) -> Work:
         """The same with other options."""
         return dataclasses.replace(self, options=dataclasses.replace(self.options, **changed))
 
@@ -68,7 +71,7 @@ class Work:
 
 
 def recipe(o: Options, epochs: int, lr: float, group_l1: float = 0.0) -> Recipe:
-    own = {"epochs": epochs, "lr": lr, "group_l1": group_l1}
+    own: dict[str, Any] = {"epochs": epochs, "lr": lr, "group_l1": group_l1}
     return Recipe(**own, **{f.name: getattr(o, f.name) for f in dataclasses.fields(Recipe) if f.name not in own})
 
 
@@ -93,14 +96,15 @@ def fit(
         left = {"best": best, "stays": how.epochs > 0, "state": None}
     if "network" in left:
         training.restore(compact, work.data.train, left["network"])
-        return left["best"]
+        remembered: float = left["best"]
+        return remembered
     best = trained(work, compact, how, stage, **left)
     remember(work, compact, best)
     return best
 
 
 def trained(
-    work: Work, compact: CompactNetwork, how: Recipe, stage: str, best: float, stays: bool, state: dict | None
+    work: Work, compact: CompactNetwork, how: Recipe, stage: str, best: float, stays: bool, state: Record | None
 ) -> float:
     """The epochs of a training, all or those behind `state`; returns the best validation score.
 
@@ -137,7 +141,7 @@ def tell_epoch(work: Work, compact: CompactNetwork, record: training.EpochRecord
 
 
 def epochs_of(
-    work: Work, compact: CompactNetwork, how: Recipe, stage: str, to_beat: float, state: dict | None
+    work: Work, compact: CompactNetwork, how: Recipe, stage: str, to_beat: float, state: Record | None
 ) -> Iterator[training.EpochRecord]:
     """The records of a training, under a progress bar; a training that diverges names the option of its rate."""
     data, classes, batches = work.data, compact.kept.classes, -(-len(work.data.train) // how.batch_size)
@@ -171,7 +175,7 @@ def run_of(work: Work) -> str:
     return ".".join([f"seed{o.seed}", *([f"class{files.joined(o.classes)}"] if o.classes else []), o.algo])
 
 
-def told(work: Work, classes) -> str:
+def told(work: Work, classes: tuple[int, ...]) -> str:
     """The prefix of a log line."""
     return "" if classes == work.all_classes else f"class {files.joined(classes)} "
 
@@ -179,17 +183,18 @@ def told(work: Work, classes) -> str:
 # ------------------------------------------------------------------------------------------ scores
 
 
-def score_of(work: Work, logits, classes) -> float:
+def score_of(work: Work, logits: Tensor, classes: tuple[int, ...]) -> float:
     """What epochs are chosen by: argmax accuracy for all classes, else what --threshold names, at its threshold; where
     that is 0, the mean of accuracy and balanced accuracy.
     """
     found = measured(work, logits, classes)
     accuracy, balanced = evaluation.headline(found)
-    scores = {"zero": (accuracy + balanced) / 2, "balanced": balanced, "f1": found.get("mean_f1", found["f1"])}
+    f1: float = found["mean_f1"] if "mean_f1" in found else found["f1"]
+    scores = {"zero": (accuracy + balanced) / 2, "balanced": balanced, "f1": f1}
     return accuracy if classes == work.all_classes else scores[work.options.threshold]
 
 
-def measured(work: Work, logits, classes) -> dict:
+def measured(work: Work, logits: Tensor, classes: tuple[int, ...]) -> Record:
     """Measures of validation logits (n, classes) by which all choices are made, at the thresholds best for them.
 
     Raises SpecDNNError where a choice would rest on a number that does not exist.
@@ -203,7 +208,7 @@ def measured(work: Work, logits, classes) -> dict:
     return found
 
 
-def lacking(work: Work, classes, splits=("validation",)) -> str:
+def lacking(work: Work, classes: Iterable[int], splits: Iterable[str] = ("validation",)) -> str:
     """Which of some splits has no image of a class, or of nothing but it; empty if all have both kinds."""
     counts = work.data.images_per_class()
     for split in splits:
@@ -216,7 +221,7 @@ def lacking(work: Work, classes, splits=("validation",)) -> str:
     return ""
 
 
-def classes_among(asked, count: int) -> tuple[int, ...]:
+def classes_among(asked: Iterable[int], count: int) -> tuple[int, ...]:
     """The classes asked for, sorted; raises SpecDNNError if one is none of 0 to `count` - 1."""
     wanted = tuple(sorted(set(map(int, asked))))
     for unknown in (c for c in wanted if not 0 <= c < count):
@@ -224,7 +229,7 @@ def classes_among(asked, count: int) -> tuple[int, ...]:
     return wanted
 
 
-def check_images(work: Work, classes) -> None:
+def check_images(work: Work, classes: Iterable[int]) -> None:
     """Raise SpecDNNError, before any training, if a wanted class cannot be learned or its score is undefined."""
     if words := lacking(work, classes, ("train", "validation")):
         raise SpecDNNError(f"{words}: give more images, or name other classes with --specialize")
@@ -234,7 +239,7 @@ def validation_score(work: Work, compact: CompactNetwork) -> float:
     return score_of(work, validation_logits(work, compact), compact.kept.classes)
 
 
-def validation_logits(work: Work, compact: CompactNetwork):
+def validation_logits(work: Work, compact: CompactNetwork) -> Tensor:
     return evaluation.logits_of(compact.network, work.data.validation.images)
 
 
@@ -246,7 +251,7 @@ def thresholds(work: Work, compact: CompactNetwork) -> tuple[float, ...]:
     return evaluation.thresholds(logits, labels, compact.kept.classes, work.options.threshold)
 
 
-def wanted_outputs(compact: CompactNetwork, classes) -> CompactNetwork:
+def wanted_outputs(compact: CompactNetwork, classes: Iterable[int]) -> CompactNetwork:
     """The network with the outputs of the wanted classes only."""
     return cut(compact, compact.kept.replace(len(compact.kept.units) - 1, classes))
 
@@ -254,10 +259,11 @@ def wanted_outputs(compact: CompactNetwork, classes) -> CompactNetwork:
 # ------------------------------------------------------------------------------------------ progress
 
 
-def bar(total: int, text: str):
+def bar(total: int, text: str) -> tqdm:
     """A progress bar for work that may last longer than two seconds; silent where stderr is no terminal."""
     return tqdm(total=total, desc=text, disable=None, leave=False, delay=2, file=sys.stderr)
 
 
-def progress(items, text: str):
-    return tqdm(items, desc=text, disable=None, leave=False, file=sys.stderr)
+def progress(items: Iterable[Item], text: str) -> Iterable[Item]:
+    shown: Iterable[Item] = tqdm(items, desc=text, disable=None, leave=False, file=sys.stderr)
+    return shown

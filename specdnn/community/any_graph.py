@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from numbers import Real
+from typing import Any, TypeAlias
 
 import networkx
 import numpy as np
@@ -13,13 +14,20 @@ import numpy as np
 from specdnn.community.formats import LEAST, MOST
 from specdnn.structures import SpecDNNError
 
+Labels: TypeAlias = Sequence[Hashable]  # what a graph calls its nodes
+Row: TypeAlias = tuple[int, int, Any]  # an edge between the nodes of two places, and its weight, unchecked
 
-def edge_list(graph, weighted: bool, directed: bool | None, weight: str):
+
+def edge_list(
+    graph: Any, weighted: bool, directed: bool | None, weight: str
+) -> tuple[Labels, np.ndarray, np.ndarray | None]:
     """(labels of all nodes, edges (E, 2) as positions among them, weights (E,) or None) of any graph `oslom` takes.
 
     Every edge is there once, self loops are not. `directed` None is False, and no error offers True. Raises
     SpecDNNError.
     """
+    rows: Iterable[Row]
+    labels: Labels
     if isinstance(graph, networkx.Graph):
         labels, rows = _networkx_rows(graph, directed, weight)
     elif hasattr(graph, "tocoo"):
@@ -37,7 +45,7 @@ def edge_list(graph, weighted: bool, directed: bool | None, weight: str):
     return labels, edges, np.array(list(links.values())) if weighted else None
 
 
-def _checked(weight, a, b) -> float:
+def _checked(weight: Any, a: Hashable, b: Hashable) -> float:
     """The weight of the edge a, b, if it is one."""
     if weight is None:
         raise SpecDNNError(
@@ -52,7 +60,7 @@ def _checked(weight, a, b) -> float:
     return value
 
 
-def shown(value) -> str:
+def shown(value: object) -> str:
     """Any value in one short line."""
     try:
         text = " ".join(repr(value).split())
@@ -61,16 +69,16 @@ def shown(value) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _edge(a, b) -> str:
+def _edge(a: Hashable, b: Hashable) -> str:
     return f"edge {shown(a)}, {shown(b)}"
 
 
-def _two_weights(a, b, first: float, second: float, directed: bool | None) -> str:
+def _two_weights(a: Hashable, b: Hashable, first: float, second: float, directed: bool | None) -> str:
     way_out = "" if directed is not False else ", or pass directed=True if they belong to the two directions"
     return f"{_edge(a, b)} comes with two weights, {first!r} and {second!r}: give it one{way_out}"
 
 
-def _networkx_rows(graph: networkx.Graph, directed: bool | None, weight: str):
+def _networkx_rows(graph: networkx.Graph, directed: bool | None, weight: str) -> tuple[Labels, Iterator[Row]]:
     if graph.is_multigraph():
         raise SpecDNNError("a multigraph is not supported: join its parallel edges into those of a Graph or DiGraph")
     if directed is None and graph.is_directed():
@@ -85,7 +93,7 @@ def _networkx_rows(graph: networkx.Graph, directed: bool | None, weight: str):
     return labels, ((position[a], position[b], told.get(weight)) for a, b, told in graph.edges(data=True))
 
 
-def _matrix_rows(matrix, directed: bool | None):
+def _matrix_rows(matrix: Any, directed: bool | None) -> tuple[Labels, list[Row]]:
     if len(matrix.shape) != 2 or matrix.shape[0] != matrix.shape[1]:
         raise SpecDNNError(f"the matrix of a graph must be square, got shape {matrix.shape}")
     entries = matrix.tocoo(copy=True)
@@ -97,7 +105,7 @@ def _matrix_rows(matrix, directed: bool | None):
     return range(matrix.shape[0]), rows
 
 
-def _check_both_halves(rows, other_way: str) -> None:
+def _check_both_halves(rows: list[Row], other_way: str) -> None:
     """Every entry has its mirror image; that both are equal is for `edge_list` to see."""
     there = {(a, b) for a, b, _ in rows}
     for a, b, value in rows:
@@ -108,7 +116,7 @@ def _check_both_halves(rows, other_way: str) -> None:
             )
 
 
-def _array_rows(graph):
+def _array_rows(graph: Any) -> tuple[Labels, Iterator[Row]]:
     array = _edge_array(graph)
     labels, positions = np.unique(array[:, :2], return_inverse=True)
     told = array[:, 2].tolist() if array.shape[1] == 3 else [None] * len(array)
@@ -116,8 +124,8 @@ def _array_rows(graph):
     return [int(label) for label in labels], ((a, b, w) for (a, b), w in zip(pairs, told, strict=True))
 
 
-def _edge_array(graph) -> np.ndarray:
-    array = None
+def _edge_array(graph: Any) -> np.ndarray:
+    array: np.ndarray | None = None
     with contextlib.suppress(ValueError, TypeError, RuntimeError):  # rows of different lengths, a tensor elsewhere
         array = np.asarray(graph)
     if array is None or array.ndim != 2 or array.shape[1] not in (2, 3) or array.dtype.kind not in "iuf":

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
 from numbers import Real
+from typing import Any, cast
 
-from specdnn.community.any_graph import edge_list, shown
+from specdnn.community.any_graph import Labels, edge_list, shown
 from specdnn.community.runner import run_program
 from specdnn.structures import Cover, Module, SpecDNNError
 
 
 def oslom(
-    graph,
+    graph: Any,
     *,
     weighted: bool = True,
     directed: bool = False,
@@ -62,9 +62,9 @@ def oslom(
     return _labelled(found.cover, labels)
 
 
-def _labelled(cover: Cover, labels: Sequence) -> Cover:
+def _labelled(cover: Cover, labels: Labels) -> Cover:
     """The cover in labels instead of positions; who is not in it (no edge told of it) is homeless."""
-    modules = [dataclasses.replace(m, nodes=tuple(labels[k] for k in m.nodes)) for m in cover.modules]
+    modules = [dataclasses.replace(m, nodes=tuple(labels[cast(int, k)] for k in m.nodes)) for m in cover.modules]
     there = {k for m in cover.modules for k in m.nodes}
     alone = [Module((label,), 1.0) for k, label in enumerate(labels) if k not in there]
     return Cover(tuple(modules + alone), tuple(_labelled(level, labels) for level in cover.levels))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 
-from specdnn.community.any_graph import edge_list, shown
+from specdnn.community.any_graph import Labels, edge_list, shown
 from specdnn.community.ccme_null import Null
 from specdnn.community.ccme_search import Progress, communities
 from specdnn.community.formats import CommunityRun, edge_text, tp_text
@@ -16,11 +18,11 @@ NULLS = ("link", "whole")
 
 
 def ccme(
-    graph,
+    graph: Any,
     *,
     weighted: bool = True,
     weight: str = "weight",
-    groups=None,
+    groups: Any = None,
     null: str = "link",
     alpha: float = 0.05,
     seed: int = 1,
@@ -64,7 +66,7 @@ def run_ccme(
     return CommunityRun(cover, edge_text(edges, weights), tp_text(cover))
 
 
-def cover_of(null: Null, labels, alpha: float, seed: int, progress: Progress = iter) -> Cover:
+def cover_of(null: Null, labels: Labels, alpha: float, seed: int, progress: Progress = iter) -> Cover:
     """The cover of a graph whose nodes have these labels; who is in no community is homeless."""
     found = sorted(communities(null, alpha, seed, progress), key=lambda members: (-len(members), members.tolist()))
     alone = np.setdiff1d(np.arange(len(labels)), np.concatenate([*found, np.array([], dtype=int)]))
@@ -72,12 +74,12 @@ def cover_of(null: Null, labels, alpha: float, seed: int, progress: Progress = i
     return Cover(tuple(modules + [Module((labels[k],), 1.0) for k in alone.tolist()]))
 
 
-def _module(null: Null, members: np.ndarray, labels) -> Module:
+def _module(null: Null, members: np.ndarray, labels: Labels) -> Module:
     scores = null.of_nodes(members)[members]
     return Module(tuple(labels[k] for k in members.tolist()), null.of_set(members)[0], tuple(scores.tolist()))
 
 
-def _check(null, alpha, seed) -> None:
+def _check(null: str, alpha: float, seed: int) -> None:
     if null not in NULLS:
         raise SpecDNNError(f"null must be {' or '.join(NULLS)}, got {shown(null)}")
     if not (isinstance(alpha, Real) and 0 <= alpha <= 1):
@@ -86,9 +88,9 @@ def _check(null, alpha, seed) -> None:
         raise SpecDNNError(f"seed must be a whole number of at least 0, got {shown(seed)}")
 
 
-def _numbers(groups, labels) -> np.ndarray:
+def _numbers(groups: Any, labels: Labels) -> np.ndarray:
     """(labels,): the group of every node as a number."""
-    known: dict = {}
+    known: dict[Hashable, int] = {}
     told = []
     for label in labels:
         try:

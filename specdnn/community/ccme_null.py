@@ -14,10 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import scipy.sparse
 from scipy import special
+
+Sums: TypeAlias = tuple[np.ndarray, np.ndarray]  # degree and strength of every node
 
 LEAST_SKEW = 1e-3  # below, the Gamma law is a normal one
 LEAST_VARIANCE = 1e-12  # in squared means (kappa in squared mean weights); below, it is rounding
@@ -91,7 +94,7 @@ class Null:
         self, edges: np.ndarray, weights: np.ndarray | None, groups: np.ndarray, size: int, whole: bool = False
     ) -> None:
         self.weighted = weights is not None and len(weights) > 0 and np.ptp(weights) > 0
-        told = weights / weights.max() if self.weighted else np.ones(len(edges))
+        told = np.ones(len(edges)) if weights is None or not self.weighted else weights / weights.max()
         self.size, half = size, np.concatenate([edges, edges[:, ::-1]])
         self.sources, self.targets = half.T
         self.weights = np.concatenate([told, told])
@@ -116,7 +119,7 @@ class Null:
                 half, *ends, kappa, *(groups == groups[end[first]] for end in (self.sources, self.targets))
             )
 
-    def _kappa(self, half: np.ndarray, source, target) -> tuple[float, np.ndarray]:
+    def _kappa(self, half: np.ndarray, source: Sums, target: Sums) -> tuple[float, np.ndarray]:
         """(kappa, how far each weight is above f, in f) of some halves of edges."""
         (d, s), (e, t), sources, targets = source, target, self.sources[half], self.targets[half]
         rho = np.minimum(1, d[sources] * e[targets] / len(half))
@@ -125,7 +128,9 @@ class Null:
         kappa = float((above**2).sum() / (f**2).sum())
         return kappa if kappa > LEAST_VARIANCE else 0.0, np.divide(above, f, out=np.zeros(len(half)), where=f > 0)
 
-    def _block(self, half: np.ndarray, source, target, kappa: float, own: np.ndarray, other: np.ndarray) -> Block:
+    def _block(
+        self, half: np.ndarray, source: Sums, target: Sums, kappa: float, own: np.ndarray, other: np.ndarray
+    ) -> Block:
         """The block of the marked nodes, with degrees, strengths and totals of some halves of edges."""
         (d, s), (e, t), links, total = source, target, len(half), self.weights[half].sum()
         rows, columns = np.flatnonzero(own & (d > 0)), np.flatnonzero(other & (e > 0))
@@ -134,7 +139,7 @@ class Null:
         known = d[rows], s[rows], powers_of(e[columns], t[columns]), clipped
         return Block(rows, columns, *known, float(links), float(total), kappa, np.array_equal(own, other))
 
-    def _sums(self, ends: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _sums(self, ends: np.ndarray, half: np.ndarray) -> Sums:
         """Degree and strength of every node, of these halves of edges alone."""
         degree = np.bincount(ends, minlength=self.size).astype(float)
         return degree, np.bincount(ends, self.weights[half], minlength=self.size)

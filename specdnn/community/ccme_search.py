@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -13,7 +14,7 @@ MOST_UPDATES = 100  # of one set; it may wander
 OVERLAP = 0.9  # share of a set above which it tells nothing new beside another
 
 
-Progress = Callable[[Iterable], Iterable]  # what wraps a long list, to show how far it is worked off
+Progress = Callable[[Iterable[Any]], Iterable[Any]]  # what wraps a long list, to show how far it is worked off
 
 
 def communities(null: Null, alpha: float, seed: int, progress: Progress = iter) -> list[np.ndarray]:
@@ -71,7 +72,8 @@ def neighbourhood(null: Null, node: int, seed: int) -> np.ndarray:
     Without weights it is all of them.
     """
     own = null.excess[[node]]
-    others, above = own.indices, np.maximum(own.data, 0)
+    others: np.ndarray = own.indices
+    above = np.maximum(own.data, 0)
     if not null.weighted or not above.any():
         return others[: len(others) * (not null.weighted)]
     drawn = np.random.default_rng([seed, node]).choice(others, len(others), p=above / above.sum())
@@ -128,6 +130,6 @@ def shares(found: list[np.ndarray], size: int) -> np.ndarray:
     sizes = np.array([len(members) for members in found])
     places = np.concatenate(found), np.repeat(np.arange(len(found)), sizes)
     member = scipy.sparse.csr_array((np.ones(sizes.sum()), places), shape=(size, len(found)))
-    shared = (member.T @ member).toarray() / sizes[:, None]
+    shared: np.ndarray = (member.T @ member).toarray() / sizes[:, None]
     np.fill_diagonal(shared, 0)
     return shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import networkx
 import numpy as np
@@ -11,7 +12,9 @@ from specdnn.community.formats import LEAST
 from specdnn.structures import ClassGraph, Connections, KeptUnits, Layers
 
 
-def class_graph(layers: Layers, kept: KeptUnits, found: list[Connections], relevance, keep: float) -> ClassGraph:
+def class_graph(
+    layers: Layers, kept: KeptUnits, found: list[Connections], relevance: Sequence[np.ndarray], keep: float
+) -> ClassGraph:
     """The class graph of a network that holds the parent's units `kept`.
 
     `layers` are the parent's; `found` (per link) and `relevance` (per layer) are those of the network. Per link
@@ -57,7 +60,7 @@ def _one_per_pair(edges: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray,
     return edges[first[order]], np.bincount(pair.reshape(-1), strengths)[order]
 
 
-def strongest_connections(matrix: np.ndarray, share: float):
+def strongest_connections(matrix: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(rows, columns, strengths scaled to mean 1) of the strongest `share` of a matrix, those below LEAST left out.
 
     LEAST is the smallest weight that the program takes, and a connection this much weaker than the mean is none. Ties
@@ -70,7 +73,7 @@ def strongest_connections(matrix: np.ndarray, share: float):
     return rows, columns, flat[strongest]
 
 
-def _widened(values: np.ndarray, units, width: int) -> np.ndarray:
+def _widened(values: np.ndarray, units: Iterable[int], width: int) -> np.ndarray:
     full = np.zeros(width)
     full[list(units)] = values
     return full

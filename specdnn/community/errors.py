@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
+from collections.abc import Sequence
 
 from specdnn.structures import SpecDNNError
 
@@ -12,7 +13,9 @@ from specdnn.structures import SpecDNNError
 class OslomError(SpecDNNError):
     """The program could not be built or run, or its answer cannot be read."""
 
-    def __init__(self, sentence: str, command=(), code: int | None = None, stderr: str = "") -> None:
+    def __init__(
+        self, sentence: str, command: Sequence[object] = (), code: int | None = None, stderr: str = ""
+    ) -> None:
         self.command, self.code = tuple(str(word) for word in command), code
         self.last_lines = "\n".join(stderr.strip().splitlines()[-5:])
         told = f"; it said: {' / '.join(self.last_lines.splitlines())}" if self.last_lines else ""

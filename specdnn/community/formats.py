@@ -6,8 +6,9 @@ import contextlib
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def with_scores(cover: Cover, text: str) -> Cover:
     return dataclasses.replace(cover, modules=tuple(modules))
 
 
-def _score(number: int, line: str, node: int) -> float:
+def _score(number: int, line: str, node: Hashable) -> float:
     told, _, score = line.partition(" ")
     with contextlib.suppress(ValueError):
         if told == str(node) and 0 <= float(score) <= 1:
@@ -119,7 +120,7 @@ def read_answers(answers: Mapping[str, str], edges: np.ndarray) -> Cover:
 
 
 def _known_nodes(cover: Cover, edges: np.ndarray) -> Cover:
-    strangers = {node for module in cover.modules for node in module.nodes} - set(edges.ravel().tolist())
+    strangers: set[Any] = {node for module in cover.modules for node in module.nodes} - set(edges.ravel().tolist())
     if strangers:
         raise OslomError(f"tp file: node {min(strangers)} is not in the edge file")
     return cover

@@ -7,7 +7,9 @@ import errno
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from specdnn.community.errors import OslomError
 
@@ -16,11 +18,11 @@ OTHER_PLACE = "make room, or let TMPDIR name another folder for temporary files"
 PATIENCE = 2  # seconds that a program gets to end by itself when it is told to
 
 
-def run(command, *, cwd, timeout: float | None, failed: str) -> str:
+def run(command: Sequence[str], *, cwd: Path, timeout: float | None, failed: str) -> str:
     """What a program that ended well wrote to stderr."""
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    nothing, piped = subprocess.DEVNULL, subprocess.PIPE
     try:  # in a session of its own, so that all that it starts can be ended with it
-        process = subprocess.Popen(command, cwd=cwd, **pipes, start_new_session=True)
+        process = subprocess.Popen(command, cwd=cwd, stdin=nothing, stdout=piped, stderr=piped, start_new_session=True)
     except OSError as error:
         raise OslomError(f"{failed}: {error.strerror}", command) from None
     try:
@@ -41,11 +43,11 @@ def _lacked_room(code: int, said: str) -> bool:
 
 
 @contextlib.contextmanager
-def _ended_if_we_die(process: subprocess.Popen) -> Iterator[None]:
+def _ended_if_we_die(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Where this process is killed, and can tidy up nothing, a shell that then reads to its end ends the program."""
     command = ["/bin/sh", "-c", 'read -r nothing; kill -s KILL -- "-$0"', str(process.pid)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, **quiet, start_new_session=True) as watch:
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, **quiet) as watch:
         try:
             yield
         finally:
@@ -53,7 +55,7 @@ def _ended_if_we_die(process: subprocess.Popen) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _ended_if_left(process: subprocess.Popen) -> Iterator[None]:
+def _ended_if_left(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """An exception on the way (no time left, Ctrl-C, a signal) ends the program and all that it started.
 
     It may tidy up, but not for long.

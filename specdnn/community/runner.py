@@ -34,10 +34,10 @@ def run_program(
     The options are those of `oslom`. Scores and levels are read where the program leaves them.
     Raises OslomError with the command, the exit code and the last lines of stderr.
     """
-    command = [program(binary, directed), "-f", "graph", "-uw" if weights is None else "-w", "-r", runs]
-    command += ["-hr", higher_runs, *([] if assign_homeless else ["-singlet"]), "-seed", seed, "-t", tolerance]
-    command += [] if threads is None else ["-threads", threads]
-    command, text = [str(word) for word in command], formats.edge_text(edges, weights)
+    words: list[object] = [program(binary, directed), "-f", "graph", "-uw" if weights is None else "-w", "-r", runs]
+    words += ["-hr", higher_runs, *([] if assign_homeless else ["-singlet"]), "-seed", seed, "-t", tolerance]
+    words += [] if threads is None else ["-threads", threads]
+    command, text = [str(word) for word in words], formats.edge_text(edges, weights)
     with _folder_with(text) as folder:
         said = processes.run(command, cwd=folder, timeout=timeout, failed="the OSLOM program failed")
         answers = _answers(folder / "graph_oslo_files", command)
@@ -58,13 +58,13 @@ def _folder_with(text: str) -> Iterator[Path]:
         yield folder
 
 
-def _answers(folder: Path, command) -> dict[str, str]:
+def _answers(folder: Path, command: list[str]) -> dict[str, str]:
     """Name -> text of the files that make up the cover."""
     names = formats.answer_names(lambda name: (folder / name).exists())
     return {name: _answer(folder / name, command) for name in names}
 
 
-def _answer(path: Path, command) -> str:
+def _answer(path: Path, command: list[str]) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

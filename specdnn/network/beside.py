@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from specdnn import foreign
-from specdnn.structures import KeptUnits, Layer, Layers
+from specdnn.structures import KeptUnits, Layer, Layers, Normalisation, Record
 
 FORMAT = 2  # the files that need the network's class have no number
 IMPLIED = object()  # in the place of a mask that is not told beside the kept units
@@ -13,7 +15,7 @@ MOST_PIXELS = 1 << 24
 MOST_UNITS = 1 << 22
 
 
-def facts_of(content: dict) -> dict:
+def facts_of(content: Record) -> Record:
     """Everything but the network, checked; raises ValueError or KeyError."""
     if content["format"] != FORMAT:
         raise ValueError(f"it is of format {content['format']!r:.20}, and this program knows format {FORMAT}")
@@ -41,18 +43,18 @@ def facts_of(content: dict) -> dict:
     }
 
 
-def _are_counts(value, below: int, least: int = 0) -> bool:
+def _are_counts(value: Any, below: int, least: int = 0) -> bool:
     return isinstance(value, list) and all(type(one) is int and least <= one < below for one in value)
 
 
-def image_shape(value) -> tuple[int, ...]:
+def image_shape(value: Any) -> tuple[int, ...]:
     """(channels, height, width), or any other shape of one image."""
     if not _are_counts(value, MOST_PIXELS, 1) or not 1 <= len(value) <= 4 or math.prod(value) > MOST_PIXELS:
         raise ValueError(f"its image_shape is not that of an image of at most {MOST_PIXELS:,} numbers")
     return tuple(value)
 
 
-def _layers(value) -> Layers:
+def _layers(value: Any) -> Layers:
     if not isinstance(value, list) or len(value) < 2 or not all(isinstance(one, dict) for one in value):
         raise ValueError("its layers are no list of layers")
     found = []
@@ -69,7 +71,7 @@ def _layers(value) -> Layers:
     return Layers(tuple(found))
 
 
-def _kept(value, layers: Layers) -> KeptUnits:
+def _kept(value: Any, layers: Layers) -> KeptUnits:
     if not isinstance(value, list) or len(value) != len(layers.layers):
         raise ValueError("its kept units are not those of its layers")
     for layer, units in zip(layers.layers, value, strict=True):
@@ -80,7 +82,7 @@ def _kept(value, layers: Layers) -> KeptUnits:
     return KeptUnits(tuple(tuple(units) for units in value))
 
 
-def normalisation(value, shape: tuple[int, ...]) -> tuple:
+def normalisation(value: Any, shape: tuple[int, ...]) -> Normalisation:
     """(mean, deviation), each a number or one per channel; empty where none is known."""
     if value == []:
         return ()
@@ -93,7 +95,7 @@ def normalisation(value, shape: tuple[int, ...]) -> tuple:
     return tuple(tuple(one) if isinstance(one, list) else one for one in value)
 
 
-def thresholds(value, classes: int) -> tuple[float, ...]:
+def thresholds(value: Any, classes: int) -> tuple[float, ...]:
     """A logit per class; empty where all are 0."""
     numbers = isinstance(value, list) and all(type(n) in (int, float) and math.isfinite(n) for n in value)
     if not numbers or len(value) not in (0, classes):
@@ -101,13 +103,13 @@ def thresholds(value, classes: int) -> tuple[float, ...]:
     return tuple(map(float, value))
 
 
-def pruned_inputs(kept: KeptUnits, full_widths) -> list[list[int]]:
+def pruned_inputs(kept: KeptUnits, full_widths: Sequence[int]) -> list[list[int]]:
     """The published `mask`: per layer that is read, the indices of its pruned units."""
     rows = zip(kept.units[:-1], full_widths[:-1], strict=True)
     return [sorted(set(range(width)) - set(units)) for units, width in rows]
 
 
-def accuracy(value) -> float | None:
+def accuracy(value: Any) -> float | None:
     """A share, or None where none is told."""
     if value is None:
         return None
@@ -116,7 +118,7 @@ def accuracy(value) -> float | None:
     return float(value)
 
 
-def origin(content: dict) -> dict:
+def origin(content: Record) -> Record:
     """arch, dataset, algo, network, seed and owed_epochs."""
     text = {name: content[name] for name in ("arch", "dataset", "algo")} | {"network": content.get("network") or ""}
     count = {name: content[name] for name in ("seed", "owed_epochs")}

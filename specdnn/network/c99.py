@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 import warnings
+from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch._decomp import get_decompositions
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx.node import map_arg
@@ -57,9 +58,11 @@ def lowered(network: nn.Module, image: torch.Tensor) -> torch.export.ExportedPro
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return torch.export.export(network, (image,), strict=False).run_decompositions(table)
+            exported = torch.export.export(network, (image,), strict=False)
+            core: torch.export.ExportedProgram = exported.run_decompositions(table)
     except Exception as error:  # whatever a user's forward raises, or torch on what it cannot follow
         raise SpecDNNError(f"{type(network).__name__} cannot be written in C: {first_line(error)}") from None
+    return core
 
 
 class Lowering:
@@ -67,9 +70,9 @@ class Lowering:
 
     def __init__(self, program: Program, exported: torch.export.ExportedProgram) -> None:
         self.program, self.exported = program, exported
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Any] = {}  # values of the program, tuples of them, and plain numbers
 
-    def output(self, image_shape) -> str:
+    def output(self, image_shape: tuple[int, ...]) -> str:
         """The name of the buffer with the result."""
         self.inputs(image_shape)
         nodes = list(self.exported.graph.nodes)
@@ -84,7 +87,7 @@ class Lowering:
             raise SpecDNNError("the network does not give one row of numbers for an image")
         return self.settled(results[0])
 
-    def inputs(self, image_shape) -> None:
+    def inputs(self, image_shape: tuple[int, ...]) -> None:
         """The image, and tensors that are known."""
         own = self.exported.state_dict | self.exported.constants
         for spec in self.exported.graph_signature.input_specs:
@@ -94,10 +97,10 @@ class Lowering:
                 value = own[spec.target]
                 self.values[spec.arg.name] = value.detach() if torch.is_tensor(value) else value
 
-    def of(self, argument):
+    def of(self, argument: Any) -> Any:
         return map_arg(argument, lambda node: self.values[node.name])
 
-    def value(self, node):
+    def value(self, node: fx.Node) -> Any:
         """What a node gives: a tensor or number if all that it is given is known, else a value of the program."""
         args, kwargs = self.of(node.args), self.of(node.kwargs)
         if not any(_of_the_image(self.values[n.name]) for n in node.all_input_nodes):
@@ -120,29 +123,30 @@ class Lowering:
         return buffer.name
 
 
-def _of_the_image(value) -> bool:
+def _of_the_image(value: Any) -> bool:
     return any(map(_of_the_image, value)) if isinstance(value, tuple) else isinstance(value, (Placed, Computed))
 
 
-def _known(node, args, kwargs):
+def _known(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What an operation gives that does not depend on the image."""
-    found = node.target(*args, **kwargs)
+    function: Any = node.target
+    found = function(*args, **kwargs)
     return torch.zeros_like(found) if _name(node).startswith(("empty", "new_empty")) else found
 
 
-def _name(node) -> str:
+def _name(node: fx.Node) -> str:
     """`max_pool2d_with_indices` of `aten.max_pool2d_with_indices.default`."""
     packet = getattr(node.target, "overloadpacket", node.target)
     return getattr(packet, "__name__", str(packet))
 
 
-def _place(node) -> str:
+def _place(node: fx.Node) -> str:
     """The module of the user's network that an operation stands in."""
     stack = list(node.meta.get("nn_module_stack", {}).values())
     return f" in {stack[-1][0]}" if stack and stack[-1][0] else ""
 
 
-def _check(node) -> None:
+def _check(node: fx.Node) -> None:
     """Raise what is to be said of an operation that cannot be written."""
     if _name(node) not in OPERATIONS:
         raise SpecDNNError("there are no words for it")
@@ -154,14 +158,14 @@ def _check(node) -> None:
         raise SpecDNNError("it adds truths")
 
 
-def _without_places(kwargs: dict) -> dict:
+def _without_places(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name not in PLACES}
 
 
 # ------------------------------------------------------------------------------------------ text
 
 
-def _text(program: Program, output: str, image_shape) -> str:
+def _text(program: Program, output: str, image_shape: tuple[int, ...]) -> str:
     name, guard = program.name, program.name.upper()
     program.without_dead_code(output)
     places, workspace = program.places(output)
@@ -175,12 +179,12 @@ def _text(program: Program, output: str, image_shape) -> str:
     includes = ["#include <math.h>"] if special or re.search(r"\w+f\(|INFINITY|NAN", code) else []
     includes += ["#include <stdint.h>"] if any("uint" in text[:40] for text in arrays) else []
     storage = f"#ifndef {guard}_STORAGE\n#define {guard}_STORAGE static\n#endif" if workspace else ""
-    head = _head(program, output, image_shape, workspace, sum(map(program.bytes.get, used)))
+    head = _head(program, output, image_shape, workspace, sum(program.bytes[array] for array in used))
     opened = f"#ifndef {guard}_H\n#define {guard}_H"
     return "\n\n".join(filter(None, [head, opened, "\n".join(includes), storage, *arrays, code, "#endif"])) + "\n"
 
 
-def _head(program: Program, output: str, image_shape, workspace: int, constants: int) -> str:
+def _head(program: Program, output: str, image_shape: tuple[int, ...], workspace: int, constants: int) -> str:
     """The comment that says what the header needs."""
     name, dims = program.name, " x ".join(map(str, image_shape))
     order = ", channel by channel, row by row" if len(image_shape) == 3 else ", the last dimension fastest"

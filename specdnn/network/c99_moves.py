@@ -43,7 +43,7 @@ def strides(addresses: torch.Tensor) -> tuple[int, list[int]] | None:
 
 def contiguous(shape: Sequence[int]) -> list[int]:
     """The steps of a tensor without gaps."""
-    steps, step = [], 1
+    steps, step = list[int](), 1
     for size in reversed(shape):
         steps.insert(0, step if size > 1 else 0)
         step *= size

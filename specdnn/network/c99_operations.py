@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch.nn import functional
 
 from specdnn.network.c99_program import Computed, Placed, Program, Statement, Value
 from specdnn.structures import SpecDNNError
+
+Operand: TypeAlias = Value | float
+Weights: TypeAlias = torch.Tensor | None
+Values: TypeAlias = tuple[Value | None, ...]  # None for what inference has no use for
+Ints: TypeAlias = Sequence[int]
+Operation: TypeAlias = Callable[..., Any]  # a value of the program, or a tuple of values
+Dim: TypeAlias = int | Ints | None  # of one dimension, of several, or of all
 
 MINUS_INFINITY = torch.tensor(-math.inf)
 ZERO = torch.tensor(0.0)
@@ -60,117 +68,127 @@ _GELU = {
 }
 
 
-def _add(p: Program, one, other, alpha=1, sign: str = "+") -> Value:
+def _add(p: Program, one: Operand, other: Operand, alpha: float = 1, sign: str = "+") -> Value:
     return p.computed(f"{{0}} {sign} {{1}}", one, other if alpha == 1 else p.computed("{0} * {1}", other, alpha))
 
 
-def _sub(p: Program, one, other, alpha=1) -> Value:
+def _sub(p: Program, one: Operand, other: Operand, alpha: float = 1) -> Value:
     return _add(p, one, other, alpha, "-")
 
 
-def _rsub(p: Program, one, other, alpha=1) -> Value:
+def _rsub(p: Program, one: Operand, other: Operand, alpha: float = 1) -> Value:
     return _sub(p, other, one, alpha)
 
 
-def _div(p: Program, one, other, rounding_mode=None) -> Value:
+def _div(p: Program, one: Operand, other: Operand, rounding_mode: str | None = None) -> Value:
     if rounding_mode == "floor":
         return p.computed(f"{p.helper('floor_divide')}({{0}}, {{1}})", one, other)
     return p.computed("truncf({0} / {1})" if rounding_mode else "{0} / {1}", one, other)
 
 
-def _remainder(p: Program, one, other) -> Value:
+def _remainder(p: Program, one: Operand, other: Operand) -> Value:
     return p.computed(f"{p.helper('remainder')}({{0}}, {{1}})", one, other)
 
 
-def _pow(p: Program, base, exponent) -> Value:
+def _pow(p: Program, base: Value, exponent: Operand) -> Value:
     if isinstance(exponent, (int, float)) and exponent in _POWERS:
         return p.computed(_POWERS[exponent], base)
     return p.computed("powf({0}, {1})", base, exponent)
 
 
-def _clamp(p: Program, x, min=None, max=None) -> Value:
+def _clamp(p: Program, x: Value, min: Operand | None = None, max: Operand | None = None) -> Value:
     """What is no number stays none."""
     x = x if min is None else p.computed("{0} < {1} ? {1} : {0}", x, min)
     return x if max is None else p.computed("{0} > {1} ? {1} : {0}", x, max)
 
 
-def _hardtanh(p: Program, x, min_val=-1.0, max_val=1.0) -> Value:
+def _hardtanh(p: Program, x: Value, min_val: Operand = -1.0, max_val: Operand = 1.0) -> Value:
     return _clamp(p, x, min_val, max_val)
 
 
-def _round(p: Program, x, decimals=0) -> Value:
+def _round(p: Program, x: Value, decimals: int = 0) -> Value:
     _must(decimals == 0, "rounds to decimals")
     return p.computed("rintf({0})", x)
 
 
-def _elu(p: Program, x, alpha=1.0, scale=1.0, input_scale=1.0) -> Value:
+def _elu(p: Program, x: Value, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
     formula = "{0} > 0.0f ? {0} * {2} : {1} * expm1f({0} * {3})"
     return p.computed(formula, x, alpha * scale, scale, input_scale)
 
 
-def _leaky_relu(p: Program, x, negative_slope=0.01) -> Value:
+def _leaky_relu(p: Program, x: Value, negative_slope: float = 0.01) -> Value:
     return p.computed("{0} < 0.0f ? {0} * {1} : {0}", x, negative_slope)
 
 
-def _rrelu(p: Program, x, noise, lower=0.125, upper=1 / 3, training=False, generator=None) -> tuple:
+def _rrelu(
+    p: Program,
+    x: Value,
+    noise: Value,
+    lower: float = 0.125,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: None = None,
+) -> Values:
     _must(not training, "is random")
     return _leaky_relu(p, x, (lower + upper) / 2), None
 
 
-def _gelu(p: Program, x, approximate="none") -> Value:
+def _gelu(p: Program, x: Value, approximate: str = "none") -> Value:
     return p.computed(_GELU[approximate], x)
 
 
-def _prelu(p: Program, x, weight) -> Value:
+def _prelu(p: Program, x: Value, weight: Value) -> Value:
     if isinstance(weight, torch.Tensor) and weight.dim() == 1 and len(x.shape) > 1:
         weight = weight.view(-1, *[1] * (len(x.shape) - 2))
     return p.computed("{0} > 0.0f ? {0} : {0} * {1}", x, weight)
 
 
-def _to_copy(p: Program, x, dtype=None, **where) -> Value:
+def _to_copy(p: Program, x: Value, dtype: torch.dtype | None = None, **where: Any) -> Value:
     return p.computed(f"(float)({_TRUE})", x) if dtype == torch.bool else x
 
 
-def _full_like(p: Program, x, value=0.0, dtype=None) -> Value:
+def _full_like(p: Program, x: Value, value: float = 0.0, dtype: torch.dtype | None = None) -> Value:
     return torch.tensor(float(value)).expand(x.shape)
 
 
 # ------------------------------------------------------------------------------------------ reductions
 
 
-def _sum(p: Program, x, dim=(), keepdim=False, dtype=None) -> Value:
+def _sum(p: Program, x: Value, dim: Dim = (), keepdim: bool = False, dtype: torch.dtype | None = None) -> Value:
     return p.reduced(x, _dims(dim), keepdim, "0.0f", "{0} += {1};")
 
 
-def _mean(p: Program, x, dim=(), keepdim=False, dtype=None) -> Value:
+def _mean(p: Program, x: Value, dim: Dim = (), keepdim: bool = False, dtype: torch.dtype | None = None) -> Value:
     return p.computed("{0} / {1}", _sum(p, x, dim, keepdim), _count(x.shape, dim))
 
 
-def _amax(p: Program, x, dim=(), keepdim=False) -> Value:
+def _amax(p: Program, x: Value, dim: Dim = (), keepdim: bool = False) -> Value:
     return p.reduced(x, _dims(dim), keepdim, "-INFINITY", "{0} = {1} != {1} || {1} > {0} ? {1} : {0};")
 
 
-def _amin(p: Program, x, dim=(), keepdim=False) -> Value:
+def _amin(p: Program, x: Value, dim: Dim = (), keepdim: bool = False) -> Value:
     return p.reduced(x, _dims(dim), keepdim, "INFINITY", "{0} = {1} != {1} || {1} < {0} ? {1} : {0};")
 
 
-def _prod(p: Program, x, dim=(), keepdim=False, dtype=None) -> Value:
+def _prod(p: Program, x: Value, dim: Dim = (), keepdim: bool = False, dtype: torch.dtype | None = None) -> Value:
     return p.reduced(x, _dims(dim), keepdim, "1.0f", "{0} *= {1};")
 
 
-def _any(p: Program, x, dim=(), keepdim=False) -> Value:
+def _any(p: Program, x: Value, dim: Dim = (), keepdim: bool = False) -> Value:
     return p.reduced(x, _dims(dim), keepdim, "0.0f", "{0} = {0} != 0.0f || {1} != 0.0f ? 1.0f : 0.0f;")
 
 
-def _all(p: Program, x, dim=(), keepdim=False) -> Value:
+def _all(p: Program, x: Value, dim: Dim = (), keepdim: bool = False) -> Value:
     return p.reduced(x, _dims(dim), keepdim, "1.0f", "{0} = {0} != 0.0f && {1} != 0.0f ? 1.0f : 0.0f;")
 
 
-def _var(p: Program, x, dim=(), correction=1, keepdim=False) -> Value:
+def _var(p: Program, x: Value, dim: Dim = (), correction: float | None = 1, keepdim: bool = False) -> Value:
     return _var_mean(p, x, dim, correction, keepdim)[0]
 
 
-def _var_mean(p: Program, x, dim=(), correction=1, keepdim=False) -> tuple:
+def _var_mean(
+    p: Program, x: Value, dim: Dim = (), correction: float | None = 1, keepdim: bool = False
+) -> tuple[Value, Value]:
     x = p.placed(x)
     mean = p.placed(_mean(p, x, dim, True))
     centred = p.computed("{0} - {1}", x, mean)
@@ -180,15 +198,15 @@ def _var_mean(p: Program, x, dim=(), correction=1, keepdim=False) -> tuple:
     return p.computed("{0} / {1}", total, max(count, 0)), mean
 
 
-def _dims(dim) -> Sequence[int]:
+def _dims(dim: Dim) -> Ints:
     return () if dim is None else (dim,) if isinstance(dim, int) else dim
 
 
-def _count(shape, dim) -> int:
+def _count(shape: Ints, dim: Dim) -> int:
     return math.prod(shape[d] for d in _dims(dim)) if _dims(dim) else math.prod(shape)
 
 
-def _cumsum(p: Program, x, dim, dtype=None) -> Value:
+def _cumsum(p: Program, x: Value, dim: int, dtype: torch.dtype | None = None) -> Value:
     """Each sum is added to the next element, in a copy."""
     buffer = p.buffer(math.prod(x.shape))
     p.fill(buffer, x, x.shape)
@@ -202,13 +220,13 @@ def _cumsum(p: Program, x, dim, dtype=None) -> Value:
     return p.whole(buffer, x.shape)
 
 
-def _softmax(p: Program, x, dim, half_to_float=False) -> Value:
+def _softmax(p: Program, x: Value, dim: int, half_to_float: bool = False) -> Value:
     x = p.placed(x)
     powers = p.placed(p.computed("expf({0} - {1})", x, _amax(p, x, dim, True)))
     return p.computed("{0} / {1}", powers, _sum(p, powers, dim, True))
 
 
-def _log_softmax(p: Program, x, dim, half_to_float=False) -> Value:
+def _log_softmax(p: Program, x: Value, dim: int, half_to_float: bool = False) -> Value:
     x = p.placed(x)
     centred = p.placed(p.computed("{0} - {1}", x, _amax(p, x, dim, True)))
     return p.computed("{0} - logf({1})", centred, _sum(p, p.computed("expf({0})", centred), dim, True))
@@ -217,30 +235,41 @@ def _log_softmax(p: Program, x, dim, half_to_float=False) -> Value:
 # ------------------------------------------------------------------------------------------ norms
 
 
-def _normalised(p: Program, x, dims, eps: float) -> Value:
+def _normalised(p: Program, x: Value, dims: Ints, eps: float) -> Value:
     x = p.placed(x)
     variance, mean = _var_mean(p, x, dims, 0, True)
     scale = p.placed(p.computed("1.0f / sqrtf({0} + {1})", variance, eps))
     return p.computed("({0} - {1}) * {2}", x, mean, scale)
 
 
-def _scaled(p: Program, x, weight, bias) -> Value:
+def _scaled(p: Program, x: Value, weight: Weights, bias: Weights) -> Value:
     x = x if weight is None else p.computed("{0} * {1}", x, weight)
     return x if bias is None else p.computed("{0} + {1}", x, bias)
 
 
-def _layer_norm(p: Program, x, shape, weight, bias, eps) -> tuple:
+def _layer_norm(p: Program, x: Value, shape: Ints, weight: Weights, bias: Weights, eps: float) -> Values:
     dims = range(len(x.shape) - len(shape), len(x.shape))
     return _scaled(p, _normalised(p, x, dims, eps), weight, bias), None, None
 
 
-def _group_norm(p: Program, x, weight, bias, n, channels, places, groups, eps) -> tuple:
-    shape, x = x.shape, moved(p, torch.reshape, x, (n, groups, -1))
-    found = moved(p, torch.reshape, _normalised(p, x, (2,), eps), shape)
+def _group_norm(
+    p: Program, x: Value, weight: Weights, bias: Weights, n: int, channels: int, places: int, groups: int, eps: float
+) -> Values:
+    shape, x = x.shape, reshaped(p, x, (n, groups, -1))
+    found = reshaped(p, _normalised(p, x, (2,), eps), shape)
     return _scaled(p, found, *(_per_channel(w, shape) for w in (weight, bias))), None, None
 
 
-def _batch_norm(p: Program, x, weight, bias, mean, var, momentum, eps) -> tuple:
+def _batch_norm(
+    p: Program,
+    x: Value,
+    weight: Weights,
+    bias: Weights,
+    mean: torch.Tensor,
+    var: torch.Tensor,
+    momentum: float,
+    eps: float,
+) -> Values:
     """With statistics from training: a scale and a shift per channel."""
     _must(all(isinstance(w, torch.Tensor | None) for w in (weight, bias, mean, var)), "has weights that are computed")
     mean, var = mean.double(), var.double()
@@ -249,14 +278,16 @@ def _batch_norm(p: Program, x, weight, bias, mean, var, momentum, eps) -> tuple:
     return _scaled(p, x, *(_per_channel(w, x.shape) for w in (scale, shift))), None, None
 
 
-def _own_batch_norm(p: Program, x, weight, bias, training, momentum, eps) -> tuple:
+def _own_batch_norm(
+    p: Program, x: Value, weight: Weights, bias: Weights, training: bool, momentum: float, eps: float
+) -> Values:
     """With the statistics of the image itself."""
     dims = [dim for dim in range(len(x.shape)) if dim != 1]
     found = _normalised(p, x, dims, eps)
     return _scaled(p, found, *(_per_channel(w, x.shape) for w in (weight, bias))), None, None
 
 
-def _per_channel(weight, shape):
+def _per_channel(weight: Weights, shape: Ints) -> Weights:
     return weight if weight is None else weight.view(-1, *[1] * (len(shape) - 2))
 
 
@@ -273,7 +304,7 @@ SAME = {"clone", "alias", "detach", "lift_fresh_copy", "contiguous", "lift"}
 _RESHAPED = ("view", "_unsafe_view", "reshape", "_reshape_alias")
 
 
-def moved(p: Program, function, x, *args, tensors: int = 1, **kwargs):
+def moved(p: Program, function: Callable[..., Any], x: Value, *args: Any, tensors: int = 1, **kwargs: Any) -> Any:
     """What a movement makes of a value, found by running it on addresses."""
     others = [p.placed(other).addresses for other in args[: tensors - 1]]
     rest = args[tensors - 1 :]
@@ -282,30 +313,37 @@ def moved(p: Program, function, x, *args, tensors: int = 1, **kwargs):
     return tuple(map(Placed, found)) if isinstance(found, (tuple, list)) else Placed(found)
 
 
-def _flat(values):
+def reshaped(p: Program, x: Value, shape: Ints) -> Placed:
+    found: Placed = moved(p, torch.reshape, x, tuple(shape))
+    return found
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         yield from _flat(value) if isinstance(value, (tuple, list)) else (value,)
 
 
-def _view(p: Program, x, shape) -> Value:
+def _view(p: Program, x: Value, shape: Ints) -> Value:
     _must(not isinstance(shape, torch.dtype), "looks at numbers as if they were of another type")
-    return moved(p, torch.reshape, x, tuple(shape))
+    return reshaped(p, x, shape)
 
 
-def _cat(p: Program, tensors, dim=0) -> Value:
+def _cat(p: Program, tensors: Sequence[Value], dim: int = 0) -> Value:
     parts = [p.placed(x).addresses for x in tensors if tuple(x.shape) != (0,)]
     return Placed(torch.cat(parts, dim))
 
 
-def _stack(p: Program, tensors, dim=0) -> Value:
+def _stack(p: Program, tensors: Sequence[Value], dim: int = 0) -> Value:
     return Placed(torch.stack([p.placed(x).addresses for x in tensors], dim))
 
 
-def _copy(p: Program, x, source, non_blocking=False) -> Value:
+def _copy(p: Program, x: Value, source: Value, non_blocking: bool = False) -> Any:
     return moved(p, torch.Tensor.expand, source, x.shape)
 
 
-def _index_put(p: Program, x, indices, values, accumulate=False) -> Value:
+def _index_put(
+    p: Program, x: Value, indices: Sequence[torch.Tensor | None], values: Value, accumulate: bool = False
+) -> Value:
     _must(not accumulate, "adds up what it puts in the same place")
     _must(all(i is None or isinstance(i, torch.Tensor) for i in indices), "is told by the image what to move")
     index = tuple(slice(None) if i is None else i for i in indices)
@@ -314,7 +352,7 @@ def _index_put(p: Program, x, indices, values, accumulate=False) -> Value:
     return Placed(addresses)
 
 
-def _pad(p: Program, x, sides, value=0.0) -> Value:
+def _pad(p: Program, x: Value, sides: Ints, value: float = 0.0) -> Placed:
     """A border of one value; what lies outside is cut off."""
     border = p.constant(torch.tensor(float(value)))
     return Placed(functional.pad(p.placed(x).addresses, tuple(sides), value=int(border.addresses)))
@@ -323,35 +361,45 @@ def _pad(p: Program, x, sides, value=0.0) -> Value:
 # ------------------------------------------------------------------------------------------ pools
 
 
-def _windows(p: Program, x, size, stride, padding, dilation, outputs, border: float) -> Placed:
+def _windows(
+    p: Program, x: Value, size: Ints, stride: Ints, padding: Ints, dilation: Ints, outputs: Ints, border: float
+) -> Placed:
     """The windows over the last dimensions, each in as many dimensions behind all others."""
     places = list(zip(size, stride, padding, dilation, outputs, x.shape[-len(size) :], strict=True))
     spans = [(k - 1) * d + 1 for k, _, _, d, _, _ in places]
     behind = [
         max((out - 1) * s + span - pad - have, 0) for (_, s, pad, _, out, have), span in zip(places, spans, strict=True)
     ]
-    x = p.placed(x)
+    placed = p.placed(x)
     if any(behind) or any(padding):
         sides = [n for pad, more in zip(reversed(padding), reversed(behind), strict=True) for n in (pad, more)]
-        x = p.gathered(_pad(p, x, sides, border))
-    addresses = x.addresses
-    for dim, ((_, s, _, d, out, _), span) in enumerate(zip(places, spans, strict=True), len(x.shape) - len(size)):
+        placed = p.gathered(_pad(p, placed, sides, border))
+    addresses = placed.addresses
+    for dim, ((_, s, _, d, out, _), span) in enumerate(zip(places, spans, strict=True), addresses.dim() - len(size)):
         addresses = addresses.unfold(dim, span, s)[..., ::d].narrow(dim, 0, out)
     return Placed(addresses)
 
 
-def _sizes(value, count: int, default=None) -> list[int]:
-    value = default if value is None or value == [] else value
-    value = [value] if isinstance(value, int) else list(value)
-    return value * count if len(value) == 1 else value
+def _sizes(value: Dim, count: int, default: Ints | None = None) -> list[int]:
+    given = default if value is None or value == [] else value
+    numbers = [given] if isinstance(given, int) else list(given or ())
+    return numbers * count if len(numbers) == 1 else numbers
 
 
 def _last(count: int) -> list[int]:
     return list(range(-count, 0))
 
 
-def max_pool(dims: int):
-    def pool(p: Program, x, size, stride=None, padding=0, dilation=1, ceil_mode=False) -> tuple:
+def max_pool(dims: int) -> Operation:
+    def pool(
+        p: Program,
+        x: Value,
+        size: int | Ints,
+        stride: Dim = None,
+        padding: int | Ints = 0,
+        dilation: int | Ints = 1,
+        ceil_mode: bool = False,
+    ) -> Values:
         size, stride = _sizes(size, dims), _sizes(stride, dims, size)
         padding, dilation = _sizes(padding, dims), _sizes(dilation, dims)
         run = getattr(functional, f"max_pool{dims}d")
@@ -362,8 +410,17 @@ def max_pool(dims: int):
     return pool
 
 
-def avg_pool(dims: int):
-    def pool(p: Program, x, size, stride=None, padding=0, ceil_mode=False, count_pad=True, divisor=None) -> Value:
+def avg_pool(dims: int) -> Operation:
+    def pool(
+        p: Program,
+        x: Value,
+        size: int | Ints,
+        stride: Dim = None,
+        padding: int | Ints = 0,
+        ceil_mode: bool = False,
+        count_pad: bool = True,
+        divisor: int | None = None,
+    ) -> Value:
         size, stride, padding = _sizes(size, dims), _sizes(stride, dims, size), _sizes(padding, dims)
         run, ones = getattr(functional, f"avg_pool{dims}d"), torch.ones(1, 1, *x.shape[-dims:])
         average, total = (run(ones, size, stride, padding, ceil_mode, count_pad, by)[0, 0] for by in (divisor, 1))
@@ -373,28 +430,29 @@ def avg_pool(dims: int):
     return pool
 
 
-def _meta(function, x, *args) -> torch.Size:
+def _meta(function: Callable[..., Any], x: Value, *args: Any) -> torch.Size:
     """The shape that a function gives."""
-    return function(torch.empty(tuple(x.shape), device="meta"), *args[:-1], ceil_mode=args[-1]).shape
+    shape: torch.Size = function(torch.empty(tuple(x.shape), device="meta"), *args[:-1], ceil_mode=args[-1]).shape
+    return shape
 
 
-def adaptive_avg_pool(dims: int):
-    def pool(p: Program, x, outputs) -> Value:
+def adaptive_avg_pool(dims: int) -> Operation:
+    def pool(p: Program, x: Value, outputs: int | Ints) -> Value:
         windows, shares = _adaptive_windows(p, x, _sizes(outputs, dims), dims)
         return _sum(p, p.computed("{0} * {1}", windows, shares), _last(dims))
 
     return pool
 
 
-def adaptive_max_pool(dims: int):
-    def pool(p: Program, x, outputs) -> tuple:
+def adaptive_max_pool(dims: int) -> Operation:
+    def pool(p: Program, x: Value, outputs: int | Ints) -> Values:
         windows, _ = _adaptive_windows(p, x, _sizes(outputs, dims), dims)
         return _amax(p, windows, _last(dims)), None
 
     return pool
 
 
-def _adaptive_windows(p: Program, x, outputs, dims: int) -> tuple[Placed, torch.Tensor]:
+def _adaptive_windows(p: Program, x: Value, outputs: Ints, dims: int) -> tuple[Placed, torch.Tensor]:
     """(windows as long as the longest, which take their last element again; the share of each element)."""
     addresses, shares, first = p.placed(x).addresses, torch.ones(()), len(x.shape) - dims
     for place, (inputs, out) in enumerate(zip(x.shape[-dims:], outputs, strict=True)):
@@ -414,7 +472,7 @@ def _adaptive_windows(p: Program, x, outputs, dims: int) -> tuple[Placed, torch.
 # ------------------------------------------------------------------------------------------ products
 
 
-def _matmul(p: Program, one, other, start=ZERO) -> Value:
+def _matmul(p: Program, one: Value, other: Value, start: Value = ZERO) -> Value:
     """(..., m, k) times (..., k, n), added to a start."""
     (m, k), n = one.shape[-2:], other.shape[-1]
     batch = math.prod(one.shape[:-2])
@@ -430,13 +488,24 @@ def _matmul(p: Program, one, other, start=ZERO) -> Value:
     return p.whole(into, shape)
 
 
-def _addmm(p: Program, start, one, other, beta=1, alpha=1) -> Value:
+def _addmm(p: Program, start: Value, one: Value, other: Value, beta: float = 1, alpha: float = 1) -> Value:
     one = one if alpha == 1 else p.computed("{0} * {1}", one, alpha)
     start = ZERO if beta == 0 else start if beta == 1 else p.computed("{0} * {1}", start, beta)
     return _matmul(p, one, other, start)
 
 
-def convolution(p: Program, x, weight, bias, stride, padding, dilation, transposed, output_padding, groups) -> Value:
+def convolution(
+    p: Program,
+    x: Value,
+    weight: torch.Tensor,
+    bias: Weights,
+    stride: Ints,
+    padding: Ints,
+    dilation: Ints,
+    transposed: bool,
+    output_padding: Ints,
+    groups: int,
+) -> Value:
     """In three dimensions, the first of size 1 where there are fewer."""
     _must(isinstance(weight, torch.Tensor), "has weights that are computed from the image")
     dims = len(x.shape) - 2
@@ -451,9 +520,9 @@ def convolution(p: Program, x, weight, bias, stride, padding, dilation, transpos
     start = ZERO if bias is None else bias.view(-1, *[1] * dims)
     shape = (1, weight.shape[0], *outputs)
     if groups == 1 and math.prod(weight.shape[2:]) == math.prod(stride) == 1 and not any(padding):
-        maps = moved(p, torch.reshape, x, (x.shape[1], -1))
+        maps = reshaped(p, x, (x.shape[1], -1))
         start = start if bias is None else start.view(-1, 1)
-        return moved(p, torch.reshape, _matmul(p, weight.flatten(1), maps, start), shape)
+        return reshaped(p, _matmul(p, weight.flatten(1), maps, start), shape)
     (read, source), (kernels, w), into = p.pointer(x), p.pointer(weight), p.buffer(math.prod(shape))
     p.fill(into, start, shape)
     macs = math.prod(shape) * math.prod(weight.shape[1:])
@@ -465,7 +534,9 @@ def convolution(p: Program, x, weight, bias, stride, padding, dilation, transpos
     return p.whole(into, shape)
 
 
-def _turned(p: Program, x, weight, stride, padding, dilation, more, groups: int):
+def _turned(
+    p: Program, x: Value, weight: torch.Tensor, stride: Ints, padding: Ints, dilation: Ints, more: Ints, groups: int
+) -> tuple[Placed, torch.Tensor, list[int], list[int]]:
     """A transposed convolution as a convolution: zeros between the elements, the kernels the other way round."""
     dims = len(stride)
     addresses = p.placed(x).addresses
@@ -490,16 +561,16 @@ def _must(condition: bool, what: str) -> None:
         raise SpecDNNError(f"it {what}")
 
 
-def _on_addresses(name: str, tensors: int):
+def _on_addresses(name: str, tensors: int) -> Operation:
     function = getattr(torch.ops.aten, name)
     return lambda p, *args, **kwargs: moved(p, function, *args, tensors=tensors, **kwargs)
 
 
-def _formula(text: str):
+def _formula(text: str) -> Operation:
     return lambda p, *operands: p.computed(text, *operands)
 
 
-OPERATIONS = {
+OPERATIONS: dict[str, Operation] = {
     **{name: _formula(text) for name, text in FORMULAS.items()},
     **{name: _on_addresses(name, tensors) for name, tensors in MOVEMENTS.items()},
     **dict.fromkeys(SAME, lambda p, x, **layout: x),

@@ -11,8 +11,9 @@ from __future__ import annotations
 import bisect
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Computed:
     """A formula for each element, with {0}, {1}, ... for the elements of operands that are broadcast."""
 
     formula: str
-    operands: tuple
+    operands: tuple[Value, ...]
     shape: torch.Size
     depth: int
 
@@ -85,11 +86,19 @@ class Leaf:
     steps: tuple[int, ...]
 
 
+At: TypeAlias = Callable[[Leaf], str]  # C for the element of an operand
+Turn: TypeAlias = Callable[[At], list[str]]  # lines for one element
+Writer: TypeAlias = Callable[[Any], list[str]]  # texts of numbers
+AnyValue = TypeVar("AnyValue", Placed, Computed)
+
+
 class Program:
     """`name` stands before all names of the header; `image_size`: how many numbers an image is."""
 
     def __init__(self, name: str, image_size: int) -> None:
-        self.name, self.sources, self.firsts = name, [], []
+        self.name = name
+        self.sources: list[Source] = []
+        self.firsts: list[int] = []
         self.statements: list[Statement] = []
         self.constants: dict[bytes, Source] = {}
         self.arrays: dict[str, str] = {}  # name -> definition
@@ -164,16 +173,16 @@ class Program:
             self._array(self.tables[key], "int", numbers, whole, 4)
         return self.tables[key]
 
-    def _array(self, name: str, kind: str, numbers, write, size: int) -> None:
+    def _array(self, name: str, kind: str, numbers: Any, write: Writer, size: int) -> None:
         self.arrays[name], self.bytes[name] = array(kind, name, numbers, write), size * len(numbers)
 
     # ------------------------------------------------------------------------------------- what is computed
 
-    def computed(self, formula: str, *operands) -> Value:
+    def computed(self, formula: str, *operands: Value | float) -> Value:
         """A formula of values and plain numbers."""
-        operands = tuple(x if isinstance(x, Value) else torch.tensor(float(x)) for x in operands)
-        depth = 1 + max(x.depth if isinstance(x, Computed) else 0 for x in operands)
-        made = Computed(formula, operands, torch.broadcast_shapes(*(x.shape for x in operands)), depth)
+        values = tuple(x if isinstance(x, Value) else torch.tensor(float(x)) for x in operands)
+        depth = 1 + max(x.depth if isinstance(x, Computed) else 0 for x in values)
+        made = Computed(formula, values, torch.broadcast_shapes(*(x.shape for x in values)), depth)
         return made if depth < DEEPEST else self.placed(made)
 
     def placed(self, value: Value) -> Placed:
@@ -187,7 +196,7 @@ class Program:
         self.fill(buffer, value, value.shape)
         return self.whole(buffer, value.shape)
 
-    def _once(self, value: Value, make: Callable[[Value], Placed]) -> Placed:
+    def _once(self, value: AnyValue, make: Callable[[AnyValue], Placed]) -> Placed:
         """What is made of a value, made once."""
         if id(value) not in self.made:
             self.made[id(value)] = (value, make(value))  # the value is kept, so that no other gets its id
@@ -196,10 +205,9 @@ class Program:
     def pointer(self, value: Value) -> tuple[str, Source]:
         """(C for a pointer to its elements without gaps, what it points into)."""
         placed = self.gathered(self.placed(value))
-        source, _, steps = self.located(placed)
+        source, offset, steps = self.in_one(placed)
         if steps != moves.contiguous(placed.shape) or source.value is not None:
-            placed = self._once(placed, self._copied)
-        source, offset, _ = self.located(placed)
+            source, offset, _ = self.in_one(self._once(placed, self._copied))
         return sum_of(source.name, offset), source
 
     def located(self, value: Placed) -> tuple[Source, int, list[int]] | None:
@@ -207,6 +215,12 @@ class Program:
         least, most = (self._owner(int(x)) for x in value.addresses.aminmax())
         found = moves.strides(value.addresses) if least == most else None
         return found and (self.sources[least], found[0] - self.sources[least].first, found[1])
+
+    def in_one(self, value: Placed) -> tuple[Source, int, list[int]]:
+        """`located` of what was gathered, so that it is there."""
+        found = self.located(value)
+        assert found is not None
+        return found
 
     def gathered(self, value: Placed) -> Placed:
         """The same, copied to one place if it lies in several or goes on in unequal steps."""
@@ -231,7 +245,7 @@ class Program:
         lines = loops(names, [axis.count for axis in copy.axes], [f"{buffer.name}[{to}] = {read};"])
         self.add(Statement(lines, self.read(source), buffer.name))
 
-    def _term(self, name: str, step) -> str:
+    def _term(self, name: str, step: int | torch.Tensor) -> str | int:
         return f"{self.table(step)}[{name}]" if torch.is_tensor(step) else times(name, step)
 
     def add(self, statement: Statement) -> None:
@@ -334,7 +348,7 @@ class Body:
         if isinstance(value, Computed) and value.shape == self.shape:
             return self._named(value.formula.format(*map(self.element, value.operands)), None)
         placed = self.program.gathered(self.program.placed(value))
-        source, offset, steps = self.program.located(Placed(placed.addresses.expand(self.shape)))
+        source, offset, steps = self.program.in_one(Placed(placed.addresses.expand(self.shape)))
         if source.value is not None:
             return f"({literal(source.value)})" if source.value < 0 else literal(source.value)
         self.leaves.append(Leaf(source, offset, tuple(steps)))
@@ -345,10 +359,10 @@ class Body:
         self.steps.append((name, leaf, formula))
         return name
 
-    def lines(self, at: Callable[[Leaf], str]) -> list[str]:
+    def lines(self, at: At) -> list[str]:
         return [f"const float {name} = {formula if leaf is None else at(leaf)};" for name, leaf, formula in self.steps]
 
-    def loops(self, turn, around=None) -> list[str]:
+    def loops(self, turn: Turn, around: Callable[[At, list[str]], list[str]] | None = None) -> list[str]:
         """The loops around `turn`, lines for one element; `around` puts lines around the loops over `last`."""
         outer = self._merged([dim for dim in range(len(self.shape)) if dim not in self.last])
         inner = self._merged(self.last)
@@ -364,7 +378,7 @@ class Body:
         lines = loops([names[dims] for dims in outer], self._counts(outer), lines)
         return lines if outer else ["{", *(INDENT + line for line in lines), "}"]
 
-    def _counts(self, groups) -> list[int]:
+    def _counts(self, groups: Iterable[Sequence[int]]) -> list[int]:
         return [math.prod(self.shape[dim] for dim in dims) for dims in groups]
 
     def _merged(self, dims: Sequence[int]) -> list[tuple[int, ...]]:
@@ -397,7 +411,7 @@ def times(name: str, step: int) -> str | int:
     return 0 if step == 0 else name if step == 1 else f"{name} * {step}" if step > 0 else f"-{name} * {-step}"
 
 
-def sum_of(*terms) -> str:
+def sum_of(*terms: str | int) -> str:
     """`i * 4 + j + 3`, without what is 0."""
     written = [str(term) for term in terms if term not in (0, "0")]
     return " + ".join(written).replace("+ -", "- ") or "0"
@@ -419,7 +433,7 @@ def whole(numbers: Sequence[int]) -> list[str]:
     return [*map(str, numbers)]
 
 
-def array(kind: str, name: str, numbers, write) -> str:
+def array(kind: str, name: str, numbers: Any, write: Writer) -> str:
     """The definition of an array of constants; `write` makes texts of some of the numbers."""
     lines = []
     for first in range(0, len(numbers), AT_ONCE):

@@ -6,20 +6,23 @@ network and once in those of the cut one: where both agree it stays.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import fx
 
 from specdnn.network.labelling import describe, is_movement, stand_in
-from specdnn.network.labels import NOTHING, rows_of, uniform_dimension
-from specdnn.network.modules import Select, named
+from specdnn.network.labels import NOTHING, Labels, rows_of, uniform_dimension
+from specdnn.network.modules import Select, module_of, named
 from specdnn.network.tracing import without_dead_code
 from specdnn.network.wiring import Alive, Wiring
 from specdnn.structures import SpecDNNError
 
 
-def compacted(wiring: Wiring, alive: Alive, outputs) -> tuple[fx.Graph, dict[str, Select], dict]:
+def compacted(
+    wiring: Wiring, alive: Alive, outputs: Iterable[int]
+) -> tuple[fx.Graph, dict[str, Select], dict[str, Labels]]:
     """(graph, its Selects by name, labels per operation) of what stays of a network, for these of its outputs."""
     work = Compaction(wiring, alive)
     for node in wiring.network.graph.nodes:
@@ -33,19 +36,20 @@ class Compaction:
 
     def __init__(self, wiring: Wiring, alive: Alive) -> None:
         self.wiring, self.alive, self.network = wiring, alive, wiring.network
-        self.graph, self.selects = fx.Graph(), {}
+        self.graph = fx.Graph()
+        self.selects: dict[str, Select] = {}
         self.full: dict[str, Any] = {}
         self.small: dict[str, Any] = {}  # lacks what is no tensor in the cut network: it is gathered later
         self.copies: dict[str, fx.Node] = {}
-        self.labels: dict[str, Any] = {}  # by the copy's name
+        self.labels: dict[str, Labels] = {}  # by the copy's name
         self.addresses, self.zeros = 0, NOTHING  # the zeros that padding adds have negative addresses
 
-    def found_labels(self) -> dict:
+    def found_labels(self) -> dict[str, Labels]:
         return {node.name: self.labels[node.name] for node in self.graph.nodes if node.name in self.labels}
 
-    def take(self, node: fx.Node, outputs) -> None:
+    def take(self, node: fx.Node, outputs: Iterable[int]) -> None:
         """Copy one operation, or put a Select in its place."""
-        labels = self.wiring.labels.get(node.name)
+        labels: Any = self.wiring.labels.get(node.name)
         if node.op == "output":
             self.output(node, outputs)
         elif labels is None:
@@ -81,8 +85,8 @@ class Compaction:
         else:
             self.small[node.name] = self.full[node.name]
 
-    def constant(self, node: fx.Node):
-        value = named(self.network, node.target)
+    def constant(self, node: fx.Node) -> Any:
+        value = named(self.network, str(node.target))
         return value.detach().cpu() if torch.is_tensor(value) else value
 
     def images(self, node: fx.Node, labels: torch.Tensor) -> None:
@@ -90,10 +94,10 @@ class Compaction:
         self.full[node.name] = self.small[node.name] = self.numbered(labels)
         self.labels[self.copy(node).name] = labels
         wanted = self.shrunk(self.full[node.name], labels)
-        if wanted.shape != labels.shape:
+        if wanted is not None and wanted.shape != labels.shape:
             self.select("select_images", [node.name], wanted, node, labels)
 
-    def computed(self, node: fx.Node, labels) -> None:
+    def computed(self, node: fx.Node, labels: Any) -> None:
         """What computes keeps its units whole: of its elements those stay whose units do."""
         full = self.full[node.name] = self.numbered(labels)
         small = full if isinstance(labels, tuple) else self.shrunk(full, labels)  # several tensors are pinned
@@ -115,7 +119,7 @@ class Compaction:
             copied.kwargs = fx.node.map_arg(copied.kwargs, lambda n: full if n is self.copies[source.name] else n)  # noqa: B023
         return copied
 
-    def numbered(self, labels):
+    def numbered(self, labels: Labels) -> Any:
         """New addresses for the elements of a tensor, or of several."""
         if isinstance(labels, tuple):
             return tuple(map(self.numbered, labels))
@@ -134,7 +138,7 @@ class Compaction:
             return None
         return elements.index_select(dim, rows_of(stays, dim)[:, 0].nonzero().flatten())
 
-    def remember(self, copied: fx.Node, labels) -> None:
+    def remember(self, copied: fx.Node, labels: Labels) -> None:
         """Label a copy with what stays of the labels."""
         self.labels[copied.name] = fx.node.map_aggregate(
             labels, lambda x: self.shrunk(x, x) if torch.is_tensor(x) else x
@@ -142,7 +146,7 @@ class Compaction:
 
     # ------------------------------------------------------------------------------------- what moves
 
-    def movement(self, node: fx.Node, labels) -> None:
+    def movement(self, node: fx.Node, labels: Any) -> None:
         """Copy a movement if it still gives what is kept, else gather that, at once or as soon as it is a tensor."""
         full = self.full[node.name] = self.with_own_zeros(stand_in(node, self.network, self.full))
         parts = full if isinstance(full, (tuple, list)) else (full,)
@@ -154,14 +158,14 @@ class Compaction:
         elif wanted[0] is not None and not isinstance(labels, tuple):
             self.gather(node, wanted[0], labels)
 
-    def with_own_zeros(self, full):
+    def with_own_zeros(self, full: Any) -> Any:
         """Addresses with one of its own for every zero that was added."""
         if not torch.is_tensor(full) or not (new := full == NOTHING).any():
             return full
         first, self.zeros = self.zeros, self.zeros - int(new.sum())
         return full.masked_scatter(new, torch.arange(self.zeros, first))
 
-    def natively(self, node: fx.Node):
+    def natively(self, node: fx.Node) -> Any:
         """What a movement gives in the cut network; None if it fails there."""
         if any(n.name not in self.copies for n in node.all_input_nodes):
             return None
@@ -170,7 +174,7 @@ class Compaction:
         except Exception:  # a literal size no longer fits
             return None
 
-    def still_gives(self, node: fx.Node, wanted: list) -> bool:
+    def still_gives(self, node: fx.Node, wanted: Sequence[torch.Tensor | None]) -> bool:
         found = self.natively(node)
         found = found if isinstance(found, (tuple, list)) else (found,)
         return len(found) == len(wanted) and all(
@@ -181,7 +185,7 @@ class Compaction:
     def gather(self, node: fx.Node, wanted: torch.Tensor, labels: torch.Tensor) -> None:
         """A Select of the wanted elements from the tensors that they come from."""
         sources = list(dict.fromkeys(self.origins(node)))
-        name = node.target if hasattr(self.module(node), "moved") else f"select_{node.name}"
+        name = str(node.target) if hasattr(module_of(node, self.network), "moved") else f"select_{node.name}"
         self.select(name, sources, wanted, node, labels)
 
     def select(self, name: str, sources: list[str], wanted: torch.Tensor, node: fx.Node, labels: torch.Tensor) -> None:
@@ -202,29 +206,25 @@ class Compaction:
             name += "_"
         return name
 
-    def module(self, node: fx.Node):
-        return self.network.get_submodule(node.target) if node.op == "call_module" else None
-
-    def origins(self, node: fx.Node):
+    def origins(self, node: fx.Node) -> Iterator[str]:
         """The tensors of the cut network that a movement takes its elements from."""
         for source in node.all_input_nodes:
             if source.name in self.wiring.labels:
                 yield from [source.name] if torch.is_tensor(self.small.get(source.name)) else self.origins(source)
 
-    def output(self, node: fx.Node, outputs) -> None:
+    def output(self, node: fx.Node, outputs: Iterable[int]) -> None:
         """The wanted outputs, picked out where all of them are still there."""
-        source = node.args[0]
-        wanted = self.full[source.name][:, list(outputs)]
+        source, chosen = node.all_input_nodes[0], list(outputs)
+        labels: Any = self.wiring.labels[source.name]
+        wanted = self.full[source.name][:, chosen]
         small, last = self.small[source.name], self.copies[source.name]
         if small.shape != wanted.shape or not _agree(small, wanted):
-            self.select(
-                "select_outputs", [source.name], wanted, node, self.wiring.labels[source.name][:, list(outputs)]
-            )
+            self.select("select_outputs", [source.name], wanted, node, labels[:, chosen])
             last = self.copies[node.name]
         self.graph.output(last)
 
 
-def _same(one, other) -> bool:
+def _same(one: Any, other: Any) -> bool:
     if torch.is_tensor(one) and torch.is_tensor(other):
         return one.shape == other.shape and bool((one == other).all())
     return type(one) is type(other) and one == other

@@ -19,10 +19,11 @@ import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from specdnn.network.modules import named
 from specdnn.network.surgery import CompactNetwork, can_shift, rewrite, shift
 from specdnn.network.watching import BATCH_SIZE, class_means
 from specdnn.network.wiring import Alive, Link
-from specdnn.structures import Split
+from specdnn.structures import Split, Tick
 
 MOST_IMAGES = 20_000
 MEMORY = 4 << 30  # bytes of intermediate results of all images
@@ -71,7 +72,7 @@ def sample_of(split: Split, classes: Sequence[int], seed: int) -> Sample:
 
 
 @torch.no_grad()
-def by_means(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: Callable = lambda: None) -> None:
+def by_means(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: Tick = lambda: None) -> None:
     """Fold the means of all that a link of the parent reads and the cut network lacks into the cut network, in place.
 
     Exact for the inputs of a Linear; of a convolution away from the border, where padding is 0 and not the mean. A link
@@ -80,14 +81,14 @@ def by_means(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: 
     alive = Alive(parent.wiring, cut.kept)
     for link, mean in zip(parent.wiring.links, means(parent, sample, tick), strict=True):
         gone, rows = ~alive(link.sources), alive(link.targets)
-        weight = parent.network.get_submodule(link.name).weight.double()
+        weight = named(parent.network, f"{link.name}.weight").double()
         total = weight.flatten(2).sum(2) if weight.dim() > 2 else weight
         missing = total[torch.as_tensor(rows)][:, torch.as_tensor(gone)] @ mean[torch.as_tensor(gone)]
         shift(cut.network, link, missing)
 
 
 @torch.no_grad()
-def means(parent: CompactNetwork, sample: Sample, tick: Callable) -> list[torch.Tensor]:
+def means(parent: CompactNetwork, sample: Sample, tick: Tick) -> list[torch.Tensor]:
     """Per link the mean of each of its inputs over images and places, (inputs,) float64."""
     groups = int(sample.groups.max()) + 1
     found = class_means(parent, Split(sample.images, sample.groups), groups, AS_THEY_ARE, tick=tick)
@@ -99,7 +100,7 @@ def means(parent: CompactNetwork, sample: Sample, tick: Callable) -> list[torch.
 
 
 @torch.no_grad()
-def by_regression(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: Callable = lambda: None) -> None:
+def by_regression(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: Tick = lambda: None) -> None:
     """Give the links of a cut network new weights, in the order of execution, in place; see the head of this file.
 
     `parent` is the network that is to be imitated, which holds all units of `cut`. Convolutions of two dimensions and
@@ -111,7 +112,7 @@ def by_regression(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, t
     wanted = places.of_parent(tick)
     parent.network.eval()
     cut.network.eval()
-    Fitting(cut, places, wanted, sample, tick).run()
+    Fitting(cut, places, wanted, sample, tick).solve_all()
 
 
 def fitting_in_memory(cut: CompactNetwork, sample: Sample) -> Sample:
@@ -129,14 +130,14 @@ class Sizes(fx.Interpreter):
         super().__init__(network)
         self.bytes: dict[fx.Node, int] = {}
 
-    def run_node(self, node: fx.Node):
+    def run_node(self, node: fx.Node) -> Any:
         found = super().run_node(node)
         self.bytes[node] = found.numel() * found.element_size() if torch.is_tensor(found) else 0
         return found
 
     def most(self) -> int:
         now = most = 0
-        for node in self.module.graph.nodes:
+        for node in self.graph.nodes:
             now += self.bytes[node]
             most = max(most, now)
             now -= sum(self.bytes[gone] for gone in self.user_to_last_uses.get(node, []))
@@ -148,7 +149,7 @@ class Places:
 
     def __init__(self, parent: CompactNetwork, cut: CompactNetwork, sample: Sample) -> None:
         self.parent, self.cut, self.sample = parent, cut, sample
-        self.drawn: dict[tuple, torch.Tensor] = {}
+        self.drawn: dict[tuple[str, int], torch.Tensor] = {}
         self.alive = Alive(parent.wiring, cut.kept)
 
     def chosen(self, name: str, some: slice, count: int) -> torch.Tensor:
@@ -161,9 +162,9 @@ class Places:
             self.drawn[key] = torch.randint(count, (images, each), generator=generator)
         return self.drawn[key].to(self.sample.weights.device)
 
-    def of_parent(self, tick: Callable) -> dict[str, list[torch.Tensor]]:
+    def of_parent(self, tick: Tick) -> dict[str, list[torch.Tensor]]:
         """Link -> per batch the parent's pre-activations (rows of the cut network) at the chosen places."""
-        wanted: dict[str, list] = {}
+        wanted: dict[str, list[torch.Tensor]] = {}
         links = {link.name: link for link in self.parent.wiring.links}
         hooks = []
         for some in self.sample.batches():
@@ -179,10 +180,10 @@ class Places:
             tick()
         return wanted
 
-    def keeper(self, link: Link, some: slice, wanted: dict[str, list]) -> Callable:
+    def keeper(self, link: Link, some: slice, wanted: dict[str, list[torch.Tensor]]) -> Callable[..., None]:
         rows = torch.as_tensor(np.flatnonzero(self.alive(link.targets)))
 
-        def keep(module: nn.Module, _, output: torch.Tensor) -> None:
+        def keep(module: nn.Module, _: object, output: torch.Tensor) -> None:
             if solvable(module, output):
                 wanted.setdefault(link.name, []).append(self.outputs(link.name, module, output, some)[:, rows])
 
@@ -196,7 +197,7 @@ class Places:
         taken = output.flatten(2).gather(2, chosen[:, None].expand(-1, output.shape[1], -1))
         return taken.transpose(1, 2).reshape(-1, output.shape[1])
 
-    def inputs(self, name: str, module: nn.Module, given: torch.Tensor, some: slice) -> torch.Tensor:
+    def inputs(self, name: str, module: nn.Linear | nn.Conv2d, given: torch.Tensor, some: slice) -> torch.Tensor:
         """(places of all images, numbers that a row of weights is multiplied by)."""
         if isinstance(module, nn.Linear):
             return given.reshape(-1, given.shape[-1])
@@ -235,27 +236,29 @@ def _padded(given: torch.Tensor, module: nn.Conv2d) -> torch.Tensor:
 class Fitting(fx.Interpreter):
     """Runs a network operation by operation on all batches at once, and solves each link before it is run."""
 
-    def __init__(self, cut: CompactNetwork, places: Places, wanted: dict, sample: Sample, tick: Callable) -> None:
+    def __init__(
+        self, cut: CompactNetwork, places: Places, wanted: dict[str, list[torch.Tensor]], sample: Sample, tick: Tick
+    ) -> None:
         super().__init__(cut.network)
         self.links = {link.name: link for link in cut.wiring.links}
         self.places, self.wanted, self.sample, self.tick = places, wanted, sample, tick
         self.extra_traceback = False
 
-    def run(self) -> None:
+    def solve_all(self) -> None:
         """Every operation in turn; what nobody reads any more is forgotten."""
         batches = self.sample.batches()
-        values: dict[fx.Node, list] = {}
-        for node in self.module.graph.nodes:
+        values: dict[fx.Node, list[Any]] = {}
+        for node in self.graph.nodes:
             if node.op == "output":
                 return
             if node.op == "call_module" and node.target in self.wanted:
-                self.solve(node, values[node.args[0]])
+                self.solve(node, values[node.all_input_nodes[0]])
             values[node] = [self.of_batch(node, values, k, some) for k, some in enumerate(batches)]
             for gone in self.user_to_last_uses.get(node, []):
                 values.pop(gone, None)
             self.tick()
 
-    def of_batch(self, node: fx.Node, values: dict, number: int, some: slice):
+    def of_batch(self, node: fx.Node, values: dict[fx.Node, list[Any]], number: int, some: slice) -> Any:
         if node.op == "placeholder":
             return self.sample.images[some]
         self.env = {known: several[number] for known, several in values.items()}
@@ -263,10 +266,11 @@ class Fitting(fx.Interpreter):
 
     def solve(self, node: fx.Node, given: list[torch.Tensor]) -> None:
         """The ridge solution of one link, from running sums."""
-        module, link = self.module.get_submodule(node.target), self.links[node.target]
+        name = str(node.target)
+        module, link = named(self.module, name), self.links[name]
         sums = Sums(can_shift(self.module, link))
-        for some, inputs, outputs in zip(self.sample.batches(), given, self.wanted[node.target], strict=True):
-            seen = self.places.inputs(node.target, module, inputs, some)
+        for some, inputs, outputs in zip(self.sample.batches(), given, self.wanted[name], strict=True):
+            seen = self.places.inputs(name, module, inputs, some)
             each = len(seen) // len(self.sample.weights[some])
             sums.add(seen, outputs, self.sample.weights[some].repeat_interleave(each))
         weight, bias = sums.solution()
@@ -279,7 +283,9 @@ class Sums:
     """Running sums of outer products for a weighted least squares, in double precision."""
 
     def __init__(self, free: bool) -> None:
-        self.free, self.inner, self.outer = free, 0, 0
+        self.free = free
+        self.inner: torch.Tensor = torch.zeros(())
+        self.outer: torch.Tensor = torch.zeros(())
 
     def add(self, inputs: torch.Tensor, outputs: torch.Tensor, weights: torch.Tensor) -> None:
         """`inputs` (n, inputs), `outputs` (n, rows), `weights` (n,)."""

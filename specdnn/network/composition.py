@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import fx, nn
@@ -22,6 +23,8 @@ from specdnn.network.surgery import CompactNetwork, reopened
 from specdnn.network.tracing import in_place
 from specdnn.network.wiring import Link, Wiring, trace
 from specdnn.structures import Layers, SpecDNNError
+
+Key: TypeAlias = tuple[Any, ...]  # equal where two nodes, modules or tensors are the same
 
 
 def composed(members: Sequence[CompactNetwork]) -> CompactNetwork:
@@ -50,7 +53,7 @@ def _outputs(member: CompactNetwork) -> int:
 def _check(members: Sequence[CompactNetwork]) -> None:
     if len(members) < 2:
         raise SpecDNNError("a composition needs at least two networks")
-    first, seen = members[0].wiring, set()
+    first, seen = members[0].wiring, set[int]()
     for member in members:
         if twice := sorted(seen & set(member.kept.classes)):
             raise SpecDNNError(f"class {twice[0]} is in two of the networks: compose networks of different classes")
@@ -65,7 +68,7 @@ def _check(members: Sequence[CompactNetwork]) -> None:
             raise SpecDNNError("the networks were cut from different parents: compose networks of one parent")
 
 
-def _sizes(shape) -> str:
+def _sizes(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
@@ -87,9 +90,10 @@ class Merger:
     """One graph that members are added to, one after the other."""
 
     def __init__(self) -> None:
-        self.graph, self.root = fx.Graph(), {}
+        self.graph = fx.Graph()
+        self.root: dict[str, Any] = {}
         self.images = self.graph.placeholder("images")
-        self.known: dict[tuple, fx.Node] = {}  # what a node does -> the node of an earlier member that does it
+        self.known: dict[Key, fx.Node] = {}  # what a node does -> the node of an earlier member that does it
         self.links: dict[str, list[Block]] = {}  # name of a link -> those of the members that are not one yet
 
     def add(self, member: CompactNetwork) -> fx.Node:
@@ -98,16 +102,19 @@ class Merger:
         prefix = f"of_{'_'.join(map(str, member.kept.classes))}"
         alone = _alone(member.network) | {output.args[0]}  # every class has an output of its own, to be trained
         copies: dict[fx.Node, fx.Node] = {}
-        own: dict[tuple, fx.Node] = {}
+        own: dict[Key, fx.Node] = {}
         links = {link.name: link for link in member.wiring.links}
-        memory: dict = {}  # one memory of copies for all, so that what a member shares with itself stays shared
+        memory: dict[
+            int, Any
+        ] = {}  # one memory of copies for all, so that what a member shares with itself stays shared
         for node in nodes:
             if node.op == "placeholder":
                 copies[node] = self.graph.call_method("clone", (self.images,)) if node in alone else self.images
                 continue
             value = named(member.network, node.target) if node.op in ("call_module", "get_attr") else None
             key = None if node in alone else _key(node, value, copies)
-            copies[node] = self.known.get(key) or self.copy(node, value, prefix, copies, memory)
+            known = self.known.get(key) if key else None
+            copies[node] = known or self.copy(node, value, prefix, copies, memory)
             if node.target in links and copies[node].target == f"{prefix}.{node.target}":
                 self.remember(copies[node], links[node.target], member.wiring)
             if key:
@@ -115,18 +122,20 @@ class Merger:
         self.known.update(own)
         return copies[output.args[0]]
 
-    def copy(self, node: fx.Node, value, prefix: str, copies: dict, memory: dict) -> fx.Node:
+    def copy(
+        self, node: fx.Node, value: Any, prefix: str, copies: dict[fx.Node, fx.Node], memory: dict[int, Any]
+    ) -> fx.Node:
         """A node of a member in the graph of all, with its module or tensor."""
         target = node.target
         if value is not None:
             target = f"{prefix}.{node.target}"
             self.root[target] = copy.deepcopy(value, memory)
-        given = (fx.node.map_arg(one, lambda n: copies[n]) for one in (node.args, node.kwargs))
-        return self.graph.create_node(node.op, target, *given)
+        args = fx.node.map_arg(node.args, lambda n: copies[n])
+        return self.graph.create_node(node.op, target, args, fx.node.map_arg(node.kwargs, lambda n: copies[n]))
 
     def remember(self, node: fx.Node, link: Link, wiring: Wiring) -> None:
         """Note a link of a member, which may share its numbers with those of others."""
-        if block := Block.of(node, self.root[node.target], link, wiring):
+        if block := Block.of(node, self.root[str(node.target)], link, wiring):
             self.links.setdefault(link.name, []).append(block)
 
 
@@ -137,13 +146,13 @@ def _alone(network: fx.GraphModule) -> set[fx.Node]:
     return {node for node, base in bases.items() if base in changed}
 
 
-def _key(node: fx.Node, value, copies: dict) -> tuple:
+def _key(node: fx.Node, value: Any, copies: dict[fx.Node, fx.Node]) -> Key:
     """What a node does to which nodes; equal keys give equal results."""
     given = fx.node.map_arg((node.args, node.kwargs), lambda n: copies[n])
     return node.op, node.target if value is None else _content(value), repr(given)
 
 
-def _content(value: nn.Module | torch.Tensor) -> tuple:
+def _content(value: nn.Module | torch.Tensor) -> Key:
     """All that a module or tensor is, to the last bit."""
     if torch.is_tensor(value):
         return type(value), _bits(value)
@@ -152,6 +161,6 @@ def _content(value: nn.Module | torch.Tensor) -> tuple:
     return type(value), repr(value), repr(own), state
 
 
-def _bits(tensor: torch.Tensor) -> tuple:
+def _bits(tensor: torch.Tensor) -> Key:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return tensor.dtype, tuple(tensor.shape), flat.view(torch.uint8).numpy().tobytes()

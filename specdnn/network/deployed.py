@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 from specdnn.network.labelling import is_movement
+from specdnn.network.modules import module_of
 from specdnn.network.operations import CONVOLUTIONS, LINEAR, ZEROS
 from specdnn.network.surgery import absorb
+from specdnn.structures import Normalisation, PerChannel
 
 UNCHANGED = ((), (0.0, 1.0))  # normalisations that leave an image as it is
 
@@ -17,7 +20,10 @@ UNCHANGED = ((), (0.0, 1.0))  # normalisations that leave an image as it is
 class Normalise(nn.Module):
     """(x - mean) / deviation, numbers or one per channel (dimension 1)."""
 
-    def __init__(self, mean, deviation) -> None:
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, mean: PerChannel, deviation: PerChannel) -> None:
         super().__init__()
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
         self.register_buffer("deviation", torch.as_tensor(deviation, dtype=torch.float32))
@@ -37,12 +43,12 @@ class Normalise(nn.Module):
         return self.mean.view(shape), self.deviation.view(shape)
 
 
-def normaliser(normalisation: tuple) -> nn.Module:
+def normaliser(normalisation: Normalisation) -> nn.Module:
     """What makes images of intensities those that a network takes."""
     return nn.Identity() if normalisation in UNCHANGED else Normalise(*normalisation)
 
 
-def unnormalised(images: torch.Tensor, normalisation: tuple) -> torch.Tensor:
+def unnormalised(images: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
     """Images that a network takes, as they were before their normalisation: single precision, on the processor."""
     images = torch.as_tensor(images).cpu().float()
     return images if normalisation in UNCHANGED else Normalise(*normalisation).undone(images)
@@ -59,17 +65,17 @@ class Probabilities(nn.Module):
         self.network, self.softmax = network, softmax
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        logits = self.network(image)
+        logits: torch.Tensor = self.network(image)
         return logits.softmax(1) if self.softmax else logits.sigmoid()
 
 
-def deployed(network: fx.GraphModule, normalisation: tuple, softmax: bool = False) -> Probabilities:
+def deployed(network: fx.GraphModule, normalisation: Normalisation, softmax: bool = False) -> Probabilities:
     """The network for images of intensities in 0..1, in single precision, on the processor, in evaluation mode."""
     own = copy.deepcopy(network).cpu().float().eval()
     return Probabilities(normalising(own, normalisation), softmax).eval()
 
 
-def reference(network: nn.Module, normalisation: tuple, softmax: bool = False) -> Probabilities:
+def reference(network: nn.Module, normalisation: Normalisation, softmax: bool = False) -> Probabilities:
     """The dull twin of `deployed`: normalise, then the network as it is."""
     own = copy.deepcopy(network).cpu().float().eval()
     return Probabilities(nn.Sequential(normaliser(normalisation), own), softmax).eval()
@@ -78,7 +84,7 @@ def reference(network: nn.Module, normalisation: tuple, softmax: bool = False) -
 # ------------------------------------------------------------------------------------------ normalisation
 
 
-def normalising(network: fx.GraphModule, normalisation: tuple) -> fx.GraphModule:
+def normalising(network: fx.GraphModule, normalisation: Normalisation) -> fx.GraphModule:
     """The same network for images that are not normalised yet; it is changed in place.
 
     One mean and deviation for all pixels waits until the kept ones are gathered, and goes into the weights of the
@@ -86,14 +92,14 @@ def normalising(network: fx.GraphModule, normalisation: tuple) -> fx.GraphModule
     """
     if normalisation in UNCHANGED:
         return network
-    last = next(iter(network.graph.nodes))
-    if isinstance(normalisation[0], (int, float)):
+    last, (mean, deviation) = next(iter(network.graph.nodes)), normalisation
+    if isinstance(mean, (int, float)) and isinstance(deviation, (int, float)):
         while (reader := _only_reader(last)) and _only_moves(reader, network):
             last = reader
         if (reader := _only_reader(last)) and _can_fold(reader, network):
-            absorb(network.get_submodule(reader.target), *normalisation)
+            absorb(module_of(reader, network), mean, deviation)
             return network
-    network.add_module("normalise", Normalise(*normalisation))
+    network.add_module("normalise", Normalise(mean, deviation))
     with network.graph.inserting_after(last):
         made = network.graph.call_module("normalise", (last,))
     last.replace_all_uses_with(made, delete_user_cb=lambda user: user is not made)
@@ -109,15 +115,13 @@ def _only_reader(node: fx.Node) -> fx.Node | None:
 def _only_moves(node: fx.Node, network: fx.GraphModule) -> bool:
     """Whether an operation moves elements and adds none."""
     pads = node.target is nn.functional.pad or node.target in ZEROS
-    padded = node.op == "call_module" and getattr(network.get_submodule(node.target), "padded", False)
+    padded = getattr(module_of(node, network), "padded", False)
     return is_movement(node, network) and not pads and not padded
 
 
 def _can_fold(node: fx.Node, network: fx.GraphModule) -> bool:
     """Whether it is a Linear, or a convolution without padding, whose weights nothing else uses."""
-    if node.op != "call_module":
-        return False
-    module = network.get_submodule(node.target)
+    module = module_of(node, network)
     if not isinstance(module, (*CONVOLUTIONS, *LINEAR)) or any(_numbers(getattr(module, "padding", 0))):
         return False
     own = {id(one) for one in module.parameters()}
@@ -126,7 +130,7 @@ def _can_fold(node: fx.Node, network: fx.GraphModule) -> bool:
     return len(names) == len(own) and calls == 1
 
 
-def _numbers(padding) -> tuple:
+def _numbers(padding: Any) -> tuple[Any, ...]:
     if isinstance(padding, str):
         return (padding != "valid",)
     return padding if isinstance(padding, tuple) else (padding,)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import fx
@@ -10,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from specdnn.network import whitelist
-from specdnn.network.modules import Select
+from specdnn.network.modules import Given, Select
 from specdnn.network.operations import GATHERED
 from specdnn.structures import first_line
 
@@ -39,7 +41,7 @@ def outputs_of(network: fx.GraphModule, state: dict[str, torch.Tensor], image_sh
     return found.shape[1]
 
 
-def _shape(sizes) -> str:
+def _shape(sizes: Iterable[int]) -> str:
     return "x".join(map(str, sizes))
 
 
@@ -47,10 +49,10 @@ class Bounded(TorchDispatchMode):
     """Looks at every tensor that torch makes, also inside of functions."""
 
     def __init__(self, most: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's, not annotated
         self.most = most
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(found):
             if torch.is_tensor(tensor) and tensor.numel() > self.most:
@@ -66,7 +68,7 @@ class DryRun(fx.Interpreter):
         self.state, self.most, self.total, self.extra_traceback = state, most, 0, False
         self.gathered = -GATHERED * sum(tensor.numel() for tensor in state.values())  # what is left, if negative
 
-    def run_node(self, node: fx.Node):
+    def run_node(self, node: fx.Node) -> Any:
         if node.target is torch.index_select:
             self.check_places(node)
         found = super().run_node(node)
@@ -82,28 +84,29 @@ class DryRun(fx.Interpreter):
 
     def check_places(self, node: fx.Node) -> None:
         """What is gathered must be there; places come from the file, and are no result of other operations."""
-        tensor, dim, index = node.args if len(node.args) == 3 and not node.kwargs else (None, None, None)
+        args: Given = node.args if len(node.args) == 3 and not node.kwargs else (None, None, None)
+        tensor, dim, index = args
         given = isinstance(tensor, fx.Node) and isinstance(index, fx.Node) and index.op == "get_attr"
-        places = self.state.get(index.target) if given else None
+        places = self.state.get(str(index.target)) if given else None
         if places is None or places.dtype not in (torch.int32, torch.int64) or places.dim() != 1 or not len(places):
             raise ValueError(f"{node.name} takes no list of places")
         size = self.env[tensor].shape[dim]
         if int(places.min()) < 0 or int(places.max()) >= size:
             raise ValueError(f"{index.target} takes elements that are not there")
 
-    def call_function(self, target, args, kwargs):
+    def call_function(self, target: Any, args: tuple[Given, ...], kwargs: dict[str, Given]) -> Any:
         if not any(map(torch.is_tensor, tree_leaves((args, kwargs)))):
             _check_plain(target, args)
         _check_parts(getattr(target, "__name__", ""), args, kwargs)
         return super().call_function(target, args, kwargs)
 
-    def call_method(self, target, args, kwargs):
+    def call_method(self, target: Any, args: tuple[Given, ...], kwargs: dict[str, Given]) -> Any:
         if not isinstance(args[0], torch.Tensor):
             raise ValueError(f"the method {target} is one of tensors")
         _check_parts(target, args, kwargs)
         return super().call_method(target, args, kwargs)
 
-    def call_module(self, target, args, kwargs):
+    def call_module(self, target: Any, args: tuple[Given, ...], kwargs: dict[str, Given]) -> Any:
         module = self.module.get_submodule(target)
         if isinstance(module, Select):
             sizes = [x[0].numel() if module.shape else x.shape[1] for x in args]
@@ -112,11 +115,11 @@ class DryRun(fx.Interpreter):
         return super().call_module(target, args, kwargs)
 
 
-def _endless(value) -> bool:
+def _endless(value: Any) -> bool:
     return isinstance(value, (int, float)) and abs(value) >= 1 << 63 and value not in (float("inf"), -float("inf"))
 
 
-def _check_plain(target, args) -> None:
+def _check_plain(target: Any, args: tuple[Given, ...]) -> None:
     """Arithmetic on plain numbers, tuples that are put together, and parts of tuples."""
     if target in (operator.add, operator.iadd) and all(isinstance(a, (tuple, list)) for a in args):
         return
@@ -129,7 +132,7 @@ def _check_plain(target, args) -> None:
         raise ValueError("a power of plain numbers is beyond any size")
 
 
-def _check_parts(name: str, args, kwargs) -> None:
+def _check_parts(name: str, args: tuple[Given, ...], kwargs: dict[str, Given]) -> None:
     """What is taken apart into tensors must not become more of them than a network needs."""
     if name not in TAKEN_APART:
         return

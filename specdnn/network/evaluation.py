@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn import metrics
+from torch import nn
 
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.watching import BATCH_SIZE
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 
 PER_CLASS = (
     "accuracy",
@@ -29,7 +31,7 @@ PER_CLASS = (
 
 
 @torch.no_grad()
-def logits_of(network, images: torch.Tensor, batch_size: int = BATCH_SIZE) -> torch.Tensor:
+def logits_of(network: nn.Module, images: torch.Tensor, batch_size: int = BATCH_SIZE) -> torch.Tensor:
     """Logits (n, outputs) of a network in evaluation mode."""
     network.eval()
     return torch.cat([network(batch) for batch in images.split(batch_size)])
@@ -59,7 +61,13 @@ def one_class(truth: np.ndarray, logit: np.ndarray, threshold: float = 0.0) -> d
     }
 
 
-def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes: int, thresholds=()) -> dict:
+def all_metrics(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    classes: Sequence[int],
+    all_classes: int,
+    thresholds: Sequence[float] = (),
+) -> Record:
     """The metrics of a network with one output per class of `classes`; `thresholds` of their logits, 0 unless given.
 
     One class: numbers. Several: lists in their order and `mean_...` beside them. All classes (ten-way):
@@ -68,17 +76,21 @@ def all_metrics(logits: torch.Tensor, labels: torch.Tensor, classes, all_classes
     """
     if not logits.isfinite().all():
         raise SpecDNNError("the outputs of the network are not finite on these images: its weights are too large")
-    logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
-    several = zip(classes, logits.T, thresholds or [0.0] * len(classes), strict=True)
-    columns = [one_class((labels == c).astype(int), logit, threshold) for c, logit, threshold in several]
+    found, truth = _arrays(logits, labels)
+    several = zip(classes, found.T, thresholds or [0.0] * len(classes), strict=True)
+    columns = [one_class((truth == c).astype(int), logit, threshold) for c, logit, threshold in several]
     if len(columns) == 1:
         return columns[0]
-    found: dict = {name: [column[name] for column in columns] for name in PER_CLASS}
-    found |= {f"mean_{name}": float(np.mean(found[name])) for name in PER_CLASS[:7]}
+    told: Record = {name: [column[name] for column in columns] for name in PER_CLASS}
+    told |= {f"mean_{name}": float(np.mean(told[name])) for name in PER_CLASS[:7]}
     if len(columns) == all_classes:
-        found["one_against_rest_accuracy"] = found["accuracy"]
-        found["accuracy"] = float(np.mean(np.array(classes)[logits.argmax(1)] == labels))
-    return found
+        told["one_against_rest_accuracy"] = told["accuracy"]
+        told["accuracy"] = float(np.mean(np.array(classes)[found.argmax(1)] == truth))
+    return told
+
+
+def _arrays(logits: torch.Tensor, labels: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    return logits.detach().double().cpu().numpy(), labels.cpu().numpy()
 
 
 def threshold_of(truth: np.ndarray, logit: np.ndarray, measure: str) -> float:
@@ -98,12 +110,12 @@ def threshold_of(truth: np.ndarray, logit: np.ndarray, measure: str) -> float:
     return float(middle[best[np.abs(middle[best]).argmin()]])
 
 
-def thresholds(logits: torch.Tensor, labels: torch.Tensor, classes, measure: str) -> tuple[float, ...]:
+def thresholds(logits: torch.Tensor, labels: torch.Tensor, classes: Iterable[int], measure: str) -> tuple[float, ...]:
     """One per class, of logits (n, classes); none for `zero`."""
     if measure == "zero":
         return ()
-    logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
-    return tuple(threshold_of((labels == c).astype(int), logits[:, k], measure) for k, c in enumerate(classes))
+    found, truth = _arrays(logits, labels)
+    return tuple(threshold_of((truth == c).astype(int), found[:, k], measure) for k, c in enumerate(classes))
 
 
 def kappa(one: np.ndarray, other: np.ndarray) -> float:
@@ -111,13 +123,20 @@ def kappa(one: np.ndarray, other: np.ndarray) -> float:
     return float(metrics.cohen_kappa_score(one, other)) if len({*one.tolist(), *other.tolist()}) > 1 else float("nan")
 
 
-def headline(found: dict) -> tuple[float, float]:
+def headline(found: Record) -> tuple[float, float]:
     """(accuracy, balanced accuracy) of a metrics dictionary, means where there are several outputs."""
-    accuracy = found["accuracy"] if np.isscalar(found["accuracy"]) else found["mean_accuracy"]
-    return accuracy, found.get("mean_balanced_accuracy", found["balanced_accuracy"])
+    several = "mean_" if "mean_balanced_accuracy" in found else ""
+    accuracy: Any = found["accuracy"] if np.isscalar(found["accuracy"]) else found["mean_accuracy"]
+    return accuracy, found[f"{several}balanced_accuracy"]
 
 
-def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, threshold=float("-inf")) -> dict:
+def choices(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    outputs: Sequence[int],
+    wanted: Sequence[int],
+    threshold: float | Sequence[float] = float("-inf"),
+) -> dict[str, float]:
     """How often the class that a network says is the right one.
 
     `logits` (n, outputs), `outputs` the class of each. `accuracy_among`: over the images of the `wanted` classes, of
@@ -126,17 +145,17 @@ def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, thresho
     `threshold` (one for all, or one each). Balanced: the mean over the answers of the share of their images that get
     them.
     """
-    logits, labels = logits.detach().double().cpu().numpy(), labels.cpu().numpy()
-    outputs, wanted, none = np.asarray(outputs), np.asarray(wanted), -1
-    own, among = np.isin(labels, wanted), np.isin(outputs, wanted)
-    said = outputs[among][logits[:, among].argmax(1)]
-    highest = outputs[logits.argmax(1)]
-    sure = (logits >= np.broadcast_to(threshold, logits.shape))[np.arange(len(logits)), logits.argmax(1)]
+    found, right = _arrays(logits, labels)
+    classes, none = np.asarray(outputs), -1
+    own, among = np.isin(right, wanted), np.isin(classes, wanted)
+    said = classes[among][found[:, among].argmax(1)]
+    highest = classes[found.argmax(1)]
+    sure = (found >= np.broadcast_to(threshold, found.shape))[np.arange(len(found)), found.argmax(1)]
     answers = np.where(np.isin(highest, wanted) & sure, highest, none)
-    truth = np.where(own, labels, none)
+    truth = np.where(own, right, none)
     there = np.unique(truth)  # no share of no images
     return {
-        "accuracy_among": float(metrics.accuracy_score(labels[own], said[own])) if own.any() else float("nan"),
+        "accuracy_among": float(metrics.accuracy_score(right[own], said[own])) if own.any() else float("nan"),
         "accuracy_or_none": float(metrics.accuracy_score(truth, answers)),
         "balanced_accuracy_or_none": float(metrics.recall_score(truth, answers, labels=there, average="macro")),
     }
@@ -145,7 +164,12 @@ def choices(logits: torch.Tensor, labels: torch.Tensor, outputs, wanted, thresho
 # ------------------------------------------------------------------------------------------ sizes
 
 
-def sizes(compact: CompactNetwork, rule: Callable | None, base: float, parent: tuple[int, int, int]) -> dict:
+def sizes(
+    compact: CompactNetwork,
+    rule: Callable[[tuple[int, ...]], int] | None,
+    base: float,
+    parent: tuple[int, int, int],
+) -> dict[str, float]:
     """Both size conventions of a compact network, beside those of its parent, which has `parent` (weights, parameters,
     MACs).
 
@@ -166,7 +190,7 @@ def sizes(compact: CompactNetwork, rule: Callable | None, base: float, parent: t
     }
 
 
-def latency_ms(network, image_shape, repeats: int = 50) -> float:
+def latency_ms(network: nn.Module, image_shape: Sequence[int], repeats: int = 50) -> float:
     """Median milliseconds of one image through the network where it lies, batch size 1."""
     image, seconds = _blank(network, image_shape), []
     for _ in range(repeats):
@@ -176,6 +200,6 @@ def latency_ms(network, image_shape, repeats: int = 50) -> float:
     return 1000 * float(np.median(seconds))
 
 
-def _blank(network, image_shape) -> torch.Tensor:
+def _blank(network: nn.Module, image_shape: Sequence[int]) -> torch.Tensor:
     parameter = next(network.parameters())
     return torch.zeros(1, *image_shape, dtype=parameter.dtype, device=parameter.device)

@@ -15,19 +15,22 @@ import json
 import keyword
 import re
 import warnings
+from collections.abc import Collection, Container
 from typing import Any
 
 import torch
 from torch import fx, nn
 
+from specdnn.foreign import State
 from specdnn.network import whitelist
 from specdnn.network.modules import PLACES, Select, arguments, named
+from specdnn.structures import Record
 
 LONGEST = 1 << 24  # characters of a text
 DEEPEST = 16  # lists in lists
 MOST_NODES = 50_000
 LARGEST = 1 << 63  # of a whole number
-KINDS = {
+KINDS: dict[str, tuple[type, dict[str, Any]]] = {
     "dtype": (torch.dtype, {str(d): d for d in vars(torch).values() if isinstance(d, torch.dtype)}),
     "memory_format": (torch.memory_format, {str(f): f for f in (torch.contiguous_format, torch.channels_last)}),
     "device": (torch.device, {"cpu": torch.device("cpu")}),
@@ -56,7 +59,7 @@ def to_text(network: fx.GraphModule) -> str:
     return json.dumps(content, allow_nan=False)
 
 
-def _node(node: fx.Node, places: dict) -> dict:
+def _node(node: fx.Node, places: dict[fx.Node, int]) -> Record:
     try:
         args = [_encoded(value, places) for value in node.args]
         kwargs = {name: _encoded(value, places) for name, value in node.kwargs.items()}
@@ -69,16 +72,17 @@ def _target(node: fx.Node) -> str | None:
     if node.op in ("placeholder", "output"):
         return None
     if node.op == "call_function":
-        name = whitelist.name_of(node.target)
+        function: Any = node.target
+        name = whitelist.name_of(function)
         if name is None:
-            raise ValueError(f"the function {fx.node._get_qualified_name(node.target)} is none that a file may hold")
+            raise ValueError(f"the function {fx.node._get_qualified_name(function)} is none that a file may hold")
         return name
     if node.op == "call_method" and node.target not in whitelist.METHODS:
         raise ValueError(f"the method {node.target} of a tensor is none that a file may hold")
-    return node.target
+    return str(node.target)
 
 
-def _module(network: fx.GraphModule, target: str) -> list:
+def _module(network: fx.GraphModule, target: str) -> list[Any]:
     module = network.get_submodule(target)
     kind = type(module)
     if whitelist.MODULES.get(kind.__name__) is not kind:
@@ -90,7 +94,7 @@ def _module(network: fx.GraphModule, target: str) -> list:
         raise ValueError(f"the module {target} is given {error}") from None
 
 
-def constructed(module: nn.Module) -> dict:
+def constructed(module: nn.Module) -> dict[str, Any]:
     """What the constructor of a module's class was given; the elements of a Select are among its tensors."""
     own = arguments(module)
     if isinstance(module, nn.MultiheadAttention):
@@ -108,14 +112,14 @@ def _tensor_kind(network: fx.GraphModule, target: str) -> str:
 
 def _tied(network: nn.Module) -> dict[str, str]:
     """Parameters that are the same as one of another name -> that name."""
-    first, tied = {}, {}
+    first, tied = dict[int, str](), dict[str, str]()
     for name, parameter in sorted(network.named_parameters(remove_duplicate=False)):
         if first.setdefault(id(parameter), name) != name:
             tied[name] = first[id(parameter)]
     return tied
 
 
-def _encoded(value, places: dict):
+def _encoded(value: Any, places: dict[fx.Node, int]) -> Any:
     """A plain value, or a node by its place, as JSON knows it."""
     if value is None or isinstance(value, (bool, str)) or (isinstance(value, int) and abs(value) < LARGEST):
         return value
@@ -170,19 +174,21 @@ def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
 
 def tied(text: str) -> dict[str, str]:
     """Of a text that was understood: the parameters that are the same as one of another name -> that name."""
-    return _of(_parsed(text).get("tied"), dict, "tied")
+    tied: dict[str, str] = _of(_parsed(text).get("tied"), dict, "tied")
+    return tied
 
 
-def _parsed(text) -> dict:
+def _parsed(text: Any) -> Record:
     if not isinstance(text, str) or len(text) > LONGEST:
         raise ValueError("its graph is no text, or longer than any network's")
     try:
-        return _of(json.loads(text), dict, "graph")
+        parsed: Record = _of(json.loads(text), dict, "graph")
     except (ValueError, RecursionError):
         raise ValueError("its graph is no JSON of a network") from None
+    return parsed
 
 
-def _of(value, kind: type, what: str):
+def _of(value: Any, kind: type, what: str) -> Any:
     if type(value) is not kind:
         raise ValueError(f"its graph has no {kind.__name__} of {what}")
     return value
@@ -198,13 +204,13 @@ def _check_name(name: str) -> None:
             raise ValueError(f"{name!r:.200} is no name of a module")
 
 
-def _inside(name: str, modules) -> bool:
+def _inside(name: str, modules: Collection[str]) -> bool:
     """Whether a name lies inside one of these modules."""
     words = name.split(".")
     return any(".".join(words[:n]) in modules for n in range(1, len(words)))
 
 
-def _built(name: str, given, state: dict) -> nn.Module:
+def _built(name: str, given: Any, state: State) -> nn.Module:
     """One module on the meta device; nothing that its arguments say takes memory."""
     kind, own = given if isinstance(given, list) and len(given) == 2 else (None, {})
     found = whitelist.MODULES.get(kind) if isinstance(kind, str) else None
@@ -224,14 +230,19 @@ def _built(name: str, given, state: dict) -> nn.Module:
         raise ValueError(f"its module {name} cannot be a {kind} of these arguments: {error}") from None
 
 
-def _elements(index, name: str) -> torch.Tensor:
-    list_of_places = torch.is_tensor(index) and index.dtype == torch.int64 and index.dim() == 1 and len(index) > 0
-    if not list_of_places or index.min() < 0:
+def _elements(index: torch.Tensor | None, name: str) -> torch.Tensor:
+    if (
+        not torch.is_tensor(index)
+        or index.dtype != torch.int64
+        or index.dim() != 1
+        or not len(index)
+        or index.min() < 0
+    ):
         raise ValueError(f"the elements of {name} are no list of places")
     return index
 
 
-def _attribute(name: str, kind, state: dict):
+def _attribute(name: str, kind: Any, state: State) -> torch.Tensor:
     """A parameter or buffer of the network itself, on the meta device."""
     tensor = state.get(name)
     if not torch.is_tensor(tensor) or kind not in ("parameter", "buffer"):
@@ -242,9 +253,9 @@ def _attribute(name: str, kind, state: dict):
     return nn.Parameter(empty) if kind == "parameter" else empty
 
 
-def _graph(listed: list, tables: dict) -> fx.Graph:
+def _graph(listed: list[Any], tables: dict[str, Container[str]]) -> fx.Graph:
     """The nodes one by one; each may read those before it, and call what its table holds."""
-    graph, made = fx.Graph(), []
+    graph, made = fx.Graph(), list[fx.Node]()
     for place, given in enumerate(listed):
         given = _of(given, dict, "nodes")
         op, target = given.get("op"), given.get("target")
@@ -261,15 +272,17 @@ def _graph(listed: list, tables: dict) -> fx.Graph:
     return graph
 
 
-def _made(graph: fx.Graph, op, target, args: list, kwargs: dict, tables: dict) -> fx.Node:
+def _made(
+    graph: fx.Graph, op: Any, target: Any, args: list[Any], kwargs: Record, tables: dict[str, Container[str]]
+) -> fx.Node:
     if op == "placeholder":
         return graph.placeholder("images")
     if op == "output":
         if len(args) != 1 or not isinstance(args[0], fx.Node):
             raise ValueError("its output is not one tensor")
-        return graph.output(args[0])
+        return graph.create_node("output", "output", (args[0],))
     known = isinstance(op, str) and isinstance(target, str)
-    found = whitelist.function(target) if known and op == "call_function" else target
+    found: Any = whitelist.function(target) if known and op == "call_function" else target
     if not known or (target not in tables.get(op, ()) if op != "call_function" else found is None):
         raise ValueError(f"its graph holds the {op!r:.50} of {target!r:.100}, which no file may")
     if found is getattr and (len(args) != 2 or kwargs or args[1] not in whitelist.ATTRIBUTES):
@@ -279,7 +292,7 @@ def _made(graph: fx.Graph, op, target, args: list, kwargs: dict, tables: dict) -
     return graph.create_node(op, found, tuple(args), kwargs)
 
 
-def _decoded(value, made: list, depth: int = 0) -> Any:
+def _decoded(value: Any, made: list[fx.Node], depth: int = 0) -> Any:
     """What `_encoded` made a JSON value of; raises ValueError for anything else."""
     if depth > DEEPEST:
         raise ValueError("its graph has lists deeper than any network's")

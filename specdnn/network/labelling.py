@@ -5,8 +5,8 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from specdnn.network import operations as ops
 from specdnn.network.labels import (
     HALF,
     NOTHING,
+    Labels,
     NotUnderstood,
     Sets,
     channels_of,
@@ -24,11 +25,12 @@ from specdnn.network.labels import (
     rows_of,
     uniform_dimension,
 )
-from specdnn.network.modules import named
+from specdnn.network.modules import Given, module_of, named
 from specdnn.network.tracing import in_place, settle_signs
 from specdnn.structures import SpecDNNError, first_line
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
+Rule: TypeAlias = Callable[[fx.Node], Any]  # gives the labels of what a node gives
 
 
 class Recorder(fx.Interpreter):
@@ -39,7 +41,7 @@ class Recorder(fx.Interpreter):
         self.seen: dict[str, Any] = {}
         self.tensors: set[str] = set()
 
-    def run_node(self, node: fx.Node):
+    def run_node(self, node: fx.Node) -> Any:
         found = super().run_node(node)
         self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
         if torch.is_tensor(found):
@@ -47,29 +49,29 @@ class Recorder(fx.Interpreter):
         return found
 
 
-def stand_in(node: fx.Node, network: fx.GraphModule, values: dict[str, Any]):
+def stand_in(node: fx.Node, network: fx.GraphModule, values: dict[str, Any]) -> Any:
     """What a node gives on stand-ins for its inputs: labels or addresses instead of numbers. Padding adds NOTHING."""
-    args, kwargs = (fx.node.map_arg(given, lambda n: values[n.name]) for given in (node.args, node.kwargs))
-    if node.op == "call_module":
-        module = network.get_submodule(node.target)
+    args: tuple[Given, ...] = fx.node.map_arg(node.args, lambda n: values[n.name])
+    kwargs: dict[str, Given] = fx.node.map_arg(node.kwargs, lambda n: values[n.name])
+    if (module := module_of(node, network)) is not None:
         return module.moved(*args) if hasattr(module, "moved") else module(*args, **kwargs)
     if node.target in ops.ZEROS:
         shape = args[0].shape if node.op == "call_function" else args[0].new_zeros(*args[1:]).shape
         return torch.full(shape, NOTHING)
     if node.op == "call_method":
         views = node.target == "view" and not any(isinstance(arg, torch.dtype) for arg in args)
-        name = "reshape" if views else node.target  # stand-ins lie otherwise in memory than what they stand for
+        name = "reshape" if views else str(node.target)  # stand-ins lie otherwise in memory than what they stand for
         return getattr(args[0], name)(*args[1:], **kwargs)
     if node.target is nn.functional.pad:
         pad = args[1] if len(args) > 1 else kwargs["pad"]
         return nn.functional.pad(args[0], pad, value=NOTHING)
-    return node.target(*args, **kwargs)
+    function: Any = node.target
+    return function(*args, **kwargs)
 
 
 def is_movement(node: fx.Node, network: fx.GraphModule) -> bool:
     """Whether a node moves elements and computes none."""
-    if node.op == "call_module":
-        module = network.get_submodule(node.target)
+    if (module := module_of(node, network)) is not None:
         return isinstance(module, ops.MOVEMENT_MODULES) or hasattr(module, "moved")
     if node.op == "call_function" and node.target is nn.functional.pad:
         return _pads_channels_with_zeros(node)
@@ -77,25 +79,27 @@ def is_movement(node: fx.Node, network: fx.GraphModule) -> bool:
 
 
 def _pads_channels_with_zeros(node: fx.Node) -> bool:
-    mode = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
-    value = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
-    return mode == "constant" and not value
+    mode: Given = node.args[2] if len(node.args) > 2 else node.kwargs.get("mode", "constant")
+    value: Given = node.args[3] if len(node.args) > 3 else node.kwargs.get("value")
+    return bool(mode == "constant" and not value)
 
 
 class Aliases:
     """Which operations give tensors that share memory, so that a change of one in place changes the others."""
 
     def __init__(self, network: fx.GraphModule) -> None:
-        self.place, self.base = {}, {}
+        self.place: dict[fx.Node, int] = {}
+        self.base: dict[fx.Node, fx.Node] = {}
         for place, node in enumerate(network.graph.nodes):
             same = bool(node.all_input_nodes) and self.may_share(node, network)
             self.place[node], self.base[node] = place, self.base[node.all_input_nodes[0]] if same else node
 
     @staticmethod
     def may_share(node: fx.Node, network: fx.GraphModule) -> bool:
-        if node.op == "call_module" and isinstance(network.get_submodule(node.target), ops.SAME_MODULES):
+        module = module_of(node, network)
+        if isinstance(module, ops.SAME_MODULES):
             return True
-        if node.op == "call_module" and hasattr(network.get_submodule(node.target), "moved"):
+        if hasattr(module, "moved"):
             return False
         moves = is_movement(node, network) and node.target not in ops.COPIES
         return moves or node.target in ops.SAME or in_place(node)
@@ -111,7 +115,7 @@ class Aliases:
 class Labelling:
     """One walk through the graph. Labels of `values` name channels and places that `channels` and `places` may join."""
 
-    def __init__(self, network: fx.GraphModule, images: torch.Tensor, bundles=()) -> None:
+    def __init__(self, network: fx.GraphModule, images: torch.Tensor, bundles: Collection[str] = ()) -> None:
         self.network, self.bundles = network, bundles
         recorder = Recorder(network)
         recorder.run(images)
@@ -125,8 +129,8 @@ class Labelling:
         self.pinned: list[tuple[str, torch.Tensor]] = []
         self.whole: list[torch.Tensor] = []  # channels whose places are no units of their own
         self.made: list[tuple[str, torch.Tensor]] = []  # who makes channels, in order of execution
-        self.links: list[dict] = []
-        self.through: list[dict] = []
+        self.links: list[dict[str, Any]] = []
+        self.through: list[dict[str, Any]] = []
         self.input = self.output = torch.zeros(0, dtype=torch.int64)
         self.alone = _why_not_by_themselves(network)
 
@@ -170,7 +174,7 @@ class Labelling:
 
     # ------------------------------------------------------------------------------------- labels
 
-    def fresh(self, shape, dim: int, channels: torch.Tensor | None = None) -> torch.Tensor:
+    def fresh(self, shape: Sequence[int], dim: int, channels: torch.Tensor | None = None) -> torch.Tensor:
         """Labels of a tensor of this shape, whose channels lie along `dim`; every place has a name of its own."""
         channels = self.channels.new(shape[dim]) if channels is None else channels
         over = [1 if d == dim else size for d, size in enumerate(shape)]
@@ -184,7 +188,7 @@ class Labelling:
         return self.of_one_image(self.seen[node.name])
 
     @staticmethod
-    def of_one_image(shape) -> tuple[int, ...]:
+    def of_one_image(shape: Sequence[int]) -> tuple[int, ...]:
         return (shape[0] // IMAGES if shape[0] % IMAGES == 0 else shape[0], *shape[1:]) if shape else ()
 
     def roots(self, labels: torch.Tensor) -> torch.Tensor:
@@ -239,7 +243,7 @@ class Labelling:
 
     def one(self, node: fx.Node) -> torch.Tensor:
         """The labels of a node's first argument, which must be one tensor."""
-        first = node.args[0] if node.args else next(iter(node.kwargs.values()))
+        first: Given = node.args[0] if node.args else next(iter(node.kwargs.values()))
         labels = self.values.get(first.name) if isinstance(first, fx.Node) else None
         if not torch.is_tensor(labels) or first.name not in self.labelled:
             raise NotUnderstood("its first argument is not one tensor of the network")
@@ -247,12 +251,12 @@ class Labelling:
             raise NotUnderstood("it reads several tensors of the network")
         return labels
 
-    def fix(self, why: str, labels) -> None:
+    def fix(self, why: str, labels: Any) -> None:
         for one in labels if isinstance(labels, tuple) else (labels,):
             if torch.is_tensor(one) and one.numel():
                 self.pinned.append((why, self.roots(one).unique()))
 
-    def pin(self, node: fx.Node, why: str):
+    def pin(self, node: fx.Node, why: str) -> Labels:
         """Pin what a node reads and what it gives."""
         text = f"{describe(node)}: {why}" if why else describe(node)
         inputs = [self.values[n.name] for n in self.sources(node)]
@@ -263,17 +267,15 @@ class Labelling:
             return self.pinned_output(node, text, inputs)
         given = shapes if isinstance(shapes, (tuple, list)) else ()
         shapes = [self.of_one_image(s) if isinstance(s, tuple) else () for s in given]
-        return tuple(self.unknown(node.name, text, s, inputs) for s in shapes) or None
+        return tuple(self.unknown(node.name, text, s, inputs) if s else None for s in shapes) or None
 
-    def pinned_output(self, node: fx.Node, text: str, inputs) -> torch.Tensor | None:
+    def pinned_output(self, node: fx.Node, text: str, inputs: list[Any]) -> torch.Tensor | None:
         shape = self.shape(node)
         alike = [labels for labels in inputs if torch.is_tensor(labels) and tuple(labels.shape) == shape]
-        return alike[0] if alike else self.unknown(node.name, text, shape, inputs)
+        return alike[0] if alike else self.unknown(node.name, text, shape, inputs) if shape else None
 
-    def unknown(self, name: str, text: str, shape, inputs=()) -> torch.Tensor | None:
+    def unknown(self, name: str, text: str, shape: Sequence[int], inputs: Iterable[Any] = ()) -> torch.Tensor:
         """Pinned units of something that is not understood, along the dimension in which an input holds its own."""
-        if not shape:
-            return None
         dims = [uniform_dimension(self.roots(x)) for x in inputs if torch.is_tensor(x) and x.dim() == len(shape)]
         dim = next((d for d in dims if d is not None), min(1, len(shape) - 1))
         labels = self.fresh(shape, dim)
@@ -283,14 +285,13 @@ class Labelling:
 
     # ------------------------------------------------------------------------------------- rules
 
-    def rule(self, node: fx.Node) -> Callable[[fx.Node], Any]:
-        own = {"placeholder": self.image, "get_attr": self.constant, "output": self.outputs}
+    def rule(self, node: fx.Node) -> Rule:
+        own: dict[str, Rule] = {"placeholder": self.image, "get_attr": self.constant, "output": self.outputs}
         if node.op in own:
             return own[node.op]
         if is_movement(node, self.network):
             return self.movement
-        if node.op == "call_module":
-            module = self.network.get_submodule(node.target)
+        if (module := module_of(node, self.network)) is not None:
             return next((rule for kinds, rule in self.modules() if isinstance(module, kinds)), self.strange)
         if node.target is nn.functional.pad:
             return self.per_channel
@@ -306,7 +307,7 @@ class Labelling:
             return self.elementwise
         return next((rule for targets, rule in kinds if node.target in targets), self.strange)
 
-    def modules(self):
+    def modules(self) -> tuple[tuple[tuple[type, ...], Rule], ...]:
         return (
             (ops.CONVOLUTIONS, self.convolution),
             (ops.LINEAR, self.linear),
@@ -318,7 +319,7 @@ class Labelling:
             (ops.GATE_MODULES, self.gated),
         )
 
-    def strange(self, node: fx.Node):
+    def strange(self, node: fx.Node) -> Labels:
         raise NotUnderstood("")
 
     def image(self, node: fx.Node) -> torch.Tensor:
@@ -330,22 +331,24 @@ class Labelling:
     def constant(self, node: fx.Node) -> torch.Tensor | None:
         """A parameter or buffer has a number per unit if it is long in one dimension only; others are plain values, as
         are those of which parts are gathered."""
-        value = named(self.network, node.target)
+        value = named(self.network, str(node.target))
         long = [d for d, size in enumerate(value.shape) if size > 1] if torch.is_tensor(value) else []
         gathered = any(user.target is torch.index_select for user in node.users)
         if len(long) != 1 or not value.is_floating_point() or gathered:
             self.values[node.name] = value.detach().cpu() if torch.is_tensor(value) else value
             return None
         labels = self.fresh(tuple(value.shape), long[0])
-        if self.alone.get(node.target):
-            self.fix(f"{node.target}: {self.alone[node.target]}", labels)
+        if why := self.alone.get(str(node.target)):
+            self.fix(f"{node.target}: {why}", labels)
         else:
             self.through_parameter(node, self.along(labels, long[0]), long[0], 1)
         return labels
 
     def outputs(self, node: fx.Node) -> torch.Tensor:
-        labels, shape = self.values[node.args[0].name], self.seen[node.args[0].name]
-        if node.args[0].name not in self.labelled or len(shape) != 2 or shape[0] != IMAGES:
+        last: Given = node.args[0]
+        labels: torch.Tensor = self.values[last.name]
+        shape = self.seen[last.name]
+        if last.name not in self.labelled or len(shape) != 2 or shape[0] != IMAGES:
             sizes = ", ".join(("images" if k == 0 else str(size)) for k, size in enumerate(shape))
             raise SpecDNNError(
                 f"the network gives ({sizes}); a classifier gives (images, classes): wrap it in a module that does"
@@ -386,7 +389,7 @@ class Labelling:
         self.box(labelled[0])
         return labelled[0]
 
-    def operand(self, value) -> torch.Tensor | None:
+    def operand(self, value: Given) -> torch.Tensor | None:
         """The labels of an operand, None if it has none."""
         if not isinstance(value, fx.Node) or value.name not in self.labelled:
             return None
@@ -395,7 +398,7 @@ class Labelling:
             raise NotUnderstood("an operand is not one tensor")
         return labels
 
-    def plain_operand(self, value):
+    def plain_operand(self, value: Given) -> Any:
         """A number or constant tensor that is an operand, None for one that has labels."""
         if self.operand(value) is not None:
             return None
@@ -404,7 +407,7 @@ class Labelling:
             raise NotUnderstood("an operand is neither a tensor nor a number")
         return plain
 
-    def table(self, node: fx.Node, source, constant: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
+    def table(self, node: fx.Node, source: Given, constant: torch.Tensor, beside: torch.Tensor) -> torch.Tensor:
         """Labels of a constant that is long in several dimensions; a parameter is sliced along the one of units.
 
         Where it is none, or is read elsewhere as well, the units that it meets stay.
@@ -424,10 +427,10 @@ class Labelling:
 
     def through_parameter(self, node: fx.Node, channels: torch.Tensor, dim: int, numbers: int) -> None:
         """A parameter or buffer of which every unit has some numbers, along one dimension."""
-        value = named(self.network, node.target)
+        value = named(self.network, str(node.target))
         numbers *= isinstance(value, nn.Parameter)
         counts = {"weights": numbers * (value.dim() > 1), "parameters": numbers}
-        self.add_through(node.target, "parameter", channels << HALF, dim=dim, **counts)
+        self.add_through(str(node.target), "parameter", channels << HALF, dim=dim, **counts)
 
     def join(self, one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
         """Join the units that meet; places too, unless one operand is spread over those of the other."""
@@ -453,10 +456,10 @@ class Labelling:
         """Whether a pool or a padding reaches beyond the dimensions of places."""
         labels = self.one(node)
         if node.target is nn.functional.pad:
-            pad = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
+            pad: Given = node.args[1] if len(node.args) > 1 else node.kwargs["pad"]
             return len(pad) > 2 * (labels.dim() - 2)
-        module = type(self.network.get_submodule(node.target)).__name__ if node.op == "call_module" else ""
-        name = module or getattr(node.target, "__name__", "")
+        module = module_of(node, self.network)
+        name = type(module).__name__ if module else getattr(node.target, "__name__", "")
         return name.lower().endswith(("1d", "2d", "3d")) and labels.dim() < int(name[-2]) + 2
 
     def reduction(self, node: fx.Node) -> torch.Tensor:
@@ -471,7 +474,8 @@ class Labelling:
             raise NotUnderstood("it is over images or units, not over places")
         channels = channels_of(labels)
         leaders = channels.amax(dims, keepdim=True)
-        stacked = bool(node.args) and node.args[0].target is torch.stack  # two tensors, element by element
+        first: Given = node.args[0] if node.args else None
+        stacked = first is not None and first.target is torch.stack  # two tensors, element by element
         self.join_if_several_stay(channels, leaders.expand(channels.shape), stacked or node.name in self.bundles)
         left = leaders.view(shape) << HALF
         dim = self.box(left)
@@ -479,14 +483,14 @@ class Labelling:
 
     def gated(self, node: fx.Node) -> torch.Tensor:
         """Two halves, one of which scales the other."""
-        module = self.network.get_submodule(node.target) if node.op == "call_module" else None
-        dim = module.dim if module else node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else -1)
+        module = module_of(node, self.network)
+        dim: Given = module.dim if module else node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else -1)
         labels = self.one(node)
         if dim % labels.dim() == 0:
             raise NotUnderstood("it is over images")
         return self.join(*labels.chunk(2, dim))
 
-    def movement(self, node: fx.Node):
+    def movement(self, node: fx.Node) -> Any:
         """What a movement makes of the labels themselves."""
         self.movers(node)
         try:
@@ -513,7 +517,7 @@ class Labelling:
             if isinstance(mover, fx.Node) and mover.name not in self.labelled:
                 self.adopt(node, mover)
 
-    def must_be_of_one_image(self, node: fx.Node, labels) -> None:
+    def must_be_of_one_image(self, node: fx.Node, labels: Any) -> None:
         if not torch.is_tensor(labels) or labels.dim() == 0:
             raise NotUnderstood("it gives no tensor")
         if labels.shape[0] != 1 and not self.only_constants(node):
@@ -551,11 +555,11 @@ class Labelling:
 
     # ------------------------------------------------------------------------------------- modules with numbers
 
-    def module(self, node: fx.Node) -> nn.Module:
+    def module(self, node: fx.Node) -> Any:
         """The module of a node; raises NotUnderstood where its numbers are not its own or are used elsewhere, too."""
-        if why := self.alone.get(node.target):
+        if why := self.alone.get(str(node.target)):
             raise NotUnderstood(why)
-        return self.network.get_submodule(node.target)
+        return module_of(node, self.network)
 
     def convolution(self, node: fx.Node) -> torch.Tensor:
         labels, module, shape = self.one(node), self.module(node), self.shape(node)
@@ -573,7 +577,7 @@ class Labelling:
             self.channels.join(own, channels[group * (len(channels) // module.groups)])
         per_row = kernel * len(sources) // module.groups
         counts = {"weights": per_row, "parameters": per_row + int(module.bias is not None), "places": places}
-        self.add_through(node.target, "bundles", channels << HALF, sources << HALF, **counts)
+        self.add_through(str(node.target), "bundles", channels << HALF, sources << HALF, **counts)
         return made
 
     def linear(self, node: fx.Node) -> torch.Tensor:
@@ -585,18 +589,22 @@ class Labelling:
         self.add_link(node, self.columns(labels, dim), self.along(made, dim), 1, int(np.prod(shape[:-1])))
         return made
 
-    def add_link(self, node: fx.Node, sources, channels, kernel: int, places: int) -> None:
-        bias = self.network.get_submodule(node.target).bias is not None
-        reader = next(iter(node.users)) if len(node.users) == 1 else None
-        scaled = reader is not None and reader.op == "call_module" and reader.target not in self.alone
-        scaled = scaled and isinstance(self.network.get_submodule(reader.target), ops.BATCH_NORMS)
-        self.made.append((node.target, channels))
+    def add_link(self, node: fx.Node, sources: torch.Tensor, channels: torch.Tensor, kernel: int, places: int) -> None:
+        name, bias = str(node.target), module_of(node, self.network).bias is not None
+        scaled_by = next((str(r.target) for r in node.users if len(node.users) == 1 and self.is_own_norm(r)), "")
+        self.made.append((name, channels))
         self.links.append(
-            {"name": node.target, "sources": sources, "targets": channels << HALF, "kernel": kernel, "places": places}
-            | {"bias": bias, "scaled_by": reader.target if scaled else ""}
+            {"name": name, "sources": sources, "targets": channels << HALF, "kernel": kernel, "places": places}
+            | {"bias": bias, "scaled_by": scaled_by}
         )
 
-    def add_through(self, name: str, kind: str, labels, sources=None, **counts) -> None:
+    def is_own_norm(self, node: fx.Node) -> bool:
+        """Whether a node is a BatchNorm whose numbers are used here alone."""
+        return node.target not in self.alone and isinstance(module_of(node, self.network), ops.BATCH_NORMS)
+
+    def add_through(
+        self, name: str, kind: str, labels: torch.Tensor, sources: torch.Tensor | None = None, **counts: int
+    ) -> None:
         sources = labels[:0] if sources is None else sources
         self.through.append({"name": name, "kind": kind, "labels": labels, "sources": sources} | counts)
 
@@ -606,7 +614,7 @@ class Labelling:
         if labels.dim() == 2 and not isinstance(module, ops.BATCH_NORMS):
             raise NotUnderstood("it reads no batch of images")
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
-        self.add_through(node.target, "norm", self.columns(labels, 1), weights=0, parameters=affine)
+        self.add_through(str(node.target), "norm", self.columns(labels, 1), weights=0, parameters=affine)
         return labels
 
     def weight_per_channel(self, node: fx.Node) -> torch.Tensor:
@@ -614,7 +622,7 @@ class Labelling:
         if module.num_parameters == 1:
             return self.elementwise(node)
         self.along(labels, 1)
-        self.add_through(node.target, "norm", self.columns(labels, 1), weights=0, parameters=1)
+        self.add_through(str(node.target), "norm", self.columns(labels, 1), weights=0, parameters=1)
         return labels
 
     def group_norm(self, node: fx.Node) -> torch.Tensor:
@@ -628,15 +636,15 @@ class Labelling:
         size = len(channels) // module.num_groups
         self.channels.join(channels, channels.view(-1, size)[:, :1].expand(-1, size).flatten())
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
-        self.add_through(node.target, "groups", channels << HALF, weights=0, parameters=affine)
+        self.add_through(str(node.target), "groups", channels << HALF, weights=0, parameters=affine)
         return labels
 
 
 def describe(node: fx.Node) -> str:
     """An operation and where it stands: `softmax in encoder.layer`."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
-    if node.op == "call_module":
-        return f"{type(node.graph.owning_module.get_submodule(node.target)).__name__} {name}"
+    if node.op == "call_module" and node.graph.owning_module:
+        return f"{type(module_of(node, node.graph.owning_module)).__name__} {name}"
     stack = node.meta.get("nn_module_stack") or {}
     place = next(reversed(stack.values()))[0] if stack else ""
     return f"{name} in {place}" if place else name

@@ -6,6 +6,8 @@ one image: the first dimension is 1.
 
 from __future__ import annotations
 
+from typing import TypeAlias, TypeVar
+
 import numpy as np
 import torch
 from scipy.sparse import coo_matrix
@@ -14,22 +16,24 @@ from scipy.sparse.csgraph import connected_components
 HALF = 32
 PLACES = (1 << HALF) - 1
 NOTHING = -1  # zeros that padding adds, before they are named
+Labels: TypeAlias = "torch.Tensor | tuple[Labels, ...] | None"  # of all that an operation gives; None: it has none
+Array = TypeVar("Array", torch.Tensor, np.ndarray)
 
 
 class NotUnderstood(Exception):
     """An operation mixes units in a way that has no rule; it pins them."""
 
 
-def channels_of(labels):
+def channels_of(labels: Array) -> Array:
     """The channels of labels, of the same shape."""
     return labels >> HALF
 
 
-def places_of(labels):
+def places_of(labels: Array) -> Array:
     return labels & PLACES
 
 
-def at_channels(labels):
+def at_channels(labels: Array) -> Array:
     """The labels of the whole channels."""
     return labels & ~PLACES
 

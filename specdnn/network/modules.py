@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from specdnn.network.labels import NOTHING
 
 PLACES = ("device", "dtype")
+Given: TypeAlias = Any  # an argument of a node: another node, a number, a list of them, ...
 
 
 class Select(nn.Module):
@@ -20,7 +23,9 @@ class Select(nn.Module):
     last.
     """
 
-    def __init__(self, index, shape=(), padded: bool = False) -> None:
+    index: torch.Tensor
+
+    def __init__(self, index: torch.Tensor | Sequence[int], shape: Sequence[int] = (), padded: bool = False) -> None:
         super().__init__()
         self.shape, self.padded = tuple(shape), padded
         self.register_buffer("index", torch.as_tensor(index, dtype=torch.int64))
@@ -48,14 +53,19 @@ class Mode(nn.Module):
         return self.training
 
 
-def named(network: nn.Module, target: str):
+def named(network: nn.Module, target: str) -> Any:
     """The module, parameter or buffer of a dotted name."""
     for word in target.split("."):
         network = getattr(network, word)
     return network
 
 
-def arguments(module: nn.Module) -> dict:
+def module_of(node: fx.Node, network: nn.Module) -> Any:
+    """The module that a node calls, None if it calls none; what attributes it has, its class tells."""
+    return network.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def arguments(module: nn.Module) -> dict[str, Any]:
     """What the constructor of a module's class was given, as far as it kept it under the same names."""
     names = [name for name in inspect.signature(type(module).__init__).parameters if name not in ("self", *PLACES)]
     found = {name: getattr(module, name) for name in names if hasattr(module, name)}

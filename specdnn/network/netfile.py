@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import fx
@@ -18,7 +19,7 @@ from torch import fx
 from specdnn import files, foreign
 from specdnn.network import beside, dryrun, graphtext, oldfiles, portable, reading
 from specdnn.network.surgery import CompactNetwork, reopened
-from specdnn.structures import KeptUnits, SpecDNNError
+from specdnn.structures import Architectures, KeptUnits, Normalisation, Record, SpecDNNError
 
 COMPOSED = "composed"  # the `network` of a Checkpoint that was put together from others of its `arch`
 LOST = (LookupError, ValueError, RuntimeError, TypeError, AttributeError, ArithmeticError, AssertionError, MemoryError)
@@ -40,7 +41,7 @@ class Checkpoint:
     arch: str
     dataset: str
     compact: CompactNetwork
-    normalisation: tuple
+    normalisation: Normalisation
     accuracy: float | None
     algo: str = ""
     seed: int = 1
@@ -69,12 +70,12 @@ def save(path: Path, saved: Checkpoint) -> None:
     files.write(path, buffer.getvalue())
 
 
-def portable_files(saved: Checkpoint, more: dict) -> dict[str, bytes]:
+def portable_files(saved: Checkpoint, more: Record) -> dict[str, bytes]:
     """Name -> bytes of the network in safetensors and JSON, which tells `more` beside it. Raises as `save` does."""
     return portable.written(_checked(saved), more)
 
 
-def _checked(saved: Checkpoint) -> dict:
+def _checked(saved: Checkpoint) -> Record:
     """What is to be written, after it was found to load again."""
     try:
         content = _content(saved)
@@ -85,7 +86,7 @@ def _checked(saved: Checkpoint) -> dict:
     return content
 
 
-def _content(saved: Checkpoint) -> dict:
+def _content(saved: Checkpoint) -> Record:
     network, wiring, kept = saved.compact.network, saved.compact.wiring, saved.compact.kept
     # cloned, because how a tensor lies in memory would be saved with it
     state = {
@@ -119,7 +120,7 @@ def _content(saved: Checkpoint) -> dict:
     }
 
 
-def _shared(value, known: dict):
+def _shared(value: Any, known: dict[str, str]) -> Any:
     """The same with equal texts as one object, which pickle would tell apart."""
     if isinstance(value, str):
         return known.setdefault(value, value)
@@ -133,7 +134,12 @@ def _shared(value, known: dict):
 # ------------------------------------------------------------------------------------------ loading
 
 
-def load(path: Path, architectures: Mapping, arch: str | None = None, image=None) -> Checkpoint:
+def load(
+    path: Path,
+    architectures: Architectures,
+    arch: str | None = None,
+    image: torch.Tensor | Sequence[int] | None = None,
+) -> Checkpoint:
     """Read a checkpoint: of ours, of ours as they once were, of the published format or of others.
 
     `architectures`: name -> what gives an nn.Module of full size, for files without a graph; it is traced on `image`,
@@ -144,7 +150,7 @@ def load(path: Path, architectures: Mapping, arch: str | None = None, image=None
     named = content.get("arch") if isinstance(content, dict) else None
     if arch and isinstance(named, str) and named in architectures and named != arch:
         raise SpecDNNError(f"{path} holds a {named}, not a {arch}: drop --arch or name another checkpoint")
-    image = torch.zeros(image) if isinstance(image, (tuple, list)) else image
+    image = image if image is None or torch.is_tensor(image) else torch.zeros(image)
     try:
         if isinstance(content, dict) and "graph" in content:
             return _ours(content, image)
@@ -169,13 +175,13 @@ def load_network(path: Path) -> fx.GraphModule:
         facts, network = beside.facts_of(content), _network(content)
         network.classes, network.image_shape = facts["kept"].classes, facts["image_shape"]
         network.normalisation, network.thresholds = facts["normalisation"], facts["thresholds"]
-        _try(network)
+        _try(network, facts["image_shape"])
     except LOST as error:
         raise SpecDNNError(f"{path} cannot be loaded: {reading.why(error)}") from None
     return network
 
 
-def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
+def _ours(content: Record, image: torch.Tensor | None) -> Checkpoint:
     facts, network = beside.facts_of(content), _network(content)
     shape, layers, kept, sizes = (facts.pop(name) for name in ("image_shape", "layers", "kept", "parent_sizes"))
     if image is not None and tuple(image.shape) != shape:
@@ -190,22 +196,22 @@ def _ours(content: dict, image: torch.Tensor | None) -> Checkpoint:
     return Checkpoint(compact=CompactNetwork(wiring, kept), **facts)
 
 
-def _sizes(shape) -> str:
+def _sizes(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def _try(network: fx.GraphModule) -> None:
+def _try(network: fx.GraphModule, shape: tuple[int, ...]) -> None:
     """Run a network once, for what shows with numbers only; those of half precision may need another device."""
     floats = next((t.dtype for t in network.state_dict().values() if t.is_floating_point()), torch.float32)
     if floats in (torch.float32, torch.float64):
         with torch.no_grad():
-            network(torch.zeros((1, *network.image_shape), dtype=floats))
+            network(torch.zeros((1, *shape), dtype=floats))
 
 
 # ------------------------------------------------------------------------------------------ the network in a file
 
 
-def _network(content: dict) -> fx.GraphModule:
+def _network(content: Record) -> fx.GraphModule:
     """The network with its numbers; memory is taken only when the file's tensors are those that its graph implies."""
     state = {name: _whole(name, value) for name, value in _mapping(content["state_dict"]).items()}
     network = graphtext.from_text(content["graph"], state)
@@ -224,13 +230,13 @@ def _network(content: dict) -> fx.GraphModule:
     return network
 
 
-def _mapping(value) -> Mapping:
+def _mapping(value: Any) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
         raise ValueError("its state_dict is no dictionary")
     return value
 
 
-def _whole(name, value) -> torch.Tensor:
+def _whole(name: Any, value: Any) -> torch.Tensor:
     """A tensor that is stored number by number."""
     tensor = foreign.dense(name, value)
     if not isinstance(name, str) or not tensor.is_contiguous():
@@ -240,7 +246,7 @@ def _whole(name, value) -> torch.Tensor:
     return tensor
 
 
-def _tie(network: fx.GraphModule, tied: dict, state: dict) -> None:
+def _tie(network: fx.GraphModule, tied: dict[str, str], state: dict[str, torch.Tensor]) -> None:
     """Give parameters of several names to all who use them."""
     own = dict(network.named_parameters())
     for name, first in tied.items():

@@ -6,17 +6,19 @@ the fields of a Checkpoint. ValueError or KeyError where it has no clear meaning
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 from specdnn import foreign
 from specdnn.files import PUBLISHED_ALGO
+from specdnn.foreign import State
 from specdnn.network import beside
 from specdnn.network.modules import Select
 from specdnn.network.surgery import CompactNetwork, cut
-from specdnn.structures import KeptUnits
+from specdnn.structures import Architectures, KeptUnits, Record
 
 
 def parent_of(network: nn.Module, image: torch.Tensor | None) -> CompactNetwork:
@@ -24,13 +26,13 @@ def parent_of(network: nn.Module, image: torch.Tensor | None) -> CompactNetwork:
     shape = getattr(network, "image_shape", None)
     if image is None and shape is None:
         raise ValueError("it does not say what images its network is made for: give an example image")
-    return CompactNetwork.parent(network, torch.zeros(shape) if image is None else image)
+    return CompactNetwork.parent(network, torch.zeros(shape or ()) if image is None else image)
 
 
 # ------------------------------------------------------------------------------------------ ours as they once were
 
 
-def ours(content: dict, architectures: Mapping, image: torch.Tensor | None) -> dict:
+def ours(content: Record, architectures: Architectures, image: torch.Tensor | None) -> Record:
     """A file with the kept units, and the weights of the compact network by the names of its class."""
     parent = parent_of(_network_type(content, architectures)(), image)
     kept = KeptUnits(tuple(tuple(units) for units in content["kept"]))
@@ -52,20 +54,20 @@ def ours(content: dict, architectures: Mapping, image: torch.Tensor | None) -> d
     }
 
 
-def _network_type(content: dict, architectures: Mapping):
+def _network_type(content: Record, architectures: Architectures) -> Callable[[], Any]:
     """The network a checkpoint holds: the parent's, unless it names another one of the folder."""
     named = {getattr(kind, "__name__", name): kind for name, kind in architectures.items()} | dict(architectures)
     return named[content.get("network") or content["arch"]]
 
 
-def _agree(gather: list | None, indices: dict) -> bool:
+def _agree(gather: list[int] | None, indices: State) -> bool:
     """Whether the elements that a file gathers are those that the cut network selects: all, where it selects none."""
     if not indices:
         return gather is None or gather == list(range(len(gather)))
     return [gather] == [index.tolist() for index in indices.values()]
 
 
-def fill(network: nn.Module, state: dict, names: list[str]) -> None:
+def fill(network: nn.Module, state: State, names: list[str]) -> None:
     """Load weights that must be those of this network, the nearest of these; raises ValueError where they are not."""
     expected = network.state_dict()
     state = foreign.completed(state, expected)
@@ -80,7 +82,7 @@ def fill(network: nn.Module, state: dict, names: list[str]) -> None:
 # ------------------------------------------------------------------------------------------ those of others
 
 
-def of_others(content, architectures: Mapping, names: list[str], image: torch.Tensor | None) -> dict:
+def of_others(content: Any, architectures: Architectures, names: list[str], image: torch.Tensor | None) -> Record:
     """The published format, full-size weights and per layer the pruned inputs, which are cut here; or what others save.
 
     The network is the one of these that the weights fit.
@@ -108,14 +110,14 @@ def of_others(content, architectures: Mapping, names: list[str], image: torch.Te
     }
 
 
-def _misfits(state: dict, expected: dict) -> int:
+def _misfits(state: State, expected: State) -> int:
     """How many names and shapes differ."""
     state = foreign.completed(state, expected)
     unlike = [name for name in set(state) & set(expected) if state[name].shape != expected[name].shape]
     return len(set(state) ^ set(expected)) + len(unlike)
 
 
-def _kept_by(mask, kept: KeptUnits) -> KeptUnits:
+def _kept_by(mask: Any, kept: KeptUnits) -> KeptUnits:
     """The units that a published mask leaves; None masks nothing."""
     try:
         rows = [] if mask is None else [{int(unit) for unit in pruned} for pruned in mask]

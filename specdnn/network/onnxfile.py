@@ -6,6 +6,8 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -17,6 +19,7 @@ IMAGE, PROBABILITIES, BATCH = "image", "probabilities", "batch"  # names in the 
 # A Gather takes elements one by one, a product of matrices many at a time: up to so many products for each gathered
 # element the larger matrix is the faster of the two (measured with onnxruntime 1.32: it is as fast at about 450).
 DEAR = 256
+Model: TypeAlias = Any  # onnx.ModelProto: onnx is loaded when it is needed, and is not annotated
 
 
 def to_bytes(network: nn.Module, image_shape: tuple[int, ...]) -> bytes:
@@ -35,10 +38,11 @@ def to_bytes(network: nn.Module, image_shape: tuple[int, ...]) -> bytes:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # whatever the exporter raises on what it does not know
         raise SpecDNNError(f"no ONNX file can be made of this network: {first_line(error)}") from None
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
-def _exported(network: nn.Module, image_shape: tuple[int, ...]):
+def _exported(network: nn.Module, image_shape: tuple[int, ...]) -> Model:
     example = torch.zeros(2, *image_shape)  # with one image torch would take their number for a constant
     program = torch.onnx.export(
         network,
@@ -49,11 +53,12 @@ def _exported(network: nn.Module, image_shape: tuple[int, ...]):
         dynamic_shapes=({0: torch.export.Dim(BATCH)},),
         verbose=False,
     )
+    assert program is not None  # it is None of the exporter's older ways only
     return program.model_proto
 
 
 @contextlib.contextmanager
-def _silent():
+def _silent() -> Iterator[None]:
     """The exporter tells of its steps."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -65,7 +70,7 @@ def _silent():
         logging.disable(before)
 
 
-def _without_notes(model) -> None:
+def _without_notes(model: Model) -> None:
     """Names of source files and lines, shapes in between: three quarters of the file of a small network."""
     for node in model.graph.node:
         node.ClearField("metadata_props")
@@ -80,7 +85,7 @@ def _without_notes(model) -> None:
 # ------------------------------------------------------------------------------------------ gathering
 
 
-def _gathered_by_products(model) -> None:
+def _gathered_by_products(model: Model) -> None:
     """Gather of columns, then Gemm -> Gemm of all columns, with rows of 0 where nothing was gathered.
 
     The file keeps the small matrix: the large one is put together from it when the file is loaded.
@@ -92,7 +97,7 @@ def _gathered_by_products(model) -> None:
             _exchange(model, constants, columns[gather.input[0]], gather, readers[0])
 
 
-def _columns(model) -> dict[str, int]:
+def _columns(model: Model) -> dict[str, int]:
     """Name -> columns of every matrix whose number of columns is known."""
     import onnx
 
@@ -101,7 +106,7 @@ def _columns(model) -> dict[str, int]:
     return {name: shape[1].dim_value for name, shape in shapes.items() if len(shape) == 2}
 
 
-def _pays(constants: dict, columns: int, gather, gemm) -> bool:
+def _pays(constants: dict[str, Any], columns: int, gather: Any, gemm: Any) -> bool:
     """Whether a Gemm of all columns is faster; its matrix is (outputs, gathered columns)."""
     own = {a.name: a.i for a in (*gather.attribute, *gemm.attribute) if a.type == a.INT}
     fits = {"axis": 0, "transA": 0, "transB": 0} | own == {"axis": 1, "transA": 0, "transB": 1}
@@ -110,10 +115,10 @@ def _pays(constants: dict, columns: int, gather, gemm) -> bool:
     if gemm.input[1] not in constants or gather.input[1] not in constants:
         return False
     outputs, gathered = constants[gemm.input[1]].dims
-    return columns * -(-outputs // 16) * 16 <= DEAR * gathered  # products are made for 16 outputs at a time
+    return bool(columns * -(-outputs // 16) * 16 <= DEAR * gathered)  # products are made for 16 outputs at a time
 
 
-def _exchange(model, constants: dict, columns: int, gather, gemm) -> None:
+def _exchange(model: Model, constants: dict[str, Any], columns: int, gather: Any, gemm: Any) -> None:
     """Put the matrix of all columns in the place of gather and matrix."""
     from onnx import helper, numpy_helper
 
@@ -136,7 +141,7 @@ def _exchange(model, constants: dict, columns: int, gather, gemm) -> None:
     _remove_unused(model)
 
 
-def _set_constant(model, constant) -> None:
+def _set_constant(model: Model, constant: Any) -> None:
     for one in model.graph.initializer:
         if one.name == constant.name:
             one.CopyFrom(constant)
@@ -144,7 +149,7 @@ def _set_constant(model, constant) -> None:
     model.graph.initializer.append(constant)
 
 
-def _remove_unused(model) -> None:
+def _remove_unused(model: Model) -> None:
     read = {name for node in model.graph.node for name in node.input}
     for one in [one for one in model.graph.initializer if one.name not in read]:
         model.graph.initializer.remove(one)

@@ -6,6 +6,9 @@ A function and a method of the same name do the same: a table holds the function
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -40,7 +43,7 @@ _MOVED_BY_METHODS = _words("""
 """)
 
 
-def _functions(names, *places) -> set:
+def _functions(names: Iterable[str], *places: ModuleType) -> set[Callable[..., Any]]:
     """The functions of these names in these modules of torch, where they exist."""
     return {getattr(place, name) for name in names for place in places if hasattr(place, name)}
 
@@ -132,6 +135,7 @@ PER_CHANNEL_MODULES = (
 MOVEMENT_MODULES = (nn.Flatten, nn.Unflatten, nn.ChannelShuffle, nn.PixelShuffle, nn.PixelUnshuffle)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LINEAR = (nn.Linear,)
+Multiplying: TypeAlias = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 # The same with weights that the graph gives them.
 MULTIPLYING = (functional.linear, *(getattr(functional, f"conv{n}d") for n in (1, 2, 3)))
 # A scale and a shift of its own for every channel, whatever the channels beside it do.

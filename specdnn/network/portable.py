@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os.path
 from pathlib import Path
+from typing import Any
 
 from specdnn import files
 from specdnn.network.beside import IMPLIED
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 
 TENSORS, CONFIG = "model.safetensors", "config.json"
 LONGEST = 1 << 26  # bytes of a config
 
 
-def written(content: dict, more: dict) -> dict[str, bytes]:
+def written(content: Record, more: Record) -> dict[str, bytes]:
     """Name -> bytes of the two files. `content`: that of a checkpoint; `more`: what else the config tells."""
     from safetensors import torch as safetensors
 
@@ -29,7 +30,7 @@ def is_folder(path: Path) -> bool:
     return os.path.isfile(path / CONFIG)  # which never raises, whatever the name
 
 
-def read(folder: Path) -> dict:
+def read(folder: Path) -> Record:
     """The content of a checkpoint from the two files. Nothing in them is run. Raises SpecDNNError if they are wrong."""
     config = folder / CONFIG
     if config.stat().st_size > LONGEST:
@@ -42,7 +43,7 @@ def read(folder: Path) -> dict:
     return {**facts, "mask": IMPLIED, "graph": graph, "state_dict": _tensors(folder / TENSORS)}
 
 
-def _tensors(path: Path) -> dict:
+def _tensors(path: Path) -> Any:
     try:
         from safetensors import SafetensorError
         from safetensors import torch as safetensors

@@ -7,6 +7,7 @@ import stat
 import warnings
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ SAVE_THE_STATE = "save the network's weights alone, torch.save(network.state_dic
 DEEPEST = 4  # a dictionary may hold itself
 
 
-def content_of(path: Path):
+def content_of(path: Path) -> Any:
     """What a file, or a folder of exported files, holds: tensors, plain values and numpy's numbers.
 
     Raises SpecDNNError if it is missing or no such.
@@ -66,7 +67,7 @@ def _check_unpacked(path: Path, size: int) -> None:
         raise SpecDNNError(f"{path} cannot be read as a checkpoint: it is packed; {SAVE_THE_STATE}")
 
 
-def _storages(content, deepest: int) -> dict[int, int]:
+def _storages(content: Any, deepest: int) -> dict[int, int]:
     """The storages of all tensors in it and how many bytes each has."""
     if isinstance(content, torch.Tensor):
         if content.is_meta or content.layout != torch.strided:

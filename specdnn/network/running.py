@@ -11,9 +11,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from torch import nn
 from specdnn.structures import SpecDNNError
 
 Runner = Callable[[np.ndarray], np.ndarray]
+Name = TypeVar("Name", bound=Hashable)
 COMPILERS = ("cc", "gcc", "clang")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror")
 TURNS, TURN_SECONDS = 15, 0.02  # of one measurement
@@ -33,7 +35,8 @@ TURNS, TURN_SECONDS = 15, 0.02  # of one measurement
 def in_torch(network: nn.Module) -> Runner:
     def run(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return network(torch.from_numpy(images)).numpy()
+            found: torch.Tensor = network(torch.from_numpy(images))
+            return found.numpy()
 
     return run
 
@@ -109,7 +112,7 @@ def _compiled(folder: Path, *flags: str, after: tuple[str, ...] = ()) -> None:
         raise SpecDNNError(f"{Path(program).name} refuses the C header: {told}")
 
 
-def _runner(function, outputs: int) -> Runner:
+def _runner(function: Any, outputs: int) -> Runner:
     floats = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
     function.argtypes, function.restype = [floats, floats, ctypes.c_int, ctypes.c_int], None
 
@@ -124,7 +127,7 @@ def _runner(function, outputs: int) -> Runner:
 # ------------------------------------------------------------------------------------------ measuring
 
 
-def medians_ms(runners: dict[str, Runner], images: np.ndarray) -> dict[str, float]:
+def medians_ms(runners: Mapping[Name, Runner], images: np.ndarray) -> dict[Name, float]:
     """Median milliseconds of each runner on these images, with one thread.
 
     They take turns, so that all meet the same machine; a turn is many calls of a fast one, whose caches it then has for

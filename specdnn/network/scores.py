@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from specdnn.network.labels import channels_of
-from specdnn.network.surgery import CompactNetwork
+from specdnn.network.modules import named
+from specdnn.network.surgery import CompactNetwork, Reading
 from specdnn.network.watching import BATCH_SIZE, by_unit, watched
 from specdnn.network.wiring import Link
-from specdnn.structures import Connections
+from specdnn.structures import Connections, Tick
+
+Total: TypeAlias = Callable[[torch.Tensor], torch.Tensor]  # logits -> a number
+Loss: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # logits, targets -> a number
 
 # ------------------------------------------------------------------------------------------ ends of links
 
@@ -59,14 +64,15 @@ def mean_weights(compact: CompactNetwork) -> list[np.ndarray]:
 
 
 def _mean_weight(compact: CompactNetwork, link: Link) -> np.ndarray:
-    weight = compact.network.get_submodule(link.name).weight.detach().abs().double()
+    weight = named(compact.network, f"{link.name}.weight").detach().abs().double()
     mean = (weight.flatten(2).mean(2) if weight.dim() > 2 else weight).T  # (inputs, rows)
     if link.scaled_by:
-        mean = mean * _scale(compact.network.get_submodule(link.scaled_by))
-    return mean.cpu().numpy()
+        mean = mean * _scale(named(compact.network, link.scaled_by))
+    numbers: np.ndarray = mean.cpu().numpy()
+    return numbers
 
 
-def _scale(norm) -> torch.Tensor | float:
+def _scale(norm: Any) -> Any:
     """|gamma|/sigma of a BatchNorm, (channels,), or 1; it lies where the network does."""
     gamma = 1.0 if norm.weight is None else norm.weight.detach().abs().double()
     return gamma if norm.running_var is None else gamma / (norm.running_var.double() + norm.eps).sqrt()
@@ -116,14 +122,14 @@ class Relevance:
     def add(self, nodes: np.ndarray, values: np.ndarray) -> None:
         np.add.at(self.total, nodes, values)
 
-    def at(self, nodes: np.ndarray) -> np.ndarray:
+    def at(self, nodes: np.ndarray) -> Any:
         scaled = np.zeros(len(self.total))
         for depth in np.unique(self.layer_of[nodes]):
             scaled[self.nodes[depth]] = self.layer(depth)
         return scaled[nodes]
 
     def layer(self, depth: int) -> np.ndarray:
-        values = self.total[self.nodes[depth]]
+        values: np.ndarray = self.total[self.nodes[depth]]
         outputs = depth == len(self.nodes) - 1
         return values if outputs or not values.any() else values / values.mean()
 
@@ -134,7 +140,7 @@ class Relevance:
 # ------------------------------------------------------------------------------------------ scores of units
 
 
-def _as_it_is(reading, inputs: int, width: int) -> bool:
+def _as_it_is(reading: list[Reading], inputs: int, width: int) -> bool:
     """Whether one link reads the units of one layer in their order, and nothing else."""
     if len(reading) != 1:
         return False
@@ -157,7 +163,7 @@ def summed(compact: CompactNetwork, values: list[torch.Tensor]) -> Iterator[torc
 
 def outgoing_norms(compact: CompactNetwork) -> Iterator[torch.Tensor]:
     """Per layer but the outputs the L2 norm of each unit's outgoing weights over all its readers, differentiable."""
-    weights = [compact.network.get_submodule(link.name).weight for link in compact.wiring.links]
+    weights = [named(compact.network, f"{link.name}.weight") for link in compact.wiring.links]
     rows = [weight.transpose(0, 1).flatten(1) for weight in weights]
     for units, reading in zip(compact.kept.units[:-1], compact.readers, strict=True):
         if reading and _as_it_is(reading, len(rows[reading[0][0]]), len(units)):
@@ -166,7 +172,7 @@ def outgoing_norms(compact: CompactNetwork) -> Iterator[torch.Tensor]:
             yield _norms_over(reading, rows, len(units))
 
 
-def _norms_over(reading, rows: list[torch.Tensor], units: int) -> torch.Tensor:
+def _norms_over(reading: list[Reading], rows: list[torch.Tensor], units: int) -> torch.Tensor:
     """The root of the sum of squares per unit; 0, with gradient 0, for a unit that nothing reads."""
     squares = rows[0].new_zeros(units)
     for number, inputs, places in reading:
@@ -184,7 +190,9 @@ def weight_norms(compact: CompactNetwork) -> list[np.ndarray]:
     return [norms.detach().double().cpu().numpy() for norms in outgoing_norms(compact)]
 
 
-def taylor(compact: CompactNetwork, images, targets, loss: Callable, tick=lambda: None) -> list[np.ndarray]:
+def taylor(
+    compact: CompactNetwork, images: torch.Tensor, targets: torch.Tensor, loss: Loss, tick: Tick = lambda: None
+) -> list[np.ndarray]:
     """Per layer but the outputs each unit's Taylor score, (kept units,): how much the loss changes if it were 0.
 
     Mean over the images of |a x dloss/da| at the inputs of all links that read the unit, for a channel summed over its
@@ -192,10 +200,10 @@ def taylor(compact: CompactNetwork, images, targets, loss: Callable, tick=lambda
     equation 8). `images` (n, ...), `targets` (n, outputs), `loss(logits, targets)` their mean. A pixel is 0 where its
     normalised intensity is.
     """
-    sums: list = [0] * (len(compact.kept.units) - 1)
+    sums: list[Any] = [0] * (len(compact.kept.units) - 1)
     compact.network.eval()
 
-    def total(wanted: torch.Tensor) -> Callable:
+    def total(wanted: torch.Tensor) -> Total:
         return lambda logits: loss(logits, wanted) * len(wanted)
 
     for batch, wanted in zip(images.split(BATCH_SIZE), targets.split(BATCH_SIZE), strict=True):
@@ -205,7 +213,13 @@ def taylor(compact: CompactNetwork, images, targets, loss: Callable, tick=lambda
     return [(total / len(images)).cpu().numpy() for total in sums]
 
 
-def attribution(compact: CompactNetwork, images, weights, means, tick=lambda: None) -> list[np.ndarray]:
+def attribution(
+    compact: CompactNetwork,
+    images: torch.Tensor,
+    weights: torch.Tensor,
+    means: Sequence[torch.Tensor],
+    tick: Tick = lambda: None,
+) -> list[np.ndarray]:
     """Per layer but the outputs each unit's centred Taylor score, (kept units,): how much the outputs change if it were
     its mean.
 
@@ -213,21 +227,27 @@ def attribution(compact: CompactNetwork, images, weights, means, tick=lambda: No
     that read the unit, for a channel summed over its places first. `images` (n, ...), `weights` (n,), `means` per link
     (inputs,).
     """
-    sums: list = [0] * (len(compact.kept.units) - 1)
+    sums: list[Any] = [0] * (len(compact.kept.units) - 1)
     compact.network.eval()
     outputs = len(compact.kept.classes)
     for batch, weight in zip(images.split(BATCH_SIZE), weights.split(BATCH_SIZE), strict=True):
         for k in range(outputs):
-            found = _changes(compact, batch, lambda logits, k=k: logits[:, k].sum(), means)
+            found = _changes(compact, batch, _sum_of(k), means)
             for depth, change in enumerate(summed(compact, found)):
                 sums[depth] = sums[depth] + weight.double() @ change.abs().double() / outputs
         tick()
     return [(total / weights.sum()).cpu().numpy() for total in sums]
 
 
-def _changes(compact: CompactNetwork, images, total: Callable, centres=None) -> list[torch.Tensor]:
+def _sum_of(output: int) -> Total:
+    return lambda logits: logits[:, output].sum()
+
+
+def _changes(
+    compact: CompactNetwork, images: torch.Tensor, total: Total, centres: Sequence[torch.Tensor] | None = None
+) -> list[torch.Tensor]:
     """Per link (a - centre) x dtotal/da of every image and input, (images, inputs); `total(logits)` is a number."""
-    seen: list = [None] * len(compact.wiring.links)
+    seen: dict[int, torch.Tensor] = {}
 
     def watch(number: int, inputs: torch.Tensor) -> torch.Tensor:
         # a view, since several links may read one tensor, and each has a part of its own in the gradient
@@ -235,14 +255,16 @@ def _changes(compact: CompactNetwork, images, total: Callable, centres=None) -> 
         return seen[number]
 
     with watched(compact, watch):
-        gradients = torch.autograd.grad(total(compact.network(images)), seen)
+        logits = compact.network(images)
+        own = [seen[number] for number in range(len(compact.wiring.links))]
+        gradients = torch.autograd.grad(total(logits), own)
     found = []
-    for number, (link, inputs, gradient) in enumerate(zip(compact.wiring.links, seen, gradients, strict=True)):
+    for number, (link, inputs, gradient) in enumerate(zip(compact.wiring.links, own, gradients, strict=True)):
         module = compact.network.get_submodule(link.name)
         if centres is None:
             change = by_unit(inputs.detach() * gradient, module)
         else:
-            own, slope = by_unit(inputs.detach(), module), by_unit(gradient, module)
-            change = (own - centres[number].to(own).view(1, -1, *[1] * (own.dim() - 2))) * slope
+            units, slope = by_unit(inputs.detach(), module), by_unit(gradient, module)
+            change = (units - centres[number].to(units).view(1, -1, *[1] * (units.dim() - 2))) * slope
         found.append(change.sum(2) if change.dim() > 2 else change)
     return found

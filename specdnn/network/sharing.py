@@ -14,22 +14,27 @@ this puts together is checked to the last bit, so that a name can never make an 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, count
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import fx, nn
 from torch.nn import functional
 
+from specdnn.network.modules import Given
 from specdnn.network.operations import GATHERED
 from specdnn.network.wiring import Link, Wiring
 
-FUNCTIONS = {
+FUNCTIONS: dict[type[nn.Module], Callable[..., torch.Tensor]] = {
     **{nn.Linear: functional.linear, nn.Conv1d: functional.conv1d},
     **{nn.Conv2d: functional.conv2d, nn.Conv3d: functional.conv3d},
 }
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # bytes of a number -> what compares it to the last bit
+Grid: TypeAlias = tuple[torch.Tensor, ...]  # places of the rows and of the columns
+Root: TypeAlias = dict[str, Any]  # name -> module or tensor of a graph
 SHARED, PLACES = "shared", "places"  # names in the network
 
 
@@ -38,17 +43,17 @@ class Block:
     """A link of one member in the graph of all. `rows`, `columns`: names of its units, in the parent's numbers."""
 
     node: fx.Node
-    module: nn.Module
+    module: Any  # of a class that FUNCTIONS has
     rows: list[tuple[int, int]]
     columns: list[tuple[int, int]]
 
     @classmethod
-    def of(cls, node: fx.Node, module: nn.Module, link: Link, wiring: Wiring) -> Block | None:
+    def of(cls, node: fx.Node, module: Any, link: Link, wiring: Wiring) -> Block | None:
         """None where a module does more than multiply, or a unit has no name in the parent."""
-        named = [names(wiring, labels) for labels in (link.targets, link.sources)]
+        rows, columns = names(wiring, link.targets), names(wiring, link.sources)
         plain = type(module) in FUNCTIONS and getattr(module, "groups", 1) == 1
         plain &= getattr(module, "padding_mode", "zeros") == "zeros"
-        return cls(node, module, *named) if plain and None not in named else None
+        return None if rows is None or columns is None or not plain else cls(node, module, rows, columns)
 
 
 def names(wiring: Wiring, labels: np.ndarray) -> list[tuple[int, int]] | None:
@@ -60,7 +65,8 @@ def names(wiring: Wiring, labels: np.ndarray) -> list[tuple[int, int]] | None:
     if (nodes < 0).any():
         return None
     whole = first_of_channels(wiring)[nodes]
-    found, before = whole if feature is None else np.where(feature >= 0, nodes, whole), defaultdict(count)
+    found = whole if feature is None else np.where(feature >= 0, nodes, whole)
+    before: dict[int, Iterator[int]] = defaultdict(count)
     return [(node, next(before[node])) for node in found.tolist()]
 
 
@@ -89,7 +95,7 @@ class Union:
         grids, self.sizes = zip(*sides, strict=True)
         self.blocks, self.grids = blocks, list(zip(*grids, strict=True))
         held = [{name: p.detach() for name, p in block.module.named_parameters()} for block in blocks]
-        self.tensors = {name: self.together([own[name] for own in held]) for name in held[0]}
+        self.tensors: dict[str, Any] = {name: self.together([own[name] for own in held]) for name in held[0]}
 
     def together(self, tensors: list[torch.Tensor]) -> torch.Tensor | None:
         """The tensors of all blocks in one; None unless they meet somewhere, and agree there to the last bit."""
@@ -104,12 +110,12 @@ class Union:
             found[grid], seen[grid], met = tensor, True, met or bool(twice.any())
         return found if met else None
 
-    def selected(self, grid) -> list[torch.Tensor | None]:
+    def selected(self, grid: Grid) -> list[torch.Tensor | None]:
         """Rows and columns to be gathered; None where all of them are wanted, in their order."""
         whole = (torch.arange(size, dtype=torch.int32) for size in self.sizes)
         return [None if torch.equal(own, every) else own for own, every in zip(grid, whole, strict=True)]
 
-    def pays(self, known: dict) -> bool:
+    def pays(self, known: Mapping[bytes, str]) -> bool:
         """Whether it stores fewer numbers than its blocks, the places included that are not `known`, and can be read
         within the bounds of a file."""
         if None in self.tensors.values():
@@ -123,7 +129,7 @@ class Union:
         """Those of all blocks."""
         return [parameter for block in self.blocks for parameter in block.module.parameters()]
 
-    def gathered(self, grid) -> int:
+    def gathered(self, grid: Grid) -> int:
         """How many numbers a block gathers for one pass."""
         (rows, columns), (own, others) = self.selected(grid), map(len, grid)
         per_pair = self.tensors["weight"][0, 0].numel()
@@ -131,7 +137,7 @@ class Union:
         return total + (0 if columns is None else own * others * per_pair)
 
 
-def _places(names: list[list]) -> tuple[list[torch.Tensor], int]:
+def _places(names: list[list[tuple[int, int]]]) -> tuple[list[torch.Tensor], int]:
     """Per list the places of its names among those of all, sorted, and how many they are."""
     place = {name: number for number, name in enumerate(sorted(set(chain(*names))))}
     return [torch.tensor([place[name] for name in own], dtype=torch.int32) for own in names], len(place)
@@ -144,7 +150,7 @@ def _key(places: torch.Tensor) -> bytes:
 # ------------------------------------------------------------------------------------------ in the graph
 
 
-def share(graph: fx.Graph, root: dict, links: dict[str, list[Block]]) -> None:
+def share(graph: fx.Graph, root: Root, links: dict[str, list[Block]]) -> None:
     """Put one tensor in the place of the blocks of a link wherever that stores fewer numbers.
 
     `root`: name -> module or tensor of the graph; `links`: name of a link -> its blocks, of several members.
@@ -160,7 +166,7 @@ def share(graph: fx.Graph, root: dict, links: dict[str, list[Block]]) -> None:
                 _read(graph, root, block, f"{SHARED}.{name}", [_held(root, own, known) for own in union.selected(grid)])
 
 
-def _held(root: dict, places: torch.Tensor | None, known: dict) -> str | None:
+def _held(root: Root, places: torch.Tensor | None, known: dict[bytes, str]) -> str | None:
     """The name of a list of places in the network, where equal ones are one."""
     if places is None:
         return None
@@ -169,18 +175,18 @@ def _held(root: dict, places: torch.Tensor | None, known: dict) -> str | None:
     return name
 
 
-def _read(graph: fx.Graph, root: dict, block: Block, name: str, places: list[str | None]) -> None:
+def _read(graph: fx.Graph, root: Root, block: Block, name: str, places: list[str | None]) -> None:
     """A function of gathered numbers in the place of a module."""
     module, node = block.module, block.node
     with graph.inserting_before(node):
         tensors = [_gathered(graph, f"{name}.{kind}", places[: p.dim()]) for kind, p in module.named_parameters()]
-        given = [*tensors, None][:2]
+        given: list[Given] = [*tensors, None][:2]
         if not isinstance(module, nn.Linear):
             given += [module.stride, module.padding, module.dilation]
         made = graph.call_function(FUNCTIONS[type(module)], (node.all_input_nodes[0], *given))
     node.replace_all_uses_with(made)
     graph.erase_node(node)
-    del root[node.target]
+    del root[str(node.target)]
 
 
 def _gathered(graph: fx.Graph, name: str, places: list[str | None]) -> fx.Node:

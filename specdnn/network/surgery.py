@@ -5,17 +5,24 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import fx, nn
 
 from specdnn.network.compaction import compacted
+from specdnn.network.labels import Labels
 from specdnn.network.modules import arguments, named
+from specdnn.network.operations import Multiplying
 from specdnn.network.wiring import Alive, Link, Through, Wiring, trace
 from specdnn.structures import KeptUnits, Layers
+
+Reading: TypeAlias = tuple[int, np.ndarray, np.ndarray]  # number of a link, its inputs, the places of their units
+AnyCut = TypeVar("AnyCut", Link, Through)
 
 
 @dataclass(frozen=True)
@@ -36,10 +43,10 @@ class CompactNetwork:
         return self.wiring.network
 
     @functools.cached_property
-    def readers(self) -> list[list[tuple[int, np.ndarray, np.ndarray]]]:
+    def readers(self) -> list[list[Reading]]:
         """Per layer but the outputs the links that read it: (number of the link, its inputs, their units' places)."""
         nodes, offsets = self.wiring.nodes, self.wiring.layers.offsets
-        found: list[list] = [[] for _ in self.kept.units[:-1]]
+        found: list[list[Reading]] = [[] for _ in self.kept.units[:-1]]
         sources = [nodes.of(link.sources) for link in self.wiring.links]
         for depth, (first, units) in enumerate(zip(offsets, self.kept.units[:-1], strict=False)):
             own = first + np.array(units)
@@ -66,15 +73,16 @@ def fresh(parent: CompactNetwork, kept: KeptUnits) -> CompactNetwork:
     return _made(parent, kept, first)
 
 
-def _made(parent: CompactNetwork, kept: KeptUnits, make) -> CompactNetwork:
+def _made(parent: CompactNetwork, kept: KeptUnits, make: Callable[..., Any]) -> CompactNetwork:
     outputs, alive = kept.within(parent.kept)[-1], Alive(parent.wiring, kept)
     for layer, units, before in zip(parent.wiring.layers.layers[:-1], kept.units, parent.kept.units, strict=False):
         if units != before and not layer.prunable:
             raise ValueError(f"the units of layer {layer.name} are pinned: none of them can go")
     graph, selects, labels = compacted(parent.wiring, alive, outputs)
-    root = {name: select.to(_device(parent.network)) for name, select in selects.items()}
-    cuts = {one.name: one for one in (*parent.wiring.links, *parent.wiring.through)}
-    copies: dict = {}  # one memory of copies for all, so that what is shared stays shared
+    root: dict[str, Any] = {name: select.to(_device(parent.network)) for name, select in selects.items()}
+    links, through = parent.wiring.links, parent.wiring.through
+    cuts: dict[str, Link | Through] = {**{one.name: one for one in links}, **{one.name: one for one in through}}
+    copies: dict[int, Any] = {}  # one memory of copies for all, so that what is shared stays shared
     for node in graph.nodes:
         if node.op in ("call_module", "get_attr") and node.target not in root:
             root[node.target] = make(named(parent.network, node.target), cuts.get(node.target), alive, copies)
@@ -86,10 +94,10 @@ def _device(network: nn.Module) -> torch.device | None:
     return next((p.device for p in network.parameters()), None)
 
 
-def restricted(wiring: Wiring, network: fx.GraphModule, alive: Alive, labels: dict) -> Wiring:
+def restricted(wiring: Wiring, network: fx.GraphModule, alive: Alive, labels: dict[str, Labels]) -> Wiring:
     """The wiring of what a cut left, in the numbers of the parent."""
 
-    def left(one, *names: str):
+    def left(one: AnyCut, *names: str) -> AnyCut:
         return dataclasses.replace(one, **{name: getattr(one, name)[alive(getattr(one, name))] for name in names})
 
     return dataclasses.replace(
@@ -104,20 +112,20 @@ def restricted(wiring: Wiring, network: fx.GraphModule, alive: Alive, labels: di
 # ------------------------------------------------------------------------------------------ modules
 
 
-def sliced(module, one: Link | Through | None, alive: Alive, copies: dict):
+def sliced(module: Any, one: Link | Through | None, alive: Alive, copies: dict[int, Any]) -> Any:
     """A copy of a module or tensor of what stays."""
     if one is None:
         return copy.deepcopy(module, copies)
     labels = (one.targets, one.sources) if isinstance(one, Link) else (one.labels, one.sources)
     rows, columns = (torch.as_tensor(np.flatnonzero(alive(own))) for own in labels)
-    if torch.is_tensor(module):
+    if isinstance(one, Through) and torch.is_tensor(module):
         return _like(module, module.detach().index_select(one.dim, rows.to(module.device)))
     smaller = nn.utils.skip_init(type(module), **_resized(module, one, len(rows), len(columns)), device="cpu")
     _fill(smaller, module, rows, columns if isinstance(one, Link) else None)
     return smaller.train(module.training)
 
 
-def first(module, one: Link | Through | None, alive: Alive, copies: dict):
+def first(module: Any, one: Link | Through | None, alive: Alive, copies: dict[int, Any]) -> Any:
     """The same with first weights; a parameter of the network itself keeps its own."""
     if one is None and not torch.is_tensor(module):
         again = copy.deepcopy(module, copies)
@@ -133,7 +141,7 @@ def first(module, one: Link | Through | None, alive: Alive, copies: dict):
     return again.to(tensor.device, tensor.dtype if tensor.is_floating_point() else None).train(module.training)
 
 
-def _resized(module: nn.Module, one: Link | Through, rows: int, columns: int) -> dict:
+def _resized(module: Any, one: Link | Through, rows: int, columns: int) -> dict[str, Any]:
     """The arguments of a module's class for other numbers of outputs and inputs."""
     own = arguments(module)
     if isinstance(one, Through) and one.kind == "bundles":
@@ -161,7 +169,7 @@ def _like(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def absorb(module: nn.Module, mean: float, deviation: float) -> None:
+def absorb(module: Multiplying, mean: float, deviation: float) -> None:
     """Make a Linear or a convolution without padding take x where it took (x - mean) / deviation.
 
     Worked out in double precision, in place.
@@ -174,7 +182,7 @@ def absorb(module: nn.Module, mean: float, deviation: float) -> None:
 
 
 @torch.no_grad()
-def rewrite(module: nn.Module, weight: torch.Tensor) -> None:
+def rewrite(module: Multiplying, weight: torch.Tensor) -> None:
     """Give a Linear or a convolution other weights, (rows, inputs x places of the kernel), in place."""
     module.weight.copy_(weight.reshape(module.weight.shape))
 
@@ -185,18 +193,18 @@ def shift(network: nn.Module, link: Link, by: torch.Tensor) -> None:
 
     In place. Nothing happens where neither is there; see `can_shift`.
     """
-    module = network.get_submodule(link.name)
-    if module.bias is not None:
-        module.bias.add_(by.to(module.bias))
+    bias = named(network, link.name).bias
+    if bias is not None:
+        bias.add_(by.to(bias))
     elif can_shift(network, link):
-        running = network.get_submodule(link.scaled_by).running_mean
+        running = named(network, link.scaled_by).running_mean
         running.sub_(by.to(running))
 
 
 def can_shift(network: nn.Module, link: Link) -> bool:
     """Whether something holds a number that is added to each row of a link."""
-    norm = network.get_submodule(link.scaled_by) if link.scaled_by else None
-    return network.get_submodule(link.name).bias is not None or getattr(norm, "running_mean", None) is not None
+    norm = named(network, link.scaled_by) if link.scaled_by else None
+    return named(network, link.name).bias is not None or getattr(norm, "running_mean", None) is not None
 
 
 # ------------------------------------------------------------------------------------------ the masked parent
@@ -218,14 +226,15 @@ class Masked(nn.Module):
             module.register_forward_pre_hook(_silencer(torch.as_tensor(alive(link.sources)), module))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network(images)[:, self.outputs]
+        logits: torch.Tensor = self.network(images)
+        return logits[:, self.outputs]
 
 
-def _silencer(stays: torch.Tensor, module: nn.Module):
+def _silencer(stays: torch.Tensor, module: nn.Module) -> Callable[..., tuple[Any, ...]]:
     """What multiplies a module's input by 0 or 1 along the dimension that it reads."""
     dim = -1 if isinstance(module, nn.Linear) else 1
 
-    def silence(_, inputs):
+    def silence(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         x, shape = inputs[0], [1] * inputs[0].dim()
         shape[dim] = len(stays)
         return (x * stays.to(x).view(shape), *inputs[1:])
@@ -254,21 +263,23 @@ def reopened(
     found = dict(zip(own.layers.names, own.layers.widths, strict=True))
     single = (trace(network, image, bundles) for bundles in _single_groups(own, layers))
     fitting = (one for one in chain([own], single) if _fits(one.layers, names, widths, layers))
-    own = next(fitting, None)
-    if own is None:
+    fits = next(fitting, None)
+    if fits is None:
         expected = dict(zip(layers.names, kept.widths, strict=True))
         raise ValueError(f"its layers {found} contradict its kept units {expected}")
     place = np.concatenate(places)
-    total, channels = int(layers.offsets[-1]), own.nodes.channels
+    total, channels = int(layers.offsets[-1]), fits.nodes.channels
     fixed, channel = np.zeros(total, dtype=bool), channels + np.arange(total)  # what is gone has channels of its own
-    channel[place], fixed[place] = own.nodes.channel, own.nodes.fixed
-    features = place[own.nodes.features]
-    nodes = dataclasses.replace(own.nodes, channel=channel, fixed=fixed, features=features, channels=channels + total)
-    sizes = sizes or own.parent_sizes
-    return CompactNetwork(dataclasses.replace(own, layers=layers, nodes=nodes, parent_sizes=sizes), kept)
+    channel[place], fixed[place] = fits.nodes.channel, fits.nodes.fixed
+    features = place[fits.nodes.features]
+    nodes = dataclasses.replace(fits.nodes, channel=channel, fixed=fixed, features=features, channels=channels + total)
+    sizes = sizes or fits.parent_sizes
+    return CompactNetwork(dataclasses.replace(fits, layers=layers, nodes=nodes, parent_sizes=sizes), kept)
 
 
-def _expected(layers: Layers, kept: KeptUnits, own: Layers):
+def _expected(
+    layers: Layers, kept: KeptUnits, own: Layers
+) -> tuple[tuple[str, ...], tuple[int, ...], list[np.ndarray]]:
     """(names, widths, nodes of the parent) of the layers that a cut leaves, as a trace of it finds them.
 
     Outputs that nobody wants, but that are pinned, are a layer of their own then.
@@ -289,7 +300,7 @@ def _fits(own: Layers, names: tuple[str, ...], widths: tuple[int, ...], layers: 
     return all(mine.prunable or mine.units == 1 or not parents.prunable for mine, parents in pairs)
 
 
-def _single_groups(own: Wiring, layers: Layers):
+def _single_groups(own: Wiring, layers: Layers) -> Iterator[list[str]]:
     """Names of what may be all that a cut left of several groups: fewer at first, then more."""
     modules, nodes = dict(own.network.named_modules()), own.network.graph.nodes
     means = [node.name for node in nodes if node.op in ("call_function", "call_method")]

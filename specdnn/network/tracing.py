@@ -7,17 +7,19 @@ import functools
 import inspect
 import operator
 import re
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import fx, nn
 
 import specdnn
 from specdnn.network import operations
-from specdnn.network.modules import Mode, Select
+from specdnn.network.modules import Given, Mode, Select, module_of
 from specdnn.structures import SpecDNNError, first_line
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
-OURS = tuple(package.__file__.removesuffix("__init__.py") for package in (specdnn, torch))  # and torch's
+OURS = tuple(str(package.__file__).removesuffix("__init__.py") for package in (specdnn, torch))  # and torch's
 WHAT_TO_DO = (
     "what the network does must not depend on the values of its tensors, and forward must take one batch of images"
 )
@@ -26,7 +28,7 @@ WHAT_TO_DO = (
 class Proxy(fx.Proxy):
     """A stand-in that keeps `x += y` apart from `x = x + y`: others may read the same x."""
 
-    def changed(self, sign, other) -> fx.Proxy:
+    def changed(self, sign: Callable[..., Any], other: Given) -> fx.Proxy:
         return self.tracer.create_proxy("call_function", sign, (self, other), {})
 
     __iadd__ = functools.partialmethod(changed, operator.iadd)
@@ -180,7 +182,7 @@ def _switched(node: fx.Node, other: fx.Node) -> bool:
     return any(a is False and b is True for a, b in zip(ours, theirs, strict=False))
 
 
-def _chosen(here, there, mode: fx.Node):
+def _chosen(here: Given, there: Given, mode: fx.Node) -> Given:
     return mode if here is False and there is True else here
 
 
@@ -230,7 +232,7 @@ def in_place(node: fx.Node) -> bool:
     """Whether a node may change a tensor that others read."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     sign = node.op == "call_function" and node.target in operations.IN_PLACE_SIGNS
-    module = node.graph.owning_module.get_submodule(node.target) if node.op == "call_module" else None
+    module = module_of(node, node.graph.owning_module) if node.graph.owning_module else None
     return sign or name.endswith("_") or bool(node.kwargs.get("inplace")) or bool(getattr(module, "inplace", False))
 
 
@@ -262,7 +264,7 @@ def _without_final(network: nn.Module, graph: fx.Graph) -> list[str]:
         )
     final = last.op in ("call_function", "call_method") and last.target in operations.FINAL
     if last.op == "call_module":
-        final = isinstance(network.get_submodule(last.target), operations.FINAL_MODULES)
+        final = isinstance(module_of(last, network), operations.FINAL_MODULES)
     if not final or len(last.users) > 1:
         return []
     output.args = (last.args[0],)

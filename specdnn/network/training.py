@@ -5,17 +5,23 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from specdnn.network.evaluation import logits_of
 from specdnn.network.scores import outgoing_norms
 from specdnn.network.surgery import CompactNetwork
-from specdnn.structures import Recipe, SpecDNNError, Split
+from specdnn.structures import Recipe, Record, SpecDNNError, Split, Tick
+
+Gradients: TypeAlias = Callable[[torch.Tensor], torch.Tensor]  # indices of a batch -> its loss; leaves the gradients
+Captured: TypeAlias = tuple[torch.Tensor, torch.cuda.CUDAGraph, torch.Tensor, list[torch.Tensor | None]]
 
 
 class Diverged(SpecDNNError):
@@ -33,20 +39,20 @@ class EpochRecord:
     loss: float
     score: float
     best: bool
-    state: Callable[[], dict] = field(default=dict, compare=False, repr=False)
+    state: Callable[[], Record] = field(default=dict, compare=False, repr=False)
 
 
-def bce(logits, targets):
+def bce(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy of each logit against 0/1."""
     return functional.binary_cross_entropy_with_logits(logits, targets)
 
 
-def mse(logits, targets):
+def mse(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Squared error after the sigmoid, as published."""
     return functional.mse_loss(torch.sigmoid(logits), targets)
 
 
-def cross_entropy(logits, targets):
+def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Cross-entropy over all classes; `targets` one-hot."""
     return functional.cross_entropy(logits, targets)
 
@@ -54,7 +60,7 @@ def cross_entropy(logits, targets):
 LOSSES = {"bce": bce, "mse": mse, "ce": cross_entropy}
 
 
-def one_against_rest(labels: torch.Tensor, classes) -> torch.Tensor:
+def one_against_rest(labels: torch.Tensor, classes: Iterable[int]) -> torch.Tensor:
     """Targets (n, classes) of 0 and 1: column k says whether the image shows classes[k]."""
     wanted = torch.as_tensor(list(classes), device=labels.device)
     return (labels[:, None] == wanted).float()
@@ -63,14 +69,14 @@ def one_against_rest(labels: torch.Tensor, classes) -> torch.Tensor:
 def train(
     compact: CompactNetwork,
     data: Split,
-    classes,
+    classes: Iterable[int],
     recipe: Recipe,
     validate: Callable[[torch.Tensor], float],
     validation: Split,
-    tick: Callable[[], None] = lambda: None,
+    tick: Tick = lambda: None,
     to_beat: float = float("-inf"),
-    augment: Callable | None = None,
-    state: dict | None = None,
+    augment: Callable[[Any, Any], Any] | None = None,
+    state: Record | None = None,
 ) -> Iterator[EpochRecord]:
     """Train a network in place, one-against-rest for `classes`, and leave it in its best epoch.
 
@@ -120,7 +126,7 @@ def train(
     _leave(network, best_state)
 
 
-def restore(compact: CompactNetwork, data: Split, state: dict) -> None:
+def restore(compact: CompactNetwork, data: Split, state: Record) -> None:
     """Leave a network as its training on `data` left it, which is told by the state_dict that it had then.
 
     Its tensors lie in memory as they lay then, which decides the last bits of what is computed with them.
@@ -130,7 +136,7 @@ def restore(compact: CompactNetwork, data: Split, state: dict) -> None:
     compact.network.eval()
 
 
-def _leave(network: nn.Module, state: dict) -> None:
+def _leave(network: nn.Module, state: Record) -> None:
     network.load_state_dict(state)
     network.to(memory_format=torch.contiguous_format)
 
@@ -144,7 +150,7 @@ class _Parts:
     schedule: torch.optim.lr_scheduler.LRScheduler
     generator: torch.Generator
 
-    def state(self, more: dict) -> dict:
+    def state(self, more: Record) -> Record:
         """Tensors and plain values, with `more` of them."""
         named = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")}
         drawn = {"order": self.generator.get_state(), "torch": torch.get_rng_state()}
@@ -152,7 +158,7 @@ class _Parts:
             drawn["cuda"] = torch.cuda.get_rng_state()
         return {**more, "parts": {**named, "drawn": drawn}}
 
-    def restore(self, state: dict) -> None:
+    def restore(self, state: Record) -> None:
         for name in ("network", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(state[name])
         self.generator.set_state(state["drawn"]["order"])
@@ -161,7 +167,7 @@ class _Parts:
             torch.cuda.set_rng_state(state["drawn"]["cuda"])
 
 
-def _warm(network: nn.Module, gradients: Callable, data: Split, batch_size: int) -> None:
+def _warm(network: nn.Module, gradients: Gradients, data: Split, batch_size: int) -> None:
     """Have CUDA graphs captured before a state is restored: a capture draws numbers, and a BatchNorm learns from it."""
     if data.images.is_cuda:
         network.train()
@@ -169,7 +175,7 @@ def _warm(network: nn.Module, gradients: Callable, data: Split, batch_size: int)
             gradients(torch.arange(size, device=data.images.device))
 
 
-def _memory_format(network, images: torch.Tensor) -> torch.memory_format:
+def _memory_format(network: nn.Module, images: torch.Tensor) -> torch.memory_format:
     """How maps of channels lie in memory while a network is trained.
 
     Channels last, an epoch of a compact convolutional network takes 3/4 of the time, of a whole one half. On several
@@ -182,8 +188,8 @@ def _memory_format(network, images: torch.Tensor) -> torch.memory_format:
 
 
 def _gradients(
-    compact: CompactNetwork, images, targets, recipe: Recipe, augmented: Callable | None
-) -> Callable[[torch.Tensor], torch.Tensor]:
+    compact: CompactNetwork, images: Any, targets: torch.Tensor, recipe: Recipe, augmented: Callable[[Any], Any] | None
+) -> Gradients:
     """What leaves the gradients of a batch (indices) in the network and returns its loss.
 
     A CUDA graph draws no new numbers and reads where it read before: images are augmented ahead of it, into one place.
@@ -199,19 +205,21 @@ def _gradients(
             norms = list(outgoing_norms(compact))
             loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in prunable)
         loss.backward()
-        return loss.detach()
+        total: torch.Tensor = loss.detach()
+        return total
 
     def ahead(batch: torch.Tensor) -> torch.Tensor:
-        place[: len(batch)] = augmented(images[batch])
+        if place is not None and augmented is not None:
+            place[: len(batch)] = augmented(images[batch])
         return step(batch)
 
     step = _replayed(network, fresh) if images.is_cuda else fresh
     return step if augmented is None else ahead
 
 
-def _replayed(network, fresh: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+def _replayed(network: nn.Module, fresh: Gradients) -> Gradients:
     """`fresh` as one CUDA graph per size of batch: a small network's step on a GPU is all launches."""
-    weights, graphs = list(network.parameters()), {}
+    weights, graphs = list(network.parameters()), dict[int, Captured]()
 
     def replay(batch: torch.Tensor) -> torch.Tensor:
         if len(batch) not in graphs:
@@ -226,7 +234,7 @@ def _replayed(network, fresh: Callable[[torch.Tensor], torch.Tensor]) -> Callabl
     return replay
 
 
-def _captured(weights, fresh, indices: torch.Tensor):
+def _captured(weights: list[nn.Parameter], fresh: Gradients, indices: torch.Tensor) -> Captured:
     """(indices to fill, CUDA graph, loss and gradients that it leaves), captured after a warm-up on another stream."""
     here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
     aside.wait_stream(here)
@@ -240,15 +248,15 @@ def _captured(weights, fresh, indices: torch.Tensor):
     return indices, graph, loss, [weight.grad for weight in weights]
 
 
-def _optimizer(network, recipe: Recipe, batches: int):
+def _optimizer(network: nn.Module, recipe: Recipe, batches: int) -> tuple[Optimizer, LRScheduler]:
     """The optimizer and its schedule, stepped every batch. Fused: a fifth of a small network's epoch is saved.
 
     `lr_epochs` > 0 divides the rate by 10 every so many epochs (published); 0 is one cycle
     (Smith and Topin 2018).
     """
-    shared = {"weight_decay": recipe.weight_decay, "fused": True}
+    shared: dict[str, Any] = {"weight_decay": recipe.weight_decay, "fused": True}
     if recipe.optimizer == "SGD":
-        optimizer = torch.optim.SGD(network.parameters(), recipe.lr, recipe.momentum, **shared)
+        optimizer: Optimizer = torch.optim.SGD(network.parameters(), recipe.lr, recipe.momentum, **shared)
     else:
         optimizer = torch.optim.AdamW(network.parameters(), recipe.lr, **shared)
     if recipe.lr_epochs:

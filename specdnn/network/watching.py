@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Link
-from specdnn.structures import Split
+from specdnn.structures import Normalisation, Split, Tick
 
 BATCH_SIZE = 128  # images at a time when nothing is learnt: several times as many no longer fit a cache
 
@@ -32,7 +33,7 @@ class ClassMeans:
 def watched(compact: CompactNetwork, see: Callable[[int, torch.Tensor], torch.Tensor | None]) -> Iterator[None]:
     """While this lasts, `see(number of the link, its input)` is called before each link; what it returns goes on."""
 
-    def hook(number: int):
+    def hook(number: int) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], torch.Tensor | None]:
         return lambda _, inputs: see(number, inputs[0])
 
     modules = [compact.network.get_submodule(link.name) for link in compact.wiring.links]
@@ -53,7 +54,12 @@ def by_unit(inputs: torch.Tensor, module: nn.Module) -> torch.Tensor:
 
 @torch.no_grad()
 def class_means(
-    compact: CompactNetwork, split: Split, classes: int, normalisation, batch_size=BATCH_SIZE, tick=lambda: None
+    compact: CompactNetwork,
+    split: Split,
+    classes: int,
+    normalisation: Normalisation,
+    batch_size: int = BATCH_SIZE,
+    tick: Tick = lambda: None,
 ) -> ClassMeans:
     """Mean inputs of the links over `split`, a channel being the mean over its places.
 
@@ -63,15 +69,16 @@ def class_means(
     links, network = compact.wiring.links, compact.network
     modules = [network.get_submodule(link.name) for link in links]
     channels = [_channels_of_pixels(compact, link) for link in links]
-    sums: list = [0] * len(links)
+    sums: list[Any] = [0] * len(links)  # tensors as soon as something is added
     network.eval()
     for images, labels in zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True):
         one_hot = torch.nn.functional.one_hot(labels, classes).double()  # (batch, classes)
 
-        def add(number: int, inputs: torch.Tensor, one_hot=one_hot) -> None:
+        def add(number: int, inputs: torch.Tensor, one_hot: torch.Tensor = one_hot) -> None:
             seen = by_unit(inputs, modules[number])
             seen = seen.mean(2) if seen.dim() > 2 else seen  # (batch, inputs)
-            seen = seen if channels[number] is None else _raw(seen, normalisation, channels[number])
+            pixels = channels[number]
+            seen = seen if pixels is None else _raw(seen, normalisation, pixels)
             sums[number] = sums[number] + one_hot.T @ seen.double()
 
         with watched(compact, add):
@@ -87,27 +94,29 @@ def _channels_of_pixels(compact: CompactNetwork, link: Link) -> np.ndarray | Non
     if (nodes >= pixels).any():
         return None
     channels = np.unique(compact.wiring.nodes.channel[:pixels], return_inverse=True)[1].reshape(-1)
-    return channels[nodes]
+    found: np.ndarray = channels[nodes]
+    return found
 
 
-def _raw(pixels: torch.Tensor, normalisation, channels: np.ndarray) -> torch.Tensor:
+def _raw(pixels: torch.Tensor, normalisation: Normalisation, channels: np.ndarray) -> torch.Tensor:
     """Intensities in 0..1 of normalised pixels (batch, inputs), which lie in these channels."""
     numbers = map(pixels.new_tensor, normalisation)
     mean, deviation = (one[channels] if one.numel() > 1 else one for one in numbers)
     return pixels * deviation + mean
 
 
-def contrast(found: ClassMeans, wanted) -> list[np.ndarray]:
+def contrast(found: ClassMeans, wanted: Iterable[int]) -> list[np.ndarray]:
     """Per link |mean over the class - mean over the rest|, averaged over the wanted classes, (inputs,)."""
     return [np.mean([_contrast(means, found.counts, c) for c in wanted], axis=0) for means in found.means]
 
 
 def _contrast(means: np.ndarray, counts: np.ndarray, wanted: int) -> np.ndarray:
     rest = np.delete(np.arange(len(counts)), wanted)
-    return np.abs(means[wanted] - counts[rest] @ means[rest] / counts[rest].sum())
+    far: np.ndarray = np.abs(means[wanted] - counts[rest] @ means[rest] / counts[rest].sum())
+    return far
 
 
-def activation(found: ClassMeans, wanted) -> list[np.ndarray]:
+def activation(found: ClassMeans, wanted: Iterable[int]) -> list[np.ndarray]:
     """Per link the mean over the class, averaged over the wanted classes, (inputs,)."""
     return [means[list(wanted)].mean(axis=0) for means in found.means]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -18,6 +20,7 @@ from specdnn.network.modules import Mode, Select
 
 PLACES = {"functional": functional, "torch": torch, "operator": operator}
 ATTRIBUTES = ("shape", "ndim", "dtype", "device")  # what may be asked of a tensor by getattr
+Function: TypeAlias = Callable[..., Any]
 
 # On plain numbers; on tensors element by element.
 ARITHMETIC = {
@@ -33,11 +36,19 @@ _BEYOND = {  # what networks here compute without a rule for units
     *(getattr(functional, f"conv{dimensions}d") for dimensions in (1, 2, 3)),
     *(functional.scaled_dot_product_attention, functional.softmin, functional.unfold, operator.matmul),
 }
-_TABLES = (ops.ELEMENTWISE, ops.BINARY, ops.PER_CHANNEL, ops.REDUCTIONS, ops.MOVEMENTS, ops.QUESTIONS, ops.FINAL)
+_TABLES: tuple[set[Any], ...] = (
+    ops.ELEMENTWISE,
+    ops.BINARY,
+    ops.PER_CHANNEL,
+    ops.REDUCTIONS,
+    ops.MOVEMENTS,
+    ops.QUESTIONS,
+    ops.FINAL,
+)
 _ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
-METHODS = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
-METHODS |= {"matmul", "bmm", "masked_fill", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
-METHODS = frozenset(name for name in METHODS if not name.startswith("__"))
+_methods = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
+_methods |= {"matmul", "bmm", "masked_fill", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
+METHODS = frozenset(name for name in _methods if not name.startswith("__"))
 MODULES = {
     kind.__name__: kind
     for kind in (
@@ -50,30 +61,35 @@ MODULES = {
 }
 
 
-def function(name: str) -> Callable | None:
+def function(name: str) -> Function | None:
     """The function of a name, None if there is none that a file may call."""
     return (of_torchvision() if name.startswith("torchvision.") else functions()).get(name)
 
 
-def name_of(function: Callable) -> str | None:
+def name_of(function: Function) -> str | None:
     """The name of a function, None if it is none that a file may call."""
     outside = str(getattr(function, "__module__", "")).startswith("torchvision.")
     table = of_torchvision() if outside else functions()
     return next((name for name, one in table.items() if one is function), None)
 
 
+def _is_in(module: ModuleType, function: Function) -> bool:
+    return getattr(module, function.__name__, None) is function
+
+
 @functools.cache
-def functions() -> dict[str, Callable]:
+def functions() -> dict[str, Function]:
     """Name -> function of torch or of Python's operator."""
-    allowed = {f for table in _TABLES for f in table if callable(f)} | ARITHMETIC | _BEYOND
-    found = {"getattr": getattr, "functional.logsigmoid": functional.logsigmoid}
+
+    allowed: set[Any] = {f for table in _TABLES for f in table if callable(f)} | ARITHMETIC | _BEYOND
+    found: dict[str, Function] = {"getattr": getattr, "functional.logsigmoid": functional.logsigmoid}
     for place, module in PLACES.items():
-        found |= {f"{place}.{f.__name__}": f for f in allowed if getattr(module, f.__name__, None) is f}
+        found |= {f"{place}.{f.__name__}": f for f in allowed if _is_in(module, f)}
     return dict(sorted(found.items()))
 
 
 @functools.cache
-def of_torchvision() -> dict[str, Callable]:
+def of_torchvision() -> dict[str, Function]:
     """Functions that torchvision's networks keep whole when they are traced; it is loaded for those only."""
     from torchvision.models import swin_transformer
     from torchvision.ops import stochastic_depth

@@ -18,14 +18,17 @@ are units of their own, which take part in joining.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
 
 from specdnn.network.labelling import IMAGES, Labelling
-from specdnn.network.labels import HALF, at_channels, channels_of, places_of, spread
+from specdnn.network.labels import HALF, Labels, at_channels, channels_of, places_of, spread
+from specdnn.network.modules import module_of
 from specdnn.network.operations import CONVOLUTIONS, LINEAR, MULTIPLYING
 from specdnn.network.tracing import traced
 from specdnn.structures import KeptUnits, Layer, Layers, Pin, SpecDNNError, first_line
@@ -117,13 +120,13 @@ class Wiring:
     notes: tuple[str, ...]
     image_shape: tuple[int, ...]
     rest: tuple[int, int, int]
-    labels: dict = field(repr=False)
-    varying: frozenset = frozenset()
+    labels: dict[str, Labels] = field(repr=False)
+    varying: frozenset[str] = frozenset()
     parent_sizes: tuple[int, int, int] = (0, 0, 0)
 
     def marked(self, kept: KeptUnits) -> np.ndarray:
         """(nodes,) whether each unit stays; pinned outputs do, wanted or not."""
-        nodes = self.nodes.fixed.copy()
+        nodes: np.ndarray = self.nodes.fixed.copy()
         for first, units in zip(self.layers.offsets, kept.units, strict=False):
             nodes[first + np.asarray(units, dtype=np.int64)] = True
         return nodes
@@ -177,7 +180,7 @@ class Alive:
         self.channels[self.nodes.channel] = False
         self.channels[self.nodes.channel[self.marked]] = True
 
-    def __call__(self, labels: np.ndarray) -> np.ndarray:
+    def __call__(self, labels: np.ndarray) -> Any:
         """(n,) whether each stays: a feature by itself, a channel with any of its features."""
         whole = self.channels[channels_of(labels)]
         found = self.nodes.feature(labels)
@@ -190,7 +193,7 @@ class Alive:
 # ------------------------------------------------------------------------------------------ trace
 
 
-def trace(network: nn.Module, image: torch.Tensor, bundles=()) -> Wiring:
+def trace(network: nn.Module, image: torch.Tensor, bundles: Collection[str] = ()) -> Wiring:
     """The wiring of a network, seen on an example image (channels, height, width) or of any other shape.
 
     The network itself stays as it is: a copy is traced. `bundles` are the names of convolutions, GroupNorms and means
@@ -226,11 +229,11 @@ def summed_up(walk: Labelling, notes: tuple[str, ...], image_shape: tuple[int, .
         all_labels(walk), varying,
     )  # fmt: skip
     whole = whole_sizes(walk)
-    rest = tuple(all_of - counted for all_of, counted in zip(whole, found.sizes(found.everything), strict=True))
-    return dataclasses.replace(found, rest=rest, parent_sizes=whole)
+    weights, parameters, macs = (a - b for a, b in zip(whole, found.sizes(found.everything), strict=True))
+    return dataclasses.replace(found, rest=(weights, parameters, macs), parent_sizes=whole)
 
 
-def _same(one, other) -> bool:
+def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and not torch.is_tensor(one) and one == other
 
 
@@ -238,7 +241,7 @@ def whole_sizes(walk: Labelling) -> tuple[int, int, int]:
     """(weights, parameters, MACs) of the whole network, counted module by module."""
     parameters, macs = list(walk.network.parameters()), 0
     for node in walk.network.graph.nodes:
-        module = walk.network.get_submodule(node.target) if node.op == "call_module" else None
+        module = module_of(node, walk.network)
         if isinstance(module, (*CONVOLUTIONS, *LINEAR)):
             shape = tuple(module.weight.shape)
         elif node.target in MULTIPLYING:
@@ -254,15 +257,15 @@ def resolved(walk: Labelling, labels: torch.Tensor) -> torch.Tensor:
     return (walk.channels(channels_of(labels)) << HALF) | walk.places(places_of(labels))
 
 
-def _resolved(walk: Labelling, one: dict, *names: str) -> dict:
+def _resolved(walk: Labelling, one: dict[str, Any], *names: str) -> dict[str, Any]:
     return {**one, **{name: resolved(walk, one[name]).numpy() for name in names}}
 
 
-def all_labels(walk: Labelling) -> dict:
+def all_labels(walk: Labelling) -> dict[str, Labels]:
     """Per operation its labels; those of several places name the whole channels, unless they are flattened."""
     done: dict[int, torch.Tensor] = {}
 
-    def final(labels):
+    def final(labels: Any) -> Labels:
         if isinstance(labels, (tuple, list)):
             return tuple(map(final, labels))
         if torch.is_tensor(labels) and id(labels) not in done:
@@ -305,7 +308,7 @@ class Units:
         return cls(np.sort(np.concatenate([features, whole << HALF])), fixed | (inputs & ~flattened), maker, row)
 
 
-def _marked(walk: Labelling, many) -> np.ndarray:
+def _marked(walk: Labelling, many: Iterable[torch.Tensor]) -> np.ndarray:
     """(channels,) whether each is among some."""
     found = np.zeros(len(walk.channels.root), dtype=bool)
     for channels in many:
@@ -315,11 +318,12 @@ def _marked(walk: Labelling, many) -> np.ndarray:
 
 def _features(walk: Labelling, whole: np.ndarray) -> np.ndarray:
     """Labels of the features: what is read of channels that nothing reads as a whole and that are not `whole`."""
-    read = [resolved(walk, one["sources"]).numpy() for one in walk.links]
-    read = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *read]))
+    sources = [resolved(walk, one["sources"]).numpy() for one in walk.links]
+    read: np.ndarray = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *sources]))
     whole = whole.copy()
     whole[channels_of(read[places_of(read) == 0])] = True
-    return read[~whole[channels_of(read)]]
+    features: np.ndarray = read[~whole[channels_of(read)]]
+    return features
 
 
 def arranged(walk: Labelling, units: Units) -> tuple[Layers, Nodes]:
@@ -357,7 +361,7 @@ def _alike(walk: Labelling, units: Units, channel: np.ndarray, wanted: np.ndarra
 
     So the order of layers does not depend on which units of a layer are there.
     """
-    found = wanted * 2 + units.fixed[channel]
+    found: np.ndarray = wanted * 2 + units.fixed[channel]
     for member in _tensors(walk, units.labels):
         found = _refined(found, member)
     flattened = np.isin(units.labels, units.labels[places_of(units.labels) > 0])
@@ -388,7 +392,7 @@ def _refined(groups: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 def _layers(walk: Labelling, units: Units, labels: np.ndarray, group: np.ndarray, fixed: np.ndarray) -> Layers:
     """The layers of units in their order, named after the module that makes them first; the outputs come last."""
-    found, taken = [], {}
+    found, taken = [], dict[str, int]()
     for number in range(group.max() + 1):
         own = group == number
         channels = channels_of(labels[own])
@@ -405,7 +409,7 @@ def _layers(walk: Labelling, units: Units, labels: np.ndarray, group: np.ndarray
 
 def pins_of(walk: Labelling, nodes: Nodes) -> tuple[Pin, ...]:
     """Why units are pinned, each reason with the number of units that it pins."""
-    reasons: dict[str, list] = {}
+    reasons: dict[str, list[np.ndarray]] = {}
     for why, channels in walk.pinned:
         reasons.setdefault(why, []).append(walk.channels(channels).numpy())
     counts = {why: int(np.isin(nodes.channel, np.concatenate(found)).sum()) for why, found in reasons.items()}

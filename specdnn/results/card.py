@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from specdnn.results.report import MISSING, Section
+from specdnn.structures import Record
 
 NAME = "README.md"
 SHARES = {  # measure -> heading; of one class against the rest
@@ -46,7 +48,7 @@ def sizes_and_speeds(rows: list[Row]) -> str:
     return str(Section("Sizes and speeds", sentence, headings, [row.cells() for row in rows]))
 
 
-def text(measured: dict, facts: dict) -> str:
+def text(measured: Record, facts: Record) -> str:
     """The card. `measured`: the metrics file; `facts`: `class_names` of all classes, how the network is used (`name`,
     `image_shape`, `probabilities`, `threshold`), what was exported (`rows`, `agreement`, `images`, `left_out`) and
     `provenance`.
@@ -58,7 +60,7 @@ def text(measured: dict, facts: dict) -> str:
 # ------------------------------------------------------------------------------------------ for model hubs
 
 
-def head(measured: dict, facts: dict) -> str:
+def head(measured: Record, facts: Record) -> str:
     """YAML between two lines of dashes. JSON is YAML, so its strings need no other quotes."""
     results = {
         "task": {"type": "image-classification"},
@@ -83,11 +85,11 @@ def head(measured: dict, facts: dict) -> str:
     return "\n".join(["---", *lines, "---", ""])
 
 
-def data_of(measured: dict) -> str:
+def data_of(measured: Record) -> str:
     return measured["dataset"] or "the images that were given"
 
 
-def by_class(measured: dict, facts: dict) -> dict[str, dict]:
+def by_class(measured: Record, facts: Record) -> dict[str, Record]:
     """Class in words -> its measures, against the rest; a number that does not exist is None."""
     classes, names = measured["classes"], facts["class_names"]
     lists = {name: measured[name] for name in (*SHARES, *COUNTS)}
@@ -98,7 +100,7 @@ def by_class(measured: dict, facts: dict) -> dict[str, dict]:
     }
 
 
-def title(number: int, names) -> str:
+def title(number: int, names: Sequence[str]) -> str:
     """`3`, or `3 (cat)`, in one line that breaks no table."""
     name = " ".join(str(names[number]).split()).replace("|", "/")
     return str(number) if name == str(number) else f"{number} ({name})"
@@ -111,7 +113,7 @@ def _known(value: float | None) -> float | None:
 # ------------------------------------------------------------------------------------------ for people
 
 
-def what_it_is(measured: dict, facts: dict) -> str:
+def what_it_is(measured: Record, facts: Record) -> str:
     wanted = ", ".join(by_class(measured, facts))
     shape = "x".join(map(str, facts["image_shape"]))
     plural = "classes" if len(measured["classes"]) > 1 else "class"
@@ -123,7 +125,7 @@ def what_it_is(measured: dict, facts: dict) -> str:
     )
 
 
-def use(measured: dict, facts: dict) -> str:
+def use(measured: Record, facts: Record) -> str:
     """How each file is used."""
     shape, count = ", ".join(map(str, facts["image_shape"])), len(measured["classes"])
     pixels = " * ".join(map(str, facts["image_shape"]))
@@ -161,7 +163,7 @@ def use(measured: dict, facts: dict) -> str:
     )
 
 
-def in_torch(facts: dict) -> list[str]:
+def in_torch(facts: Record) -> list[str]:
     """The lines that give the probabilities of the network that `load` gives, which takes normalised images."""
     given = facts["normalisation"]
     if given in ((), (0.0, 1.0)):
@@ -174,7 +176,7 @@ def in_torch(facts: dict) -> list[str]:
     return [*before, f"probabilities = {last}"]
 
 
-def per_class(measured: dict, facts: dict) -> str:
+def per_class(measured: Record, facts: Record) -> str:
     """The measures of every class."""
     lines = [
         [name, *(_percent(found[measure]) for measure in SHARES), *(str(found[count]) for count in COUNTS)]
@@ -188,7 +190,7 @@ def per_class(measured: dict, facts: dict) -> str:
     return str(Section("How good it is", sentence, headings, lines))
 
 
-def _images_of(measured: dict) -> str:
+def _images_of(measured: Record) -> str:
     counted = measured.get(f"{measured['split']}_images")
     return f" ({counted:,} images)" if counted else ""
 
@@ -197,7 +199,7 @@ def _percent(value: float | None) -> str:
     return MISSING if value is None else f"{100 * value:.2f}"
 
 
-def origin(measured: dict, facts: dict) -> str:
+def origin(measured: Record, facts: Record) -> str:
     """Where it comes from, and that all forms of it were compared."""
     compared = ", ".join(f"{name} {difference:.1g}" for name, difference in facts["agreement"].items())
     lines = [
@@ -209,7 +211,7 @@ def origin(measured: dict, facts: dict) -> str:
     return "\n".join(["### Where it comes from", "", *lines, ""])
 
 
-def limits(measured: dict, facts: dict) -> str:
+def limits(measured: Record, facts: Record) -> str:
     """What is not known of it."""
     rest = len(facts["class_names"]) - len(measured["classes"])
     moved = "the thresholds were chosen on validation images, not for"

@@ -240,7 +240,8 @@ def strongest(found: list[tuple[int, int, np.ndarray]]) -> float:
 
 def _edges(found: list[tuple[int, int, np.ndarray]], counts: list[int]) -> list[Html]:
     """A path per width, the weakest first, so that the strong ones lie on top."""
-    least, grades = strongest(found), [[] for _ in range(GRADES)]
+    least = strongest(found)
+    grades: list[list[str]] = [[] for _ in range(GRADES)]
     for one, other, pair in found:
         for source, target in np.argwhere(pair >= least).tolist():
             start, end = _at(one, source, counts), _at(other, target, counts)
@@ -269,8 +270,8 @@ def _units(shown: Exhibit, kept: dict[str, list[int]], counts: list[int]) -> Ite
             continue
         radius = f"{min(4.5, 0.42 * (HIGH - TOP) / len(units)):.2g}"
         for k, (unit, share) in enumerate(zip(units, _shares(shown, layer, len(units)), strict=True)):
-            x, y = map(_short, _spot(layer, k, counts))
-            yield tag("circle", tag("title", f"{name}, unit {unit}{share}"), class_=class_, cx=x, cy=y, r=radius)
+            cx, cy = map(_short, _spot(layer, k, counts))
+            yield tag("circle", tag("title", f"{name}, unit {unit}{share}"), class_=class_, cx=cx, cy=cy, r=radius)
 
 
 def _shares(shown: Exhibit, layer: int, width: int) -> list[str]:

@@ -10,6 +10,7 @@ from specdnn import files
 from specdnn.files import SavedModels
 from specdnn.results import page, pictures, report, scorecard, shown
 from specdnn.results.scorecard import PublishedCell
+from specdnn.structures import Record
 
 PICTURES = {  # kind -> what is to be seen
     "pareto": "Accuracy and balanced accuracy against size, the published table, and the score while a network is cut",
@@ -25,14 +26,14 @@ PICTURES = {  # kind -> what is to be seen
 class Results:
     """The finished runs of one network: those of one class, those of several, and the parents of the main ones."""
 
-    rows: list[dict]
-    several: list[dict]
-    parents: list[dict]
+    rows: list[Record]
+    several: list[Record]
+    parents: list[Record]
     published: list[PublishedCell]
-    exhibits: list[dict]
+    exhibits: list[Record]
 
     @property
-    def ours(self) -> list[dict]:
+    def ours(self) -> list[Record]:
         return scorecard.ours(self.rows)
 
     def markdown(self, saved: SavedModels) -> str:
@@ -79,7 +80,7 @@ class Results:
         return f"### {saved.arch}\n\n{text}"
 
 
-def of_network(found: list[dict], arch: str, published: Path) -> Results | None:
+def of_network(found: list[Record], arch: str, published: Path) -> Results | None:
     """The runs of one network among the records found; None without a retrained one.
 
     `published`: the dataset folder's table of published figures, if it has one. An exhibit counts where it shows

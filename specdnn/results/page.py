@@ -17,13 +17,14 @@ from specdnn.results.charts import Point
 from specdnn.results.markup import Html, joined, tag
 from specdnn.results.report import DETECTION, FIRST_ROUND, MISSING, SIZES, Rows, Section
 from specdnn.results.scorecard import OURS, PublishedCell
+from specdnn.structures import Record
 
 NOTHING = tag("p", "Nothing of the kind has been measured yet.")
 LEADING = ("What the networks detect", "Beside the published table", "The rivals", "Every budget")  # before the classes
 
 
 def page(
-    rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], exhibits: list[dict], beside: str
+    rows: Rows, others: Rows, parents: list[Record], cells: list[PublishedCell], exhibits: list[Record], beside: str
 ) -> str:
     """The whole page of a network; `others` are its networks of several classes, `beside` the name of its Markdown."""
     every, looks = [*rows, *others], {algo: k for k, algo in enumerate(algorithms([*rows, *others]))}
@@ -33,7 +34,9 @@ def page(
         "title": joined([f"{every[0]['arch']} on {every[0]['dataset']}"]),
         "looks": joined(map(_look_rules, looks.values())),
         "shapes": charts.shapes(),
-        "introduction": joined([*map(paragraph, first[:2]), paragraph(f"{report.made_with(every)}.", "quiet")]),
+        "introduction": joined(
+            [*(paragraph(str(part)) for part in first[:2]), paragraph(f"{report.made_with(every)}.", "quiet")]
+        ),
         "plot": plot(rows, cells, looks) or NOTHING,
         "leading": joined(_part(part) for part in first[2:]),
         "networks": networks(every),
@@ -80,7 +83,7 @@ def _part(part: str | Section) -> Html:
     return tag("section", heading, sentence, table(part.headings, part.lines, part.heading))
 
 
-def table(headings: Iterable[str], lines: Iterable[Iterable], label: str, class_: str | None = None) -> Html:
+def table(headings: Iterable[str], lines: Iterable[Iterable[object]], label: str, class_: str | None = None) -> Html:
     """A table in a box of its own that scrolls, the first column a heading of its line."""
     head = tag("tr", *(tag("th", name, scope="col") for name in headings))
     body = (tag("tr", tag("th", first, scope="row"), *(tag("td", cell) for cell in rest)) for first, *rest in lines)
@@ -90,7 +93,7 @@ def table(headings: Iterable[str], lines: Iterable[Iterable], label: str, class_
 
 # ------------------------------------------------------------------------------------------ every network
 
-NAMED: tuple[tuple[str, Callable[[dict], object]], ...] = (
+NAMED: tuple[tuple[str, Callable[[Record], object]], ...] = (
     ("class", lambda row: row["class"]),
     ("algorithm", lambda row: row["algo"]),
     ("seed", lambda row: row["seed"]),
@@ -162,7 +165,7 @@ def _choices(legend: str, choices: list[Html]) -> Html:
     return tag("fieldset", tag("legend", legend), *choices)
 
 
-def _choice(kind: str, name_of: str, words, checked: bool, name: str | None = None) -> Html:
+def _choice(kind: str, name_of: str, words: object, checked: bool, name: str | None = None) -> Html:
     box = tag("input", type=kind, id=name_of, name=name, checked="" if checked else None)
     return tag("label", box, words, class_="choice")
 
@@ -215,7 +218,7 @@ def _published_words(cell: PublishedCell) -> str:
 
 YES_OR_NO = {True: "yes", False: "no", None: MISSING}
 _ROUND = [(f"round 1: {name}", write) for name, write in FIRST_ROUND.columns]
-FOUND = (
+FOUND: tuple[tuple[str, Callable[[Rows], str]], ...] = (
     ("seed", lambda group: str(group[0]["seed"])),
     *FIRST_ROUND.columns[:4],
     ("output inside", lambda group: YES_OR_NO[group[0].get("pruned_output_in_community")]),
@@ -226,13 +229,13 @@ FOUND = (
 )
 
 
-def classes(rows: Rows, exhibits: list[dict]) -> Html:
+def classes(rows: Rows, exhibits: list[Record]) -> Html:
     """A part per class, of our networks of the main recipe."""
     shown_of = {told["class"]: told for told in exhibits}
     return joined(_class(k, group, shown_of.get(k)) for k, group in scorecard.by_class(rows).items())
 
 
-def _class(wanted: int, rows: Rows, told: dict | None) -> Html:
+def _class(wanted: int, rows: Rows, told: Record | None) -> Html:
     name = f"Class {wanted}" + (f": {told['name']}" if told and told["name"] != str(wanted) else "")
     steps = [step for row in rows for step in steps_of(row)]
     parts = [
@@ -249,17 +252,17 @@ def _class(wanted: int, rows: Rows, told: dict | None) -> Html:
 
 def detected(rows: Rows) -> str:
     """Hits and misses in a sentence, means over the seeds."""
-    counts = {name: scorecard.mean(rows, name) for name in ("tp", "fp", "fn", "tn")}
-    if None in counts.values():
+    counts = [found for name in ("tp", "fp", "fn", "tn") if (found := scorecard.mean(rows, name)) is not None]
+    if len(counts) < 4:
         return f"Balanced accuracy {report.percent('balanced_accuracy')(rows)} %."
-    tp, fp, fn, tn = counts.values()
+    tp, fp, fn, tn = counts
     return (
         f"Finds {report.count('tp')(rows)} of {tp + fn:,.0f} images of the class, and takes {report.count('fp')(rows)} "
         f"of {fp + tn:,.0f} others for it; balanced accuracy {report.percent('balanced_accuracy')(rows)} %."
     )
 
 
-def _drawings(name: str, told: dict) -> Html:
+def _drawings(name: str, told: Record) -> Html:
     one = shown.exhibit(told)
     units = ", ".join(f"{len(units)} of {layer}" for layer, units in told["kept"].items())
     drawn = (
@@ -272,7 +275,7 @@ def _drawings(name: str, told: dict) -> Html:
     return tag("div", *(tag("figure", svg, tag("figcaption", words)) for svg, words in drawn), class_="drawings")
 
 
-def _examples(name: str, told: dict) -> Html:
+def _examples(name: str, told: Record) -> Html:
     """Validation images of each kind that there are any of."""
     kinds = [
         tag(
@@ -294,7 +297,7 @@ def found_table(name: str, rows: Rows) -> Html:
     return table([heading for heading, _ in known], lines, f"{name}: the community of each seed")
 
 
-def modules(row: dict) -> str:
+def modules(row: Record) -> str:
     """`353 + 70 + 67`: units of the modules that were found."""
     sizes = row.get("pruned_module_sizes")
     whole = isinstance(sizes, list) and all(isinstance(size, int) for size in sizes)
@@ -312,7 +315,7 @@ STEP: tuple[tuple[str, Callable[[Rows], str]], ...] = (
 )
 
 
-def steps_of(row: dict) -> list[list[str]]:
+def steps_of(row: Record) -> list[list[str]]:
     """A line per cut: the network that it left."""
     told = [{**step, "seed": row["seed"]} for step in row.get("pruned_steps", [])]
     return [[write([step]) for _, write in STEP] for step in told]
@@ -322,7 +325,7 @@ def _folded(summary: str, content: Html) -> Html:
     return tag("details", tag("summary", summary), content)
 
 
-def _kept(row: dict) -> Html:
+def _kept(row: Record) -> Html:
     """The numbers of the units of every layer, of the first seed."""
     layers = (
         joined([tag("dt", f"{name} ({len(units)})"), tag("dd", ranges(units))]) for name, units in row["kept"].items()

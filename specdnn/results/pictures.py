@@ -6,7 +6,8 @@ Colours are those of Okabe and Ito (2008). The same numbers give the same bytes.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import networkx
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -23,12 +25,13 @@ from PIL import Image
 
 from specdnn.results import scorecard
 from specdnn.results.scorecard import OURS, PublishedCell
-from specdnn.structures import Exhibit
+from specdnn.structures import Exhibit, Record
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"),
 )
 RIVAL_MARKS = tuple(zip("sD^vPh<>", (ORANGE, GREEN, PURPLE, SKY, BLACK, VERMILION, GREEN, ORANGE), strict=True))
+Looks: TypeAlias = dict[str, Any]  # keywords of matplotlib
 STYLE = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -62,7 +65,7 @@ def drawn(draw: Callable[[Figure], None], height: float) -> bytes:
 # ------------------------------------------------------------------------------------------ accuracy against size
 
 
-def pareto(rows: list[dict], published: list[PublishedCell]) -> bytes:
+def pareto(rows: list[Record], published: list[PublishedCell]) -> bytes:
     """Accuracy and balanced accuracy against size, the published points, and the way down of each class."""
     usual = scorecard.usual_rows(rows)
 
@@ -111,19 +114,19 @@ def fit_sizes(axes: Axes) -> None:
             return
 
 
-def against_size(axes: Axes, rows: list[dict], measure: str, size: str, scale: float = 1) -> None:
+def against_size(axes: Axes, rows: list[Record], measure: str, size: str, scale: float = 1) -> None:
     """One measure of our retrained networks: a thin line per class, the mean bold."""
     log_sizes(axes)
     ours = scorecard.of_algo(rows, OURS)
     for wanted, group in scorecard.by_class(ours).items():
         x, y = _curve(group, size, measure, scale)
-        looks = {"color": (*to_rgb(BLUE), 0.35), "linewidth": 0.8, "markerfacecolor": BLUE, **CLASS_POINT}
+        looks: Looks = {"color": (*to_rgb(BLUE), 0.35), "linewidth": 0.8, "markerfacecolor": BLUE, **CLASS_POINT}
         axes.plot(x, y, gid=str(wanted), **looks)
     x, y = _curve(scorecard.of_all_classes(ours), size, measure, scale)
     axes.plot(x, y, color=BLUE, marker="o", markersize=7, linewidth=2.5, label=OURS)
 
 
-CLASS_POINT = {"marker": "o", "markersize": 2.8, "markeredgewidth": 0}
+CLASS_POINT: Looks = {"marker": "o", "markersize": 2.8, "markeredgewidth": 0}
 NUMBER_BOX = np.array([5.5, 8.0])  # points that the number of a class takes, with room around it
 NUMBER_PLACES = [  # where it may stand, in points from its network: the nearest first, the left before the right
     radius * np.array([np.cos(angle), np.sin(angle)])
@@ -137,14 +140,18 @@ def number_classes(axes: Axes) -> None:
 
     A class is a line with a `gid`.
     """
-    lines, scale = [line for line in axes.lines if len(line.get_xdata())], 72 / axes.figure.dpi
-    places = [(line, scale * axes.transData.transform(line.get_xydata())) for line in lines]
+    lines, scale = [line for line in axes.lines if len(_points(line))], 72 / axes.figure.dpi
+    places = [(line, scale * axes.transData.transform(_points(line))) for line in lines]
     taken = [(place, np.full(2, line.get_markersize())) for line, at in places for place in at]
     named = [(line, at[0]) for line, at in places if line.get_gid()]
     for line, start in sorted(named, key=lambda one: -one[1][1]):
         offset = next((o for o in NUMBER_PLACES if _is_free(start + o, taken)), NUMBER_PLACES[0])
         taken.append((start + offset, NUMBER_BOX))
         _number(axes, line, offset)
+
+
+def _points(line: Line2D) -> np.ndarray:
+    return np.asarray(line.get_xydata())
 
 
 def _is_free(place: np.ndarray, taken: list[tuple[np.ndarray, np.ndarray]]) -> bool:
@@ -157,8 +164,8 @@ def _number(axes: Axes, line: Line2D, offset: np.ndarray) -> None:
     colour = line.get_markerfacecolor()
     leader = {"arrowstyle": "-", "linewidth": 0.5, "color": colour, "shrinkA": 0, "shrinkB": 1}
     axes.annotate(
-        line.get_gid(),
-        line.get_xydata()[0],
+        line.get_gid() or "",
+        tuple(_points(line)[0]),
         tuple(offset),
         textcoords="offset points",
         color=colour,
@@ -170,16 +177,16 @@ def _number(axes: Axes, line: Line2D, offset: np.ndarray) -> None:
     ).set_in_layout(False)
 
 
-def rival_points(axes: Axes, rows: list[dict], measure: str) -> None:
+def rival_points(axes: Axes, rows: list[Record], measure: str) -> None:
     """The means of the other algorithms."""
     for k, algo in enumerate(sorted({row["algo"] for row in rows} - {OURS})):
         mark, colour = RIVAL_MARKS[k % len(RIVAL_MARKS)]
         x, y = _curve(scorecard.of_all_classes(scorecard.of_algo(rows, algo)), "true_parameters", measure, 1)
-        looks = {"color": colour, "marker": mark, "markersize": 6.5, "markeredgecolor": "white", "linewidth": 1.2}
-        axes.plot(x, y, label=algo, **looks)
+        looks: Looks = {"marker": mark, "markersize": 6.5, "markeredgecolor": "white", "linewidth": 1.2}
+        axes.plot(x, y, label=algo, color=colour, **looks)
 
 
-def _curve(rows: list[dict], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
+def _curve(rows: list[Record], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
     """(sizes, percentages) of the means of every recipe, ascending in size."""
     recipes = scorecard.by_recipe(rows).values()
     points = [(scorecard.mean(group, size), scorecard.mean(group, measure)) for group in recipes]
@@ -197,7 +204,7 @@ def published_points(axes: Axes, published: list[PublishedCell]) -> None:
     axes.plot(*middle, color=VERMILION, marker="*", markersize=11, linewidth=0, label="published")
 
 
-def way_down(axes: Axes, rows: list[dict]) -> None:
+def way_down(axes: Axes, rows: list[Record]) -> None:
     """Validation score against weights along the steps of each class, and their mean where all classes have been."""
     log_sizes(axes)
     curves = [curve for row in _first_seed(rows) if (curve := _steps(row))]
@@ -213,12 +220,12 @@ def way_down(axes: Axes, rows: list[dict]) -> None:
     axes.set(xlabel="weights", ylabel="validation score %", title="While it is cut (before the long retraining)")
 
 
-def _first_seed(rows: list[dict]) -> list[dict]:
+def _first_seed(rows: list[Record]) -> list[Record]:
     ours = scorecard.ours(rows)
     return [row for row in ours if row["seed"] == min(r["seed"] for r in ours)]
 
 
-def _steps(row: dict) -> tuple[list[float], list[float]] | None:
+def _steps(row: Record) -> tuple[list[float], list[float]] | None:
     """(weights, score in percent) after each step, ascending in weights."""
     told = [s for s in row.get("pruned_steps", []) if s.get("validation_score") is not None]
     steps = {s["true_weights"]: 100 * s["validation_score"] for s in told}
@@ -239,14 +246,14 @@ def _off_diagonal(matrix: list[list[float]]) -> float:
     return 100 * float(np.max(np.array(matrix) - 2 * np.eye(len(matrix))))
 
 
-def heat_map(axes: Axes, matrix: np.ndarray, classes: Sequence, largest: float):
+def heat_map(axes: Axes, matrix: np.ndarray, classes: Sequence[object], largest: float) -> AxesImage:
     """The matrix with its figures in percent; the diagonal, always 1, stays empty."""
     shown = np.where(np.eye(len(matrix), dtype=bool), np.nan, 100 * matrix)
     image = axes.imshow(shown, cmap="Blues", vmin=0, vmax=largest)
     axes.set_facecolor("#DDDDDD")
     axes.grid(False)
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xticks(range(len(classes)), list(map(str, classes)))
+    axes.set_yticks(range(len(classes)), list(map(str, classes)))
     axes.tick_params(length=0)
     for (row, column), value in np.ndenumerate(shown):
         if np.isfinite(value):
@@ -270,7 +277,10 @@ def sheet(images: list[tuple[np.ndarray, str]]) -> bytes:
 
 
 def shared(
-    overlaps: dict[str, list[list[float]]], names: Sequence, pixels: np.ndarray | None, height: float | None = None
+    overlaps: dict[str, list[list[float]]],
+    names: Sequence[object],
+    pixels: np.ndarray | None,
+    height: float | None = None,
 ) -> bytes:
     """Jaccard overlap of every two of several networks, one heat map per layer; `pixels` (height, width): how many of
     them keep each pixel. `height` in inches, as high as the heat maps are unless given.
@@ -302,18 +312,18 @@ def pixel_map(axes: Axes, pixels: np.ndarray, most: int) -> None:
     axes.figure.colorbar(image, ax=axes, location="bottom", ticks=range(most + 1), shrink=0.8, pad=0.02)
 
 
-def kept_shares(given: list[list[float]], layers: Sequence[str], classes: Sequence) -> bytes:
+def kept_shares(given: list[list[float]], layers: Sequence[str], classes: Sequence[object]) -> bytes:
     """Share of the units of every layer that every class keeps, (classes, layers), as a heat map."""
     shares = np.array(given)
     return drawn(lambda figure: share_map(figure, shares, layers, classes), 1.4 + 0.22 * len(classes))
 
 
-def share_map(figure: Figure, shares: np.ndarray, layers: Sequence[str], classes: Sequence) -> None:
+def share_map(figure: Figure, shares: np.ndarray, layers: Sequence[str], classes: Sequence[object]) -> None:
     axes = figure.subplots()
     image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     axes.grid(False)
     axes.set_xticks(range(len(layers)), layers, rotation=40, ha="right", fontsize=7)
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), list(map(str, classes)))
     axes.set_ylabel("class")
     axes.tick_params(length=0)
     for (row, column), share in np.ndenumerate(shares):
@@ -347,7 +357,8 @@ def kept_places(axes: Axes, shown: Exhibit) -> None:
     """The mean image in grey, the places of the kept units over it: the more units, the denser the colour."""
     places, (height, width) = shown.places, shown.mean_image.shape
     axes.imshow(shown.mean_image, cmap="gray_r", vmin=0, vmax=380, extent=(0, width, height, 0))
-    rows, columns = np.nonzero(places) if len(np.unique(places)) > 1 else ([], [])  # all alike: nothing is chosen
+    chosen = places * (len(np.unique(places)) > 1)  # all alike: nothing is chosen
+    rows, columns = np.nonzero(chosen)
     side = height / len(places)
     alpha = 0.25 + 0.55 * places[rows, columns] / places.max()
     for row, column, dense in zip(rows, columns, alpha, strict=True):
@@ -355,7 +366,7 @@ def kept_places(axes: Axes, shown: Exhibit) -> None:
     axes.set_title(shown.name, loc="left", pad=2, fontweight="bold")
 
 
-def _square(x: float, y: float, side: float, alpha: float):
+def _square(x: float, y: float, side: float, alpha: float) -> Rectangle:
     gap = 0.08 * side
     return Rectangle((x + gap, y + gap), side - 2 * gap, side - 2 * gap, color=VERMILION, alpha=alpha, linewidth=0)
 
@@ -400,7 +411,7 @@ def network(axes: Axes, shown: Exhibit) -> None:
     axes.set_axis_off()
 
 
-def draw_edges(axes: Axes, graph: networkx.DiGraph, places: dict) -> None:
+def draw_edges(axes: Axes, graph: networkx.DiGraph, places: dict[tuple[int, int], tuple[float, float]]) -> None:
     """The weakest first, so that the strong ones lie on top."""
     edges = sorted(graph.edges(data="strength"), key=lambda edge: edge[2])
     share = np.array([strength for _, _, strength in edges])
@@ -415,7 +426,9 @@ def draw_edges(axes: Axes, graph: networkx.DiGraph, places: dict) -> None:
     )
 
 
-def network_graph(strengths: Sequence[np.ndarray], beyond=()) -> networkx.DiGraph:
+def network_graph(
+    strengths: Sequence[np.ndarray], beyond: Iterable[tuple[int, int, np.ndarray]] = ()
+) -> networkx.DiGraph:
     """The compact network as a graph: nodes (layer, unit), edge `strength` relative to the strongest of its layers.
 
     `strengths` between neighbouring layers, `beyond` as in an Exhibit.

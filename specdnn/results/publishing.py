@@ -10,10 +10,10 @@ from specdnn.files import Folder, SavedModels
 from specdnn.results import overview, records, report, runs
 from specdnn.results.overview import Results
 from specdnn.results.records import Records
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 
 Say = Callable[[str], None]
-Exhibits = Callable[[Results], list[dict]]  # makes, of some runs, the record of what the contact sheet shows
+Exhibits = Callable[[Results], list[Record]]  # makes, of some runs, the record of what the contact sheet shows
 
 
 # ------------------------------------------------------------------------------------------ report
@@ -27,9 +27,9 @@ def write_report(
     Where nothing is, there is none; raises SpecDNNError if one is needed.
     """
     found = told(records.below(saved.root, dataset), warn)
-    own = overview.of_network(found, saved.arch, folder.published)
+    bare = overview.of_network(found, saved.arch, folder.published)
+    own = overview.of_network(exhibits(bare) + found, saved.arch, folder.published) if bare else None
     if own is not None:
-        own = overview.of_network(exhibits(own) + found, saved.arch, folder.published)
         overview.write(own.files(saved))
         say(f"{own.markdown(saved)}\nwritten to {saved.table('md')}; page, tables and pictures lie beside it")
     elif needed:
@@ -39,7 +39,7 @@ def write_report(
         )
 
 
-def told(read: Records, warn: Say) -> list[dict]:
+def told(read: Records, warn: Say) -> list[Record]:
     """The records that were read; what is left out, and why, is told."""
     for sentence in read.left_out:
         warn(sentence)
@@ -69,7 +69,7 @@ def places(folder: Folder) -> list[SavedModels]:
     return [SavedModels(folder.results, arch) for arch in folder.architectures]
 
 
-def add_finished(folder: Folder, found: list[dict], say: Say, warn: Say) -> None:
+def add_finished(folder: Folder, found: list[Record], say: Say, warn: Say) -> None:
     """Put records into the files of their networks; one of a network that the folder does not have is left out."""
     for unknown in (m for m in found if m["arch"] not in folder.architectures):
         warn(f"{unknown['file']} is left out: {folder.path.name} has no network {unknown['arch']}")

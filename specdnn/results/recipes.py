@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 from specdnn.options import DEFAULTS, plain
+from specdnn.structures import Record
 
 STAGES = ("train", "prune", "retrain")
 BUDGETS = ("rate", "max_params", "min_balanced")  # options that ask for a size or a quality
@@ -14,17 +16,18 @@ BUDGETS = ("rate", "max_params", "min_balanced")  # options that ask for a size 
 # about it. All others shape it; so does --oslom-bin, for another program finds other communities.
 NOT_SHAPING = ("seed", "classes", "algo", "arch", "dataset", "split", "threads", "cuda", "oslom_seeds")
 
+Budget = tuple[float | None, ...]  # one entry per option of BUDGETS
 Recipe = tuple[tuple[tuple[str, str], str], ...]  # ((stage, option), value as JSON), sorted
 
 
-def shaping(options: dict | None) -> dict[str, str] | None:
+def shaping(options: Record | None) -> dict[str, str] | None:
     """The options of a stage that shape its result, as JSON; None where nothing tells."""
     if options is None:
         return None
     return {name: json.dumps(value, sort_keys=True) for name, value in options.items() if name not in NOT_SHAPING}
 
 
-def with_recipes(rows: list[dict]) -> list[dict]:
+def with_recipes(rows: list[Record]) -> list[Record]:
     """Every row with the number of its `recipe` and what that is called, in place of `made_by` and `start`.
 
     A recipe is called by its budget; of several with the same one all but the first also by how they differ from it.
@@ -41,13 +44,15 @@ def with_recipes(rows: list[dict]) -> list[dict]:
     return [_named(row, n, others[n]) for row, n in zip(rows, numbers, strict=True)]
 
 
-def _apart(what: str, rows: list[dict], made: list[Recipe], among: Sequence, members: Sequence) -> list[Recipe]:
+def _apart(
+    what: str, rows: list[Record], made: list[Recipe], among: Sequence[Hashable], members: Sequence[Hashable]
+) -> list[Recipe]:
     """The recipes with one more entry: the rank of a row's member among those of the same recipe and `among`."""
     ranks = _ranks(rows, list(zip(made, among, strict=True)), members)
     return [(*recipe, (("", what), str(rank + 1))) for recipe, rank in zip(made, ranks, strict=True)]
 
 
-def _completed(told: list[dict | None], stage: str) -> list[Recipe]:
+def _completed(told: list[Record | None], stage: str) -> list[Recipe]:
     """The options of a stage, row by row; an option that a row does not tell, being older than it, has its default."""
     names = {name for options in filter(None, told) for name in options}
     default = {name: json.dumps(plain(DEFAULTS.get(name))) for name in names}
@@ -57,21 +62,21 @@ def _completed(told: list[dict | None], stage: str) -> list[Recipe]:
     return [tuple(((stage, name), value) for name, value in options) for options in known]
 
 
-def depth(metrics: dict) -> tuple[int, tuple[str, ...]]:
+def depth(metrics: Record) -> tuple[int, tuple[str, ...]]:
     """How far below the save folder a file lies, and the names on the way there."""
     place = metrics.get("place", ())
     return len(place), place
 
 
-def _ranks(rows: list[dict], groups: Sequence[Hashable], members: Sequence[Hashable]) -> list[int]:
+def _ranks(rows: list[Record], groups: Sequence[Hashable], members: Sequence[Hashable]) -> list[int]:
     """Per row the rank of its member in its group: that of most rows first, then the nearest to the save folder.
 
     A row whose member is unknown, None, counts as one of the first.
     """
-    places = defaultdict(list)
+    places: dict[tuple[Hashable, Hashable], list[tuple[int, tuple[str, ...]]]] = defaultdict(list)
     for row, group, member in zip(rows, groups, members, strict=True):
         places[group, member].append(depth(row))
-    order = defaultdict(list)
+    order: dict[Hashable, list[Hashable]] = defaultdict(list)
     for group, member in sorted(places, key=lambda one: (-len(places[one]), min(places[one]), str(one[1]))):
         order[group] += [member] if member is not None else []
     return [0 if m is None else order[group].index(m) for group, m in zip(groups, members, strict=True)]
@@ -80,18 +85,18 @@ def _ranks(rows: list[dict], groups: Sequence[Hashable], members: Sequence[Hasha
 # ------------------------------------------------------------------------------------------ words
 
 
-def budget_of(options: dict | None) -> tuple | None:
+def budget_of(options: Record | None) -> Budget | None:
     """What was asked for, one entry per option of `BUDGETS`; None where nothing tells."""
     return None if options is None else tuple(options.get(name) for name in BUDGETS)
 
 
-def budget_words(budget: tuple | None) -> str:
+def budget_words(budget: Budget | None) -> str:
     """`rate 0.0026`, or `none` where nothing was asked for."""
     asked = [f"{name.replace('_', '-')} {b:g}" for name, b in zip(BUDGETS, budget or (), strict=False) if b is not None]
     return " ".join(asked) or "none"
 
 
-def _named(row: dict, number: int, other: list[str]) -> dict:
+def _named(row: Record, number: int, other: list[str]) -> Record:
     asked, rest = budget_words(row["budget"]), {k: v for k, v in row.items() if k not in ("made_by", "start")}
     name = ", ".join(other if other and asked == "none" else [asked, *other])
     return {**rest, "recipe": number, "recipe_name": name}
@@ -99,7 +104,8 @@ def _named(row: dict, number: int, other: list[str]) -> dict:
 
 def _others(recipes: list[Recipe]) -> list[list[str]]:
     """What a recipe has otherwise than the first of the same budget."""
-    usual, others = {}, []
+    usual: dict[tuple[str | None, ...], dict[tuple[str, str], str]] = {}
+    others = []
     for recipe in map(dict, recipes):
         budget = tuple(recipe.get(("prune", name)) for name in BUDGETS)
         others.append(_differing(recipe, usual.setdefault(budget, recipe)))
@@ -122,7 +128,7 @@ def _words(name: str, value: str, changed: list[str], stages: list[str]) -> str:
     return f"{name.replace('_', '-')} {_plain(json.loads(value))}{where}"
 
 
-def _plain(value) -> str:
+def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(_plain, value))
     return f"{value:g}" if isinstance(value, float) else "none" if value is None else str(value)

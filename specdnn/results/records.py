@@ -14,6 +14,7 @@ from typing import Any
 
 from specdnn import files
 from specdnn.results import shown
+from specdnn.structures import Record
 
 # What tells how a network was made; all that is told of a pruned network or a parent that is no longer there.
 ORIGIN = ("verb", "arch", "dataset", "classes", "algo", "seed", "split", "kept", "options", "input_hash", "schedule")
@@ -23,7 +24,7 @@ ORIGIN = ("verb", "arch", "dataset", "classes", "algo", "seed", "split", "kept",
 class Records:
     """What was found, and a sentence per file or line that is left out."""
 
-    found: list[dict]
+    found: list[Record]
     left_out: list[str]
 
 
@@ -48,7 +49,7 @@ def below(folder: Path, dataset: str) -> Records:
     return Records(found, left_out)
 
 
-def origin(told: dict) -> dict:
+def origin(told: Record) -> Record:
     """Of a metrics file what tells how the network was made, not what was measured on it."""
     return {name: told[name] for name in ORIGIN if name in told}
 
@@ -61,7 +62,7 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _read(path: Path, dataset: str) -> dict | None:
+def _read(path: Path, dataset: str) -> Record | None:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -69,7 +70,7 @@ def _read(path: Path, dataset: str) -> dict | None:
     return checked(content, dataset)
 
 
-def checked(content: bytes, dataset: str) -> dict | None:
+def checked(content: bytes, dataset: str) -> Record | None:
     """What a metrics file of the data set tells; None if it is of another one, or of a composition.
 
     Raises ValueError with what is wrong.
@@ -93,13 +94,13 @@ def checked(content: bytes, dataset: str) -> dict | None:
     return told
 
 
-def _deeper(value, levels: int) -> bool:
+def _deeper(value: Any, levels: int) -> bool:
     """Whether lists or dictionaries lie in each other more than so many levels deep."""
     inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
     return inside is not None and (levels == 0 or any(_deeper(one, levels - 1) for one in inside))
 
 
-def _no_number(word: str):
+def _no_number(word: str) -> Any:
     raise ValueError(f"{word} is no number")
 
 
@@ -107,7 +108,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _outdated(path: Path, told: dict) -> str | None:
+def _outdated(path: Path, told: Record) -> str | None:
     """Why a metrics file no longer tells of the checkpoint beside it; None if it does, or if none belongs to it."""
     if told["verb"] == "exhibits":
         return None
@@ -121,7 +122,7 @@ def _outdated(path: Path, told: dict) -> str | None:
     return None if same else "its checkpoint is another file than the one that was measured"
 
 
-def place(path: Path, told: dict) -> tuple[str, ...]:
+def place(path: Path, told: Record) -> tuple[str, ...]:
     """The folders below that runs lie in, without those of data set and seed; `--publish` puts them into the name."""
     before, own, _ = path.name.partition(told["arch"])
     parts = [*path.parts[:-1], *(before.split(".") if own else ())]
@@ -139,17 +140,17 @@ class Kind:
     right: Callable[[Any], bool]
     several: bool = False
 
-    def holds(self, value, classes: int) -> bool:
+    def holds(self, value: Any, classes: int) -> bool:
         if self.several and classes > 1 and isinstance(value, list):
             return len(value) == classes and all(map(self.right, value))
         return self.right(value)
 
 
-def _number(value, least: float = 0, most: float = 1e15) -> bool:
+def _number(value: Any, least: float = 0, most: float = 1e15) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
 
-def _whole(value, least: int = 0) -> bool:
+def _whole(value: Any, least: int = 0) -> bool:
     return isinstance(value, int) and _number(value, least)
 
 
@@ -157,26 +158,26 @@ def _list_of(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, list) and all(map(right, value))
 
 
-def _distinct(value) -> bool:
+def _distinct(value: Any) -> bool:
     return _list_of(_whole)(value) and len(value) == len(set(value)) > 0
 
 
-def _kept(value) -> bool:
+def _kept(value: Any) -> bool:
     return isinstance(value, dict) and len(value) > 1 and all(map(_distinct, value.values()))
 
 
-def _step(value) -> bool:
+def _step(value: Any) -> bool:
     kinds = {"stage": TEXT, "true_weights": SIZE, "validation_score": SHARE, "widths": WIDTHS}
     return isinstance(value, dict) and all(kind.right(value.get(name)) for name, kind in kinds.items())
 
 
-def _measures(value) -> bool:
+def _measures(value: Any) -> bool:
     """Of one class numbers, of several lists of them."""
     each = value.values() if isinstance(value, dict) else [""]
     return all(_number(one) or _list_of(_number)(one) for one in each)
 
 
-def _options(value) -> bool:
+def _options(value: Any) -> bool:
     budget = ("rate", "max_params", "min_balanced")
     return isinstance(value, dict) and all(value.get(name) is None or _number(value[name]) for name in budget)
 
@@ -221,7 +222,7 @@ MORE = {  # what older files may lack
 }
 
 
-def _check(told: dict, required: dict[str, Kind], optional: dict[str, Kind]) -> None:
+def _check(told: Record, required: dict[str, Kind], optional: dict[str, Kind]) -> None:
     """Raise ValueError for the first value that is missing or wrong."""
     if missing := [name for name in required if name not in told]:
         raise ValueError(f"{missing[0]} is missing")
@@ -232,6 +233,6 @@ def _check(told: dict, required: dict[str, Kind], optional: dict[str, Kind]) -> 
             raise ValueError(f"{name} must be {kind.words}, got {_short(told[name])}")
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -11,7 +11,7 @@ from typing import Any
 from specdnn.options import ALGORITHMS
 from specdnn.results import recipes, scorecard
 from specdnn.results.scorecard import OURS, Paired, PublishedCell
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 
 CELL = ("arch", "class", "algo", "seed", "split")
 MEASURES = (
@@ -21,11 +21,13 @@ MEASURES = (
 )
 # the pruned network before its retraining, and the community it was trimmed from
 PRUNED = ("accuracy", "balanced_accuracy", "significance", "captured_relevance", "community_true_weights")
-POINT = ("arch", "class", "algo", "seed", "budget", "point", "split", "true_weights", "true_parameters")
-POINT += ("paper_rule_rate", "accuracy", "balanced_accuracy", "validation_score")
+POINT = (
+    *("arch", "class", "algo", "seed", "budget", "point", "split", "true_weights", "true_parameters"),
+    *("paper_rule_rate", "accuracy", "balanced_accuracy", "validation_score"),
+)
 
 MISSING = "–"
-Rows = list[dict]
+Rows = list[Record]
 Pictures = dict[str, str]  # what is to be seen -> where the file lies, as seen from the text
 
 
@@ -298,7 +300,7 @@ def budgets(rows: Rows) -> Section | None:
     if len(groups) < 2:
         return None
     columns = (("epochs", count("epochs")), DETECTION.columns[0], DETECTION.columns[2], *SIZES.columns[1:5])
-    ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters"))
+    ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters") or 0.0)
     names = [next((row for row in group if row["budget"]), group[0])["recipe_name"] for group in ordered]
     lines = [
         [name, _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
@@ -325,7 +327,7 @@ def _few(classes: list[int]) -> str:
 
 def several(rows: Rows) -> Section | None:
     """A line per set of classes, algorithm and recipe; None without any."""
-    groups: dict[tuple, Rows] = {}
+    groups: dict[tuple[str, str, str], Rows] = {}
     for row in sorted(rows, key=lambda row: (row["classes"], row["algo"] != OURS, row["algo"], row["recipe"])):
         groups.setdefault((row["class"], row["algo"], row["recipe_name"]), []).append(row)
     columns = (*DETECTION.columns[:3], DETECTION.columns[6], *SIZES.columns[:3], SIZES.columns[4])
@@ -396,7 +398,7 @@ def _any(cells: list[PublishedCell]) -> bool:
 # ------------------------------------------------------------------------------------------ whole texts
 
 
-def parts(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell]) -> list[str | Section]:
+def parts(rows: Rows, others: Rows, parents: list[Record], cells: list[PublishedCell]) -> list[str | Section]:
     """The whole report of a network: who is ahead, what was measured, the tables.
 
     `others` are the networks of several classes.
@@ -419,14 +421,20 @@ def parts(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCe
     return [part for part in told if part]
 
 
-def markdown(rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures) -> str:
+def markdown(rows: Rows, others: Rows, parents: list[Record], cells: list[PublishedCell], pictures: Pictures) -> str:
     """The whole report, and the pictures beside it."""
     told = [str(part) for part in (*parts(rows, others, parents, cells), *_shown(pictures))]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in told)
 
 
 def readme_section(
-    rows: Rows, others: Rows, parents: list[dict], cells: list[PublishedCell], pictures: Pictures, whole: str, page: str
+    rows: Rows,
+    others: Rows,
+    parents: list[Record],
+    cells: list[PublishedCell],
+    pictures: Pictures,
+    whole: str,
+    page: str,
 ) -> str:
     """The same in short; `whole`, `page`: where the whole report lies, and the page of it."""
     main = scorecard.main_rows(rows)
@@ -448,7 +456,7 @@ def _shown(pictures: Pictures) -> list[str]:
     return [f"{words}:\n\n![{words}]({path})" for words, path in pictures.items()]
 
 
-def measured(rows: Rows, parents: list[dict], cells: list[PublishedCell]) -> str:
+def measured(rows: Rows, parents: list[Record], cells: list[PublishedCell]) -> str:
     """What the tables rest on, in a few words."""
     seeds = sorted({row["seed"] for row in rows})
     budget = recipes.budget_words(next((row["budget"] for row in rows if row["budget"]), None))
@@ -499,12 +507,12 @@ def csv_table(rows: Rows) -> str:
     return _csv((*CELL, *MEASURES, *pruned, "budget", "kept"), named)
 
 
-def csv_points(points: Iterable[dict]) -> str:
+def csv_points(points: Iterable[Record]) -> str:
     """The points of the Pareto picture."""
     return _csv(POINT, points)
 
 
-def _csv(columns: tuple[str, ...], rows: Iterable[dict]) -> str:
+def _csv(columns: tuple[str, ...], rows: Iterable[Record]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -512,7 +520,7 @@ def _csv(columns: tuple[str, ...], rows: Iterable[dict]) -> str:
     return text.getvalue()
 
 
-def _exact(value):
+def _exact(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
 
 

@@ -10,6 +10,7 @@ from specdnn import files
 from specdnn.files import SavedModels
 from specdnn.results import records
 from specdnn.results.records import Records
+from specdnn.structures import Record
 
 OURS = ("name", "file", "place", "outdated")  # what a record has beside its metrics
 
@@ -19,7 +20,7 @@ def read(saved: SavedModels, dataset: str) -> Records:
 
     A line that is wrong is left out. Raises SpecDNNError if the file cannot be read.
     """
-    found, left_out, numbers = [], [], {}
+    found, left_out, numbers = [], [], dict[str, int]()
     for number, line in _lines(saved.runs()):
         try:
             told = _record(line, saved.arch, dataset)
@@ -32,7 +33,7 @@ def read(saved: SavedModels, dataset: str) -> Records:
     return Records(found, left_out)
 
 
-def add(saved: SavedModels, new: Iterable[dict]) -> None:
+def add(saved: SavedModels, new: Iterable[Record]) -> None:
     """Write records into the file of published runs, each in the place of one of the same name.
 
     Of a network that is no longer there only its origin is told, unless more is published already. All other lines
@@ -58,12 +59,12 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     return ((number, line) for number, line in numbered if line)
 
 
-def _line(record: dict) -> bytes:
+def _line(record: Record) -> bytes:
     told = {name: value for name, value in record.items() if name not in OURS}
     return files.json_line({"name": record["name"], **told}).encode()
 
 
-def _record(line: bytes, arch: str, dataset: str) -> dict | None:
+def _record(line: bytes, arch: str, dataset: str) -> Record | None:
     """A record of the network; None if it is of another data set. Raises ValueError with what is wrong."""
     told = records.checked(line, dataset)
     if told is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 
 from specdnn.results import recipes
+from specdnn.structures import Record
 
 OURS = "OSLOM"
 
@@ -16,7 +17,7 @@ OURS = "OSLOM"
 # ------------------------------------------------------------------------------------------ cells
 
 
-def cells(found: list[dict], arch: str) -> list[dict]:
+def cells(found: list[Record], arch: str) -> list[Record]:
     """One flat row per retrained network of one wanted class, sorted by algorithm, seed and class.
 
     Beside the network's own metrics stand those of its pruned checkpoint (`pruned_...`), the shares of the parent's
@@ -27,7 +28,7 @@ def cells(found: list[dict], arch: str) -> list[dict]:
     return recipes.with_recipes([{**row, "class": row["classes"][0]} for row in rows])
 
 
-def several(found: list[dict], arch: str) -> list[dict]:
+def several(found: list[Record], arch: str) -> list[Record]:
     """The same rows of networks of several classes; their measures are means over the outputs.
 
     Of all classes at once the accuracy is that of the largest output. `class` names them all.
@@ -36,13 +37,13 @@ def several(found: list[dict], arch: str) -> list[dict]:
     return recipes.with_recipes([_of_outputs(row) for row in rows])
 
 
-def _of_outputs(row: dict) -> dict:
+def _of_outputs(row: Record) -> Record:
     means = {name.removeprefix("mean_"): value for name, value in row.items() if name.startswith("mean_")}
     plain = {k: v for k, v in row.items() if not isinstance(v, list) or k in ("classes", "widths")}  # not per output
     return {**means, **plain, "class": "-".join(map(str, row["classes"]))}
 
 
-def _rows(found: list[dict], arch: str, wanted: list[dict]) -> list[dict]:
+def _rows(found: list[Record], arch: str, wanted: list[Record]) -> list[Record]:
     """One row per retrained network among the wanted; the same one in a copied folder counts once."""
     mine = [m for m in found if m.get("arch") == arch]
     pruned, parents = _grouped(mine, "prune", _origin), _grouped(mine, "train", _seed)
@@ -57,16 +58,16 @@ def _rows(found: list[dict], arch: str, wanted: list[dict]) -> list[dict]:
     return sorted((r for r in rows if r["split"] == split), key=lambda r: (r["algo"], r["seed"], r["classes"]))
 
 
-def once(found: list[dict]) -> list[dict]:
+def once(found: list[Record]) -> list[Record]:
     """Without copies of the same network measured on the same split; the nearest to the save folder stays."""
-    nearest = {}
+    nearest = dict[Hashable, int]()
     for m in sorted(found, key=recipes.depth):
         nearest.setdefault((m.get("checkpoint_hash") or id(m), m.get("split")), id(m))
     kept = set(nearest.values())
     return [m for m in found if id(m) in kept]
 
 
-def _grouped(found: list[dict], verb: str, by: Callable[[dict], Hashable]) -> dict[Hashable, list[dict]]:
+def _grouped(found: list[Record], verb: str, by: Callable[[Record], Hashable]) -> dict[Hashable, list[Record]]:
     groups = defaultdict(list)
     for m in found:
         if m.get("verb") == verb:
@@ -74,27 +75,28 @@ def _grouped(found: list[dict], verb: str, by: Callable[[dict], Hashable]) -> di
     return groups
 
 
-def _seed(metrics: dict) -> int | None:
+def _seed(metrics: Record) -> int | None:
     return metrics.get("seed")
 
 
-def _place(metrics: dict) -> tuple[str, ...]:
-    return metrics.get("place", ())
+def _place(metrics: Record) -> tuple[str, ...]:
+    place: tuple[str, ...] = metrics.get("place", ())
+    return place
 
 
-def _origin(metrics: dict) -> str:
+def _origin(metrics: Record) -> str:
     """What a retrained network shares with the pruned one it came from, and with no other beside it."""
     return json.dumps([metrics.get(name) for name in ("classes", "algo", "seed", "split", "kept")])
 
 
-def _nearest(candidates: list[dict], metrics: dict) -> dict:
+def _nearest(candidates: list[Record], metrics: Record) -> Record:
     """The one that lies beside, else the only one there is; empty where it could be another."""
     beside = [m for m in candidates if _place(m) == _place(metrics)]
     elsewhere = once(candidates)
     return beside[-1] if beside else elsewhere[0] if len(elsewhere) == 1 else {}
 
 
-def _descent(retrained: dict, pruned: dict, parent: dict, leader: dict) -> dict:
+def _descent(retrained: Record, pruned: Record, parent: Record, leader: Record) -> Record:
     """Options of every stage, the parent's checkpoint, and a hash of what the pruning started from.
 
     The input hash of an algorithm that follows OSLOM's run covers that run too, so the run's own counts.
@@ -108,10 +110,10 @@ def _descent(retrained: dict, pruned: dict, parent: dict, leader: dict) -> dict:
     }
 
 
-def _row(retrained: dict, pruned: dict, whole: int | None) -> dict:
+def _row(retrained: Record, pruned: Record, whole: int | None) -> Record:
     row = {**retrained, **{f"pruned_{name}": value for name, value in pruned.items()}}
     steps = pruned.get("steps", [])
-    first = next((step for step in steps if str(step["stage"]).startswith("round")), {})
+    first: Record = next((step for step in steps if str(step["stage"]).startswith("round")), {})
     at_zero = {f"at_zero_{name}": value for name, value in (row.get("at_zero") or {}).items()}
     return {
         **row,
@@ -126,7 +128,7 @@ def _row(retrained: dict, pruned: dict, whole: int | None) -> dict:
     }
 
 
-def _shares(after_communities: int | None, left: int, whole: int | None) -> dict:
+def _shares(after_communities: int | None, left: int, whole: int | None) -> Record:
     if not (after_communities and whole):
         return {}
     removed = {"community_share": whole - after_communities, "trim_share": after_communities - left}
@@ -136,47 +138,47 @@ def _shares(after_communities: int | None, left: int, whole: int | None) -> dict
 # ------------------------------------------------------------------------------------------ which cells belong together
 
 
-def main_rows(rows: list[dict]) -> list[dict]:
+def main_rows(rows: list[Record]) -> list[Record]:
     """The rows of the recipe that most cells share."""
     return [row for row in rows if row["recipe"] == 0]
 
 
-def usual_rows(rows: list[dict]) -> list[dict]:
+def usual_rows(rows: list[Record]) -> list[Record]:
     """Of every budget the rows of the recipe that most cells share."""
     usual = {row["budget"]: row["recipe"] for row in sorted(rows, key=lambda row: -row["recipe"])}
     return [row for row in rows if row["recipe"] == usual[row["budget"]]]
 
 
-def ours(rows: list[dict]) -> list[dict]:
+def ours(rows: list[Record]) -> list[Record]:
     """OSLOM's rows of the main recipe: those the pictures of the classes show."""
     return of_algo(main_rows(rows), OURS)
 
 
-def parents(found: list[dict], rows: list[dict]) -> list[dict]:
+def parents(found: list[Record], rows: list[Record]) -> list[Record]:
     """The parents that these rows were cut from, one after the other seed."""
     wanted = {row["parent"] for row in rows} - {None}
     mine = [m for m in found if m.get("verb") == "train" and m.get("checkpoint_hash") in wanted]
     return sorted(once(mine), key=lambda m: m["seed"])
 
 
-def first_round_alone(rows: list[dict]) -> list[dict]:
+def first_round_alone(rows: list[Record]) -> list[Record]:
     """OSLOM's rows in which the first community of the whole network was all that was cut to."""
     whole = [row for row in of_algo(rows, OURS) if row["budget"] is not None and not any(row["budget"])]
     return usual_rows([row for row in whole if row.get("pruned_rounds") == 1])
 
 
-def of_algo(rows: list[dict], algo: str) -> list[dict]:
+def of_algo(rows: list[Record], algo: str) -> list[Record]:
     return [row for row in rows if row["algo"] == algo]
 
 
-def of_all_classes(rows: list[dict]) -> list[dict]:
+def of_all_classes(rows: list[Record]) -> list[Record]:
     """The rows of the recipes that every class was made by: a mean over some classes is no mean."""
     classes = {recipe: {row["class"] for row in group} for recipe, group in by_recipe(rows).items()}
     most = max(map(len, classes.values()), default=0)
     return [row for row in rows if len(classes[row["recipe"]]) == most]
 
 
-def by_recipe(rows: list[dict]) -> dict[int, list[dict]]:
+def by_recipe(rows: list[Record]) -> dict[int, list[Record]]:
     """Recipe -> its rows, both in the order of the rows."""
     found = defaultdict(list)
     for row in rows:
@@ -184,7 +186,7 @@ def by_recipe(rows: list[dict]) -> dict[int, list[dict]]:
     return dict(found)
 
 
-def by_class(rows: list[dict]) -> dict[int, list[dict]]:
+def by_class(rows: list[Record]) -> dict[int, list[Record]]:
     """Class -> its rows, in ascending order."""
     found = defaultdict(list)
     for row in sorted(rows, key=lambda r: (r["class"], r["seed"])):
@@ -195,7 +197,7 @@ def by_class(rows: list[dict]) -> dict[int, list[dict]]:
 # ------------------------------------------------------------------------------------------ spreads
 
 
-def spread(rows: list[dict], measure: str) -> tuple[float | None, float | None]:
+def spread(rows: list[Record], measure: str) -> tuple[float | None, float | None]:
     """(mean over the seeds, standard deviation over the seeds) of the mean over the classes.
 
     A measure that a row lacks is left out; None where too few are left.
@@ -208,7 +210,7 @@ def spread(rows: list[dict], measure: str) -> tuple[float | None, float | None]:
     return statistics.fmean(means) if means else None, statistics.stdev(means) if len(means) > 1 else None
 
 
-def mean(rows: list[dict], measure: str) -> float | None:
+def mean(rows: list[Record], measure: str) -> float | None:
     return spread(rows, measure)[0]
 
 
@@ -225,7 +227,7 @@ class Paired:
     classes: int
 
 
-def paired(ours: list[dict], theirs: list[dict], measure: str) -> Paired | None:
+def paired(ours: list[Record], theirs: list[Record], measure: str) -> Paired | None:
     """Ours minus theirs: per class the mean over the seeds both have, then mean and standard error over the classes.
 
     None if no class and seed has both; where the measure is undefined, there is none.
@@ -233,9 +235,9 @@ def paired(ours: list[dict], theirs: list[dict], measure: str) -> Paired | None:
     other = {(row["class"], row["seed"]): row.get(measure) for row in theirs}
     differences = defaultdict(list)
     for row in ours:
-        mine, theirs = row.get(measure), other.get((row["class"], row["seed"]))
-        if mine is not None and theirs is not None:
-            differences[row["class"]].append(mine - theirs)
+        one, two = row.get(measure), other.get((row["class"], row["seed"]))
+        if one is not None and two is not None:
+            differences[row["class"]].append(one - two)
     means = [statistics.fmean(values) for values in differences.values()]
     if not means:
         return None
@@ -243,7 +245,7 @@ def paired(ours: list[dict], theirs: list[dict], measure: str) -> Paired | None:
     return Paired(statistics.fmean(means), error, sum(m > 0 for m in means), len(means))
 
 
-def rivals(rows: list[dict]) -> list[str]:
+def rivals(rows: list[Record]) -> list[str]:
     """The other algorithms, the best mean balanced accuracy first, those without any last."""
     means = {algo: mean(of_algo(rows, algo), "balanced_accuracy") for algo in {row["algo"] for row in rows} - {OURS}}
     return sorted(means, key=lambda algo: (means[algo] is None, -(means[algo] or 0), algo))
@@ -259,7 +261,7 @@ class PublishedCell:
     wanted: int
     accuracy: float
     rate: float
-    ours: list[dict]
+    ours: list[Record]
 
     @property
     def more_accurate(self) -> bool:
@@ -277,7 +279,7 @@ class PublishedCell:
         return self.more_accurate and self.smaller
 
 
-def published_cells(rows: list[dict], published: dict[int, tuple[float, float]]) -> list[PublishedCell]:
+def published_cells(rows: list[Record], published: dict[int, tuple[float, float]]) -> list[PublishedCell]:
     """Our runs beside the published (paper-rule rate, accuracy) of each class.
 
     Of several budgets that of the largest network still smaller than the published one speaks for the class: its
@@ -297,14 +299,14 @@ COMPARED = ("accuracy", "paper_rule_rate")  # where one is undefined, nothing st
 
 def _size_order(cell: PublishedCell) -> tuple[bool, float]:
     """The largest among the smaller ones, else the smallest."""
-    rate = mean(cell.ours, "paper_rule_rate")
+    rate = mean(cell.ours, "paper_rule_rate") or 0.0
     return cell.smaller, rate if cell.smaller else -rate
 
 
 # ------------------------------------------------------------------------------------------ curves and overlaps
 
 
-def pareto_points(rows: list[dict]) -> Iterator[dict]:
+def pareto_points(rows: list[Record]) -> Iterator[Record]:
     """Every retrained network, and the steps on its way, which carry a validation score only."""
     for row in rows:
         for step in row.get("pruned_steps", []):
@@ -314,16 +316,16 @@ def pareto_points(rows: list[dict]) -> Iterator[dict]:
         yield {**row, **_cell(row), "point": "retrained"}
 
 
-def _cell(row: dict) -> dict:
+def _cell(row: Record) -> Record:
     return {**{name: row[name] for name in ("arch", "class", "algo", "seed")}, "budget": row["recipe_name"]}
 
 
-def overlaps(rows: list[dict]) -> dict[str, list[list[float]]]:
+def overlaps(rows: list[Record]) -> dict[str, list[list[float]]]:
     """Layer -> Jaccard overlap of the kept units of every two classes, the mean over the seeds.
 
     Layers that all networks keep alike, and the outputs, have nothing to tell.
     """
-    seeds = defaultdict(dict)
+    seeds: dict[int, dict[int, Record]] = defaultdict(dict)
     for row in rows:
         seeds[row["seed"]][row["class"]] = {layer: set(units) for layer, units in row["kept"].items()}
     classes = sorted(by_class(rows))
@@ -332,13 +334,13 @@ def overlaps(rows: list[dict]) -> dict[str, list[list[float]]]:
     return {layer: matrix for layer in layers if not _alike(matrix := _mean_overlap(complete, classes, layer))}
 
 
-def kept_shares(rows: list[dict], parents: list[dict]) -> tuple[list[list[float]], list[str], list[int]] | None:
+def kept_shares(rows: list[Record], parents: list[Record]) -> tuple[list[list[float]], list[str], list[int]] | None:
     """(per class and layer the share of the layer's units that its networks keep, the layers, the classes).
 
     Means over the seeds; without the outputs, and without layers that all keep whole. None where nothing is left, or no
     parent tells how many units there were.
     """
-    whole = next((one["kept"] for one in parents if one.get("kept")), {})
+    whole: Record = next((one["kept"] for one in parents if one.get("kept")), {})
     shares = {
         layer: [
             statistics.fmean(len(row["kept"].get(layer, ())) / len(whole[layer]) for row in own)
@@ -351,11 +353,11 @@ def kept_shares(rows: list[dict], parents: list[dict]) -> tuple[list[list[float]
     return ([list(line) for line in zip(*cut.values(), strict=True)], list(cut), list(by_class(rows))) if cut else None
 
 
-def _layers(rows: list[dict]) -> list[str]:
+def _layers(rows: list[Record]) -> list[str]:
     return list(rows[0]["kept"]) if rows else []
 
 
-def _mean_overlap(seeds: list[dict], classes: list[int], layer: str) -> list[list[float]]:
+def _mean_overlap(seeds: list[dict[int, Record]], classes: list[int], layer: str) -> list[list[float]]:
     def overlap(a: int, b: int) -> float:
         pairs = [(kept[a][layer], kept[b][layer]) for kept in seeds]
         return statistics.fmean(len(one & two) / len(one | two) for one, two in pairs)

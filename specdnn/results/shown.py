@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 
-from specdnn.structures import Exhibit
+from specdnn.structures import Exhibit, Record
 
 
-def exhibit(told: dict) -> Exhibit:
+def exhibit(told: Record) -> Exhibit:
     """An exhibit from what its file tells."""
     arrays = [np.array(pair) for pair in told["strengths"]]
     image, kept_places = np.array(told["mean_image"]), np.array(told["places"])
@@ -17,13 +18,13 @@ def exhibit(told: dict) -> Exhibit:
     return Exhibit(told["name"], image, kept_places, tuple(told["kept"]), tuple(arrays), beyond)
 
 
-def examples(told: dict) -> dict[str, list[np.ndarray]]:
+def examples(told: Record) -> dict[str, list[np.ndarray]]:
     """Kind -> images that show it, in greys from 0 to 15; older files have none."""
     kinds = told.get("examples", {}).items()
     return {kind: [np.array([[int(grey, 16) for grey in row] for row in rows]) for rows in one] for kind, one in kinds}
 
 
-def is_exhibit(told) -> bool:
+def is_exhibit(told: Any) -> bool:
     """Whether this tells of a class all that contact sheet and page need."""
     try:
         one, kept = exhibit(told), told["kept"].values()
@@ -39,13 +40,13 @@ def is_exhibit(told) -> bool:
     return named and seen and fitting and all(map(_is_table, tables)) and one.places.max() > 0
 
 
-def _is_beyond(one, other, pair: np.ndarray, widths: list[int]) -> bool:
+def _is_beyond(one: Any, other: Any, pair: np.ndarray, widths: list[int]) -> bool:
     """Whether these are strengths between two layers that are no neighbours."""
     numbers = isinstance(one, int) and isinstance(other, int) and 0 <= one < other - 1 < len(widths) - 1
     return numbers and pair.shape == (widths[one], widths[other])
 
 
-def _is_image(rows) -> bool:
+def _is_image(rows: Any) -> bool:
     """Whether these are rows of greys in hexadecimal, equally long."""
     texts = isinstance(rows, list) and all(isinstance(row, str) and re.fullmatch("[0-9a-f]+", row) for row in rows)
     return texts and len({len(row) for row in rows}) == 1
