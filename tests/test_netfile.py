@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import pickle
+import re
 import resource
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from plain_networks import ARCHITECTURES, Borrowing, Everything, LeNet_5, LeNet_300_100, Linear, Tied
-from torch import nn
+from torch import fx, nn
 
 from specdnn import files
 from specdnn.network import graphtext, netfile, operations, whitelist
@@ -279,6 +280,22 @@ def test_what_is_in_no_table_is_refused_by_name(last, told, path):
     assert told in str(error.value) and "\n" not in str(error.value) and not path.exists()
 
 
+@pytest.mark.parametrize(
+    "kind, target, args, root, told",
+    [
+        ("call_function", torch.mul, (2j,), {}, "mul is given a complex (2j), which no file may hold"),
+        ("call_module", "act", (), {"act": nn.LeakyReLU(2j)}, "the module act is given a complex (2j)"),
+        ("get_attr", "table", None, {"table": 3}, "table is a int, not a tensor"),
+    ],
+)
+def test_values_that_no_file_may_hold(kind, target, args, root, told):
+    graph = fx.Graph()
+    image = graph.placeholder("images")
+    graph.output(graph.create_node(kind, target, () if args is None else (image, *args)))
+    with pytest.raises(ValueError, match=re.escape(told)):
+        graphtext.to_text(fx.GraphModule(root, graph))
+
+
 def test_the_tables_hold_what_the_wiring_has_rules_for():
     rules = {f for table in (operations.ELEMENTWISE, operations.MOVEMENTS, operations.REDUCTIONS) for f in table}
     assert not [f for f in rules if callable(f) and whitelist.name_of(f) is None]
@@ -377,6 +394,7 @@ HOSTILE = {
     "attribute by default": before_output(node("call_function", "getattr", IMAGE, "x", None)),
     "attribute by keyword": before_output(node("call_function", "getattr", IMAGE, "shape", default=1)),
     "attribute of text": before_output(node("call_function", "getattr", "text", "shape")),
+    "method of a size": before_output(node("call_method", "size", IMAGE), node("call_method", "sum", LAST)),
     "method of text": before_output(node("call_method", "split", "text")),
     "unknown op": before_output(node("call_program", "ls", IMAGE)),
     "op of another kind": before_output(node(["x"], "ls", IMAGE)),
@@ -450,6 +468,8 @@ HOSTILE = {
     "tied": lambda graph: graph["tied"].update({"conv1.weight": "conv2.weight"}),
     "tied to itself": lambda graph: graph["tied"].update({"conv1.weight": ["x"]}),
     "no nodes": lambda graph: graph.update(nodes=[]),
+    "one node": lambda graph: graph.update(nodes=[node("output", None, 1)], modules={}, tensors={}, tied={}),
+    "an output of two": lambda graph: graph["nodes"][-1]["args"].append(IMAGE),
     "truncated": lambda graph: graph.update(nodes=graph["nodes"][:-3]),
     "nodes that are numbers": lambda graph: graph.update(nodes=[1, 2, 3] * 10),
     "no tables": lambda graph: graph.clear(),
@@ -474,11 +494,12 @@ def limited():
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+MILLIONS = {"name": "input", "units": 1 << 21, "prunable": True, "channels": []}
 BESIDE = {
     "format": [3, None, [2]],
     "graph": ["", 3, None, "[]", "{", "[" * 10**6, "[" * 10**6 + "]" * 10**6, '{"a":' * 10**5, "9" * 10**5],
     "state_dict": [None, 3, {}, []],
-    "layers": [None, [], [1, 2], [{"name": "input"}] * 4],
+    "layers": [None, [], [1, 2], [{"name": "input"}] * 4, [MILLIONS] * 3],
     "kept": [None, [], 3, [[0], [1], [2], [3]], [[0], [-1], [0], [1, 3]], [[HUGE]] * 4, [["x"]] * 4, [[0.5]] * 4],
     "classes": [None, [1], [3, 1], "x"],
     "mask": [None, [], [[0]] * 3],
@@ -516,6 +537,18 @@ def layers_with(content: dict, number: int, **values) -> dict:
 def test_layers_that_contradict_the_network(values, good, path, limited):
     torch.save(layers_with(good, 1, **values), path)
     refusal(path)
+
+
+def test_layers_of_a_whole_network_that_are_not_its_own(path):
+    content = content_of(checkpoint_of(LeNet_300_100, parent_of(LeNet_300_100)), path)
+    torch.save(layers_with(content, 1, name="other"), path)
+    assert "its layers are not those of its network" in refusal(path)
+
+
+def test_a_counter_of_another_type(good, path):
+    (name,) = (name for name in good["state_dict"] if name.endswith("num_batches_tracked"))
+    torch.save({**good, "state_dict": {**good["state_dict"], name: torch.tensor(0, dtype=torch.int32)}}, path)
+    assert f"{name} holds torch.int32 numbers instead of torch.int64" in refusal(path)
 
 
 def test_kept_units_that_contradict_the_network(good, path):
