@@ -154,7 +154,7 @@ def spread(rows: list[dict], name: str, factor: float = 1) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     place = FOLDER.parent / "MNIST" / "data"
-    parser.add_argument("--mnist", type=Path, default=place, metavar="DIR", help="images of MNIST (default: %(default)s)")
+    parser.add_argument("--mnist", type=Path, default=place, metavar="DIR", help="images of MNIST")
     parser.add_argument("--seeds", type=int, default=20, metavar="N", help="seeds 1 to N (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=3, metavar="N", help="of training (default: %(default)s)")
     given = parser.parse_args()

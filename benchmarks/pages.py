@@ -1,4 +1,4 @@
-"""What the pages of the benchmarks share: tables, the machine and versions they were made on, measures in JSON lines."""
+"""What the pages of the benchmarks share: tables, words on machine and versions, seconds, measures in JSON lines."""
 
 from __future__ import annotations
 

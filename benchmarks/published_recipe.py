@@ -35,7 +35,7 @@ def with_one_output(network: nn.Module) -> nn.Module:
 
 
 def random_masks(network: nn.Module, share: float) -> dict[nn.Parameter, torch.Tensor]:
-    """Of every weight tensor which numbers stay: `share` of them, at random. How fast it is does not depend on which."""
+    """Of every weight tensor which numbers stay: `share` of them, at random. Which they are changes no time."""
     weights = (one for one in network.parameters() if one.dim() > 1)
     return {one: (torch.rand_like(one) < share).to(one) for one in weights}
 

@@ -105,8 +105,9 @@ def text_growth(rows: list[dict]) -> str:
     return (
         "The pieces of a first round on the whole network, in seconds. *Graph*: strengths, relevance and class graph, "
         "per connection of the network: Python's and numpy's memory at most. *OSLOM*: the program, per connection of "
-        f"the graph: all its memory. LeNet-300-100 and wider ones: trained for an epoch, {IMAGES:,} images of MNIST; "
-        f"ResNets: first weights, {IMAGES // 5:,} random images.\n\n" + table(columns, map(growth_line, rows))
+        "the graph: its memory beyond what it takes for three connections. LeNet-300-100 and wider ones: trained for "
+        f"an epoch, {IMAGES:,} images of MNIST; ResNets: first weights, {IMAGES // 5:,} random images.\n\n"
+        f"{table(columns, map(growth_line, rows))}"
     )
 
 
