@@ -53,8 +53,7 @@ SECTIONS = {
 
 def measured(name: str, given: argparse.Namespace) -> list[dict]:
     """The rows of a section, each with what it was measured on."""
-    load = os.getloadavg()[0]
-    told = {"section": name, "on": made_on(given.threads, *PACKAGES), "load": load}
+    told = {"section": name, "on": made_on(given.threads, *PACKAGES), "load": os.getloadavg()[0]}
     return [{**told, **row} for row in SECTIONS[name].measure(given)]
 
 
@@ -65,7 +64,7 @@ def in_order(rows: Iterable[dict]) -> list[dict]:
 def page(rows: list[dict]) -> str:
     parts = [f"## {section.title}\n\n{part(name, rows)}\n" for name, section in SECTIONS.items()]
     return (
-        "# How fast it is\n\nMedians, measured side by side on one machine; `make bench` measures all of it again. "
+        "# How fast it is\n\nMeasured side by side on one machine, what is short as a median; `make bench` measures it again. "
         "A load well above 0 means that other programs ran beside it.\n\n" + "\n".join(parts)
     )
 
@@ -85,9 +84,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mnist", type=Path, default=ROOT / "MNIST" / "data", metavar="DIR", help="images of MNIST")
     parser.add_argument("--cifar", type=Path, default=ROOT / "CIFAR10" / "data", metavar="DIR", help="of CIFAR-10")
-    parser.add_argument("--resnet", type=Path, default=Path("resnet20.th"), metavar="FILE", help="a trained ResNet-20")
+    parser.add_argument("--resnet", type=Path, metavar="FILE", help="a trained ResNet-20")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="(default: main.py's, %(default)s)")
-    parser.add_argument("--repeats", type=int, default=2, metavar="N", help="epochs of the recipe that are timed")
+    parser.add_argument("--repeats", type=int, default=1, metavar="N", help="epochs of the recipe that are timed")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS), help="(default: all)")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from pages import median_seconds, table
 from results_pieces import PIECES, first_round, work_of
-from results_scripts import lacking
+from results_scripts import lacking_mnist
 from torch import nn
 
 from specdnn.network.surgery import CompactNetwork
@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLASSES, WIDER, BLOCKS = (1, 5, 10), (1, 2, 4, 8), (3, 5, 7, 9)
 WANTED = 3
 IMAGES = 5_000  # that the growing networks see
+LEAST_MIB = 0.5  # what a program takes differs by less from start to start
 GRAPH = ("strengths, relevance", "class graph")
 
 
@@ -28,7 +29,7 @@ GRAPH = ("strengths, relevance", "class graph")
 
 
 def measure_growth(given) -> Iterator[dict]:
-    if missing := lacking(given.mnist / "MNIST" / "raw", "--mnist"):
+    if missing := lacking_mnist(given):
         yield {"missing": missing}
     else:
         yield from of_widths(given)
@@ -115,9 +116,14 @@ def growth_line(row: dict) -> list[str]:
     connections, edges = row["connections"], row["edges"]
     building = sum(row[name] for name in GRAPH)
     told = [f"{1e6 * building / connections:.3f}", f"{row['graph_bytes'] / connections:.0f}"]
-    told += [f"{1e6 * row['OSLOM'] / edges:.1f}", f"{row['oslom_mib'] * 2**20 / edges:.0f}", str(row["modules"])]
+    told += [f"{1e6 * row['OSLOM'] / edges:.1f}", memory_of(row), str(row["modules"])]
     pieces = [f"{row[name]:.3f}" for name in PIECES]
     return [row["network"], str(row["classes"]), f"{connections:,}", f"{edges:,}", *pieces, *told]
+
+
+def memory_of(row: dict) -> str:
+    """The program's bytes per connection; none of a graph too small to be told from its start."""
+    return f"{row['oslom_mib'] * 2**20 / row['edges']:.0f}" if row["oslom_mib"] > LEAST_MIB else "–"
 
 
 # ------------------------------------------------------------------------------------------ start

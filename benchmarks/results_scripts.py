@@ -55,12 +55,12 @@ RESNET = Script("ResNet-20", "ResNet_20", "CIFAR10", "spec.resnet_20.sh", (3,), 
 
 
 def run(script: Script, data_dir: Path, saved: Path, threads: int, *words: str, **settings) -> float:
-    """Seconds of a spec script as a user calls it; raises CalledProcessError with what it said."""
+    """Seconds of a spec script as a user calls it; raises CalledProcessError, after its own words on stderr."""
     python = Path(sys.executable).parent
     own = {"VIRTUAL_ENV": sys.prefix, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     command = [ROOT / script.folder / script.spec, "--data-dir", data_dir.absolute(), "--save-dir", saved, *words]
     command += ["--threads", threads, "--log-interval", 1000, "--classes", *script.classes]
-    called = {"env": {**os.environ, **own, **settings}, "stdout": sys.stderr, "check": True}
+    called = {"env": {**os.environ, **own, **settings}, "stdout": subprocess.DEVNULL, "check": True}
     return seconds(lambda: subprocess.run([str(word) for word in command], **called))
 
 
@@ -100,7 +100,7 @@ def measure_table(given) -> Iterator[dict]:
     """Per LeNet: an epoch of the recipe, parent and masked; then our script, and the pieces of a first round."""
     from MNIST import models
 
-    if missing := lacking(given.mnist / "MNIST" / "raw", "--mnist"):
+    if missing := lacking_mnist(given):
         yield {"missing": missing}
         return
     train, test = recipe.loaders(given.mnist)
@@ -110,9 +110,19 @@ def measure_table(given) -> Iterator[dict]:
         yield {"network": script.network, **script_row(script, given.mnist, given.threads)}
 
 
-def lacking(place: Path, option: str) -> str:
-    """A sentence where images or a file are not there."""
-    return "" if place.exists() else f"not measured: there is no {place.name} in the folder that {option} names"
+def lacking(what: str, option: str, *places: Path | None) -> str:
+    """A sentence where something is at none of these places."""
+    there = any(place is not None and place.exists() for place in places)
+    return "" if there else f"not measured: {option} names no {what}"
+
+
+def lacking_mnist(given) -> str:
+    return lacking("images of MNIST", "--mnist", given.mnist / "MNIST" / "raw")
+
+
+def lacking_resnet(given) -> str:
+    folders = (given.cifar / f"cifar-10-batches-{kind}" for kind in ("bin", "py"))
+    return lacking("images of CIFAR-10", "--cifar", *folders) or lacking("trained ResNet-20", "--resnet", given.resnet)
 
 
 def recipe_epochs(make, train, test, repeats: int) -> dict[str, float]:
@@ -183,10 +193,7 @@ def table_line(script: Script, rows: list[dict]) -> list[str]:
 
 def measure_stages(given) -> Iterator[dict]:
     """One class of the published ResNet-20; of the long retraining one epoch. The LeNets are those of the table."""
-    place = given.cifar / "cifar-10-batches-bin"
-    place = place if place.exists() else given.cifar / "cifar-10-batches-py"
-    missing = lacking(place, "--cifar") or lacking(given.resnet, "--resnet")
-    if missing:
+    if missing := lacking_resnet(given):
         yield {"missing": missing}
         return
     epochs = int(re.search(r"--retrain-epochs (\d+)", (ROOT / RESNET.folder / RESNET.spec).read_text())[1])
