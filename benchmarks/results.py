@@ -64,8 +64,8 @@ def in_order(rows: Iterable[dict]) -> list[dict]:
 def page(rows: list[dict]) -> str:
     parts = [f"## {section.title}\n\n{part(name, rows)}\n" for name, section in SECTIONS.items()]
     return (
-        "# How fast it is\n\nMeasured side by side on one machine, what is short as a median; `make bench` measures it again. "
-        "A load well above 0 means that other programs ran beside it.\n\n" + "\n".join(parts)
+        "# How fast it is\n\nMeasured side by side on one machine, what is short as a median; `make bench` measures it "
+        "again. A load well above 0 means that other programs ran beside it.\n\n" + "\n".join(parts)
     )
 
 
