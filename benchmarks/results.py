@@ -74,7 +74,7 @@ def part(name: str, rows: list[dict]) -> str:
     section = SECTIONS[name]
     shown = [row for row in rows if row["section"] in (*section.also, name)]
     own = [row for row in shown if row["section"] == name]
-    missing = [row["missing"].capitalize() + "." for row in own if "missing" in row]
+    missing = [f"{row['missing'][0].upper()}{row['missing'][1:]}." for row in own if "missing" in row]
     there = [row for row in shown if "missing" not in row]
     made = [f"{row['on']}; load at the start {row['load']:.1f}." for row in own[:1]]
     return "\n\n".join([*missing, *([section.text(there)] if there else []), *(made or ["Not measured yet."])])

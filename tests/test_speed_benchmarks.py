@@ -316,10 +316,12 @@ def test_training_is_told_beside_the_peak_and_growth_per_million():
 
 def test_a_section_that_was_not_measured_says_so_and_why():
     assert results.page([]).count("Not measured yet.") == len(results.SECTIONS)
-    row = {"section": "table", "on": "here", "load": 0.0, "missing": "not measured: there is no raw"}
+    row = {"section": "table", "on": "here", "load": 0.0, "missing": "not measured: --mnist names no images of MNIST"}
     text = section(results.page([row]), "Time to the table")
     assert (
-        "Not measured: there is no raw." in text and "here; load at the start 0.0." in text and "| network" not in text
+        "Not measured: --mnist names no images of MNIST." in text
+        and "here; load at the start 0.0." in text
+        and "| network" not in text
     )
 
 
