@@ -126,12 +126,13 @@ def page(rows: list[dict]) -> str:
     legend = "\n".join(f"* *{kind}*: {words}" for kind, words in KINDS.items())
     epochs, on = rows[0]["epochs"], rows[-1]["on"]
     return (
-        f"# Class communities where nothing was learnt\n\n{summary(rows)}\n\nLeNet-300-100 on MNIST, the first round of the method at its "
-        "defaults: class graph, OSLOM, class community; one class for every seed, each in its turn. Parents and the "
-        f"networks of shuffled labels are trained for {epochs} epochs (published parents for 20), images of the "
-        "training split show the classes. The method tries a denser graph and a larger tolerance before it reports "
-        "none; *at the first attempt* is without these. Of units, weights and relevance: mean, and the smallest and "
-        f"largest.\n\n{lines}\n\n{legend}\n\n{on}; `make bench-null`.\n"
+        f"# Class communities where nothing was learnt\n\n{summary(rows)}\n\n"
+        "LeNet-300-100 on MNIST, the first round of the method at its defaults: class graph, OSLOM, class community; "
+        "one class for every seed, each in its turn. Parents and the networks of shuffled labels are trained for "
+        f"{epochs} epochs (published parents for 20), images of the training split show the classes. The method tries "
+        "a denser graph and a larger tolerance before it reports none; *at the first attempt* is without these. Of "
+        f"units, weights and relevance: mean, and the smallest and largest.\n\n{lines}\n\n{legend}\n\n{on}; "
+        "`make bench-null`.\n"
     )
 
 
