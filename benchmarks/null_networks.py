@@ -120,7 +120,7 @@ def measure(make, data: Dataset, seeds: range, epochs: int) -> None:
 
 
 def page(rows: list[dict]) -> str:
-    columns = ["network", "networks", "community reported", "at the first attempt", "modules", "bs, median"]
+    columns = ["network", "class graphs", "community reported", "at the first attempt", "modules", "bs, median"]
     columns += ["units", "share of the weights %", "relevance captured %", "holds the output"]
     lines = table(columns, [line(kind, own) for kind in KINDS if (own := [r for r in rows if r["kind"] == kind])])
     legend = "\n".join(f"* *{kind}*: {words}" for kind, words in KINDS.items())
@@ -141,8 +141,8 @@ def summary(rows: list[dict]) -> str:
     real = [row["found"] for row in rows if row["kind"] in REAL]
     null = [row["found"] for row in rows if row["kind"] not in REAL]
     return (
-        f"The method reports a significant class community of {sum(null)} of {len(null)} networks that learnt nothing "
-        f"of the classes, and of {sum(real)} of {len(real)} that did."
+        f"The method reports a significant class community in {sum(null)} of {len(null)} class graphs of networks that "
+        f"learnt nothing of the classes, and in {sum(real)} of {len(real)} of networks that did."
     )
 
 
