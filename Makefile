@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test soak coverage lint setup oslom publish bench bench-ccme bench-untrained bench-oslom zoo clean
+.PHONY: run test soak coverage lint setup oslom publish bench bench-ccme bench-null bench-untrained bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -61,17 +61,24 @@ publish: setup
 	$(PY) MNIST/main.py --publish
 	$(PY) CIFAR10/main.py --publish
 
-bench: setup
-	$(PY) benchmarks/network_speed.py
-	$(PY) benchmarks/export_speed.py
-
-bench-ccme: setup
-	$(PY) benchmarks/ccme.py --reference "$(REFERENCE)"
-
-# RESNET: a trained ResNet-20; MNIST_DATA and CIFAR_DATA: folders of the images.
+# RESNET: a trained ResNet-20; MNIST_DATA and CIFAR_DATA: folders of the images. `make bench` does without what is not
+# there, and says so; ONLY names some of its sections.
 RESNET = $(error name a trained ResNet-20: make bench-untrained RESNET=path/to/resnet20-12fca82f.th)
 MNIST_DATA := MNIST/data
 CIFAR_DATA := CIFAR10/data
+ONLY :=
+IMAGES = --mnist "$(MNIST_DATA)" --cifar "$(CIFAR_DATA)" $(if $(filter file,$(origin RESNET)),,--resnet "$(RESNET)")
+
+bench: setup
+	$(if $(ONLY),,$(PY) benchmarks/network_speed.py)
+	$(if $(ONLY),,$(PY) benchmarks/export_speed.py)
+	$(PY) benchmarks/results.py $(IMAGES) $(if $(ONLY),--only $(ONLY))
+
+bench-null: setup
+	$(PY) benchmarks/null_networks.py --mnist "$(MNIST_DATA)"
+
+bench-ccme: setup
+	$(PY) benchmarks/ccme.py --reference "$(REFERENCE)"
 
 bench-untrained: setup
 	$(PY) benchmarks/untrained.py --resnet "$(RESNET)" --mnist "$(MNIST_DATA)" --cifar "$(CIFAR_DATA)"

@@ -9,18 +9,16 @@ Both are called from Python, on one thread, OSLOM without levels (`higher_runs=0
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import scipy
 from oslom_graphs import RANDOM_GRAPHS, Case, cases, null_graph, write_random
 from oslom_measures import communities, overlapping_nmi
 from oslom_programs import version_of_ours
+from pages import made_on, table
 from scipy import stats
 from tqdm import tqdm
 
@@ -131,28 +129,18 @@ def null_rows(graphs: int = 20, sets: int = 20) -> Iterator[list[str]]:
 # ------------------------------------------------------------------------------------------ the page
 
 
-def table(rows: Iterator[list[str]]) -> str:
-    heading, *others = rows
-    lines = [heading, ["---"] + ["---:"] * (len(heading) - 1), *others]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def page(reference: Path) -> str:
     with tempfile.TemporaryDirectory() as place:
         write_random(Path(place))
         parts = {
-            "Planted communities": table(planted_rows(reference)),
-            f"Random graphs, seeds {RANDOM_GRAPHS[0]} to {RANDOM_GRAPHS[-1]}: false modules": table(
-                random_rows(Path(place))
-            ),
-            "Class graphs of a LeNet-300-100": table(class_rows(reference)),
-            "How often a node outside a random set is significant": table(null_rows()),
+            "Planted communities": planted_rows(reference),
+            f"Random graphs, seeds {RANDOM_GRAPHS[0]} to {RANDOM_GRAPHS[-1]}: false modules": random_rows(Path(place)),
+            "Class graphs of a LeNet-300-100": class_rows(reference),
+            "How often a node outside a random set is significant": null_rows(),
         }
-    versions = f"numpy {np.__version__}, scipy {scipy.__version__}, Python {platform.python_version()}"
-    said = f"Seed {SEED}; {platform.machine()}, 1 thread; {version_of_ours()}, {versions}; "
-    told = "\n\n".join(f"## {title}\n\n{text}" for title, text in parts.items())
-    today = datetime.date.today().isoformat()
-    return f"# CCME beside OSLOM\n\n{told}\n\n{said}{today}; `make bench-ccme`.\n"
+        told = "\n\n".join(f"## {title}\n\n{table(next(rows), rows)}" for title, rows in parts.items())
+    made = f"Seed {SEED}; {version_of_ours()}; {made_on(1, 'numpy', 'scipy')}; `make bench-ccme`."
+    return f"# CCME beside OSLOM\n\n{told}\n\n{made}\n"
 
 
 def main() -> None:

@@ -8,16 +8,14 @@ what weights they have. Both take turns in one run, on one thread.
 
 from __future__ import annotations
 
-import datetime
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import torch
+from pages import made_on, table
 from torch import nn
 from zoo_networks import ZOO
 
@@ -75,7 +73,7 @@ def smallest(parent: CompactNetwork, share: float, multiple: int) -> CompactNetw
     return cut(parent, selection.in_multiples(layers, kept, own, multiple))
 
 
-def rows(case: Case) -> Iterator[str]:
+def rows(case: Case) -> Iterator[list[str]]:
     torch.manual_seed(0)
     parent = CompactNetwork.parent(case.network(), torch.zeros(case.image_shape))
     images = np.random.default_rng(0).random((BATCH, *case.image_shape), np.float32)
@@ -89,30 +87,17 @@ def rows(case: Case) -> Iterator[str]:
         told += [f"{made[n].sizes[name]:,}" for name in ("model.onnx", "C object")]
         for times in (single, taken):
             told += [f"{times[0, name] / times[n, name]:.3g}" for name in made[n].runners]
-        yield f"| {' | '.join(told)} |"
+        yield told
 
 
 def main() -> None:
     forms = ("torch", "onnxruntime", "C")
     headings = ["network", "multiples of", "weights", "parameters", "times fewer MACs", "ONNX bytes", "C object bytes"]
     headings += [f"{form}, {what}" for what in ("one image", f"{BATCH} images") for form in forms]
-    lines = [f"| {' | '.join(headings)} |", f"|---|{'---:|' * (len(headings) - 1)}"]
-    for case in CASES:
-        lines += rows(case)
-    versions = f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}, Python {platform.python_version()}"
-    text = "\n".join(
-        [
-            "# What is handed out, beside the whole network",
-            "",
-            "Bytes, and how many times as fast as its whole network, exported the same way, a class of it is.",
-            "",
-            *lines,
-            "",
-            f"Medians of {running.TURNS} turns; {platform.machine()}, 1 thread; {versions}; "
-            f"{datetime.date.today().isoformat()}; `make bench`.",
-            "",
-        ]
-    )
+    lines = table(headings, [row for case in CASES for row in rows(case)])
+    made = f"Medians of {running.TURNS} turns; {made_on(1, 'torch', 'onnxruntime')}; `make bench`."
+    said = "Bytes, and how many times as fast as its whole network, exported the same way, a class of it is."
+    text = f"# What is handed out, beside the whole network\n\n{said}\n\n{lines}\n\n{made}\n"
     PAGE.write_text(text, encoding="utf-8")
     print(text)
 

@@ -11,17 +11,14 @@ Networks have first weights and images are random: nothing here depends on their
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from pages import REPEATS, made_on, median_seconds, table
 from torch import nn
 from torchvision import models
 from zoo_networks import ZOO
@@ -34,7 +31,7 @@ from specdnn.network.training import train
 from specdnn.structures import Cover, Module, Recipe, Split
 
 PAGE = Path(__file__).resolve().parent / "network.md"
-THREADS, REPEATS, KEEP = 1, 3, 0.2
+THREADS, KEEP = 1, 0.2
 BATCHES, BATCH = 10, 128  # of an epoch, timed and multiplied out
 
 
@@ -44,16 +41,6 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int]] = {
     "ResNet-20": (lambda: ZOO["ResNet-20, padded"].network(0).float(), (3, 32, 32), 45_000),
     "ResNet-18": (lambda: models.resnet18(num_classes=10), (3, 32, 32), 45_000),
 }
-
-
-def median_seconds(what: Callable, repeats: int = REPEATS) -> float:
-    """Median of the seconds that a call takes, after one that is not counted."""
-    seconds = []
-    for _ in range(repeats + 1):
-        start = time.perf_counter()
-        what()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
 
 
 def half_of(compact: CompactNetwork):
@@ -120,25 +107,22 @@ def print_peak() -> None:
 
 def page() -> str:
     """The measurements as Markdown."""
-    rows = ["| what | seconds | beside | seconds | ratio | goal |", "|---|---:|---|---:|---:|---:|"]
-    ours, forward = tracing_beside_forward()
-    line = "| {} | {:.3f} | {} | {:.2f} | {:.3f} | {} |"
-    rows.append(
-        line.format("tracing and one cut of ResNet-50", ours, "forward pass, 32 images", forward, ours / forward, "< 3")
-    )
+    columns = ["what", "seconds", "beside it", "seconds", "ratio", "goal"]
+    both = tracing_beside_forward()
+    lines = [line("tracing and one cut of ResNet-50", "forward pass, 32 images", both, "< 3")]
     for name in NETWORKS:
-        step, epoch = step_beside_epoch(name)
-        rows.append(
-            line.format(f"bookkeeping of a step, {name}", step, "training epoch", epoch, step / epoch, "< 0.05")
-        )
+        lines.append(line(f"bookkeeping of a step, {name}", "training epoch", step_beside_epoch(name), "< 0.05"))
     edges, megabytes = peak_memory()
-    rows += [
-        "",
-        f"The class graph of ResNet-50 at a share of {KEEP}: {edges:,} connections, peak memory {megabytes:.0f} MB.",
-    ]
-    machine = f"{platform.machine()}, {THREADS} thread; torch {torch.__version__}, Python {platform.python_version()}"
-    rows += ["", f"Medians of {REPEATS}; {machine}; {datetime.date.today().isoformat()}; `make bench`."]
-    return "# What the traced network costs\n\n" + "\n".join(rows) + "\n"
+    memory = (
+        f"The class graph of ResNet-50 at a share of {KEEP}: {edges:,} connections, peak memory {megabytes:.0f} MB."
+    )
+    made = f"Medians of {REPEATS}; {made_on(THREADS, 'torch')}; `make bench`."
+    return "\n\n".join(["# What the traced network costs", table(columns, lines), memory, f"{made}\n"])
+
+
+def line(what: str, beside: str, taken: tuple[float, float], goal: str) -> list[str]:
+    ours, theirs = taken
+    return [what, f"{ours:.3f}", beside, f"{theirs:.2f}", f"{ours / theirs:.3f}", goal]
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from oslom_graphs import cases, write_planted
 from oslom_measures import communities, measures
-from oslom_programs import processor, run_ours, version_of_ours
+from oslom_programs import run_ours, version_of_ours
 from oslom_tables import GROWTH, growth_section, header, read_results, refresh, write_results
+from pages import processor
 from tqdm import tqdm
 
 SIZES = (10**3, 10**4, 10**5, 10**6)

@@ -9,7 +9,6 @@ import csv
 import fcntl
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -121,12 +120,6 @@ def fingerprint_of_ours() -> str:
     """Names the two programs as they are built now."""
     contents = b"".join(our_program(name).read_bytes() for name in ("oslom_undir", "oslom_dir"))
     return hashlib.sha256(contents).hexdigest()[:8]
-
-
-def processor() -> str:
-    """The model of the processor, where the system tells it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def version_of_ours() -> str:

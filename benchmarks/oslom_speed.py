@@ -12,8 +12,9 @@ import argparse
 from pathlib import Path
 
 from oslom_graphs import Case, cases
-from oslom_programs import OLD_VERSION, interpreter, processor, run_old, run_ours, version_of_ours
+from oslom_programs import OLD_VERSION, interpreter, run_old, run_ours, version_of_ours
 from oslom_tables import SPEED, header, read_results, refresh, speed_section, write_results
+from pages import processor
 from tqdm import tqdm
 
 SEEDS = (1, 2, 3)

@@ -6,10 +6,13 @@ sections anew; a section without its result file is empty.
 
 import csv
 import datetime
+import functools
 from collections import defaultdict
 from math import log
 from pathlib import Path
 from statistics import linear_regression, median
+
+import pages
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "oslom" / "README.md"
@@ -45,9 +48,7 @@ def read_results(path: Path) -> tuple[str, list[dict[str, str]]]:
         return head, list(csv.DictReader(file, delimiter="\t"))
 
 
-def table(columns: list[str], rows: list[list]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+table = functools.partial(pages.table, numbers="---")
 
 
 # ---------------------------------------------------------------------------------------- equivalence

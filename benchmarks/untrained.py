@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import datetime
-import platform
 import subprocess
 import sys
 import time
@@ -23,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pages import made_on, table
 from tqdm import tqdm
 
 from specdnn import method, rivals, selection
@@ -182,10 +181,8 @@ def read_figures() -> list[dict]:
 
 
 def write_figures(rows: list[dict]) -> None:
-    versions = f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
-    today = datetime.date.today().isoformat()
     with FIGURES.open("w", encoding="utf-8") as file:
-        file.write(f"# {platform.machine()}, {THREADS} threads; seed {SEED}; {versions}; {today}\n")
+        file.write(f"# seed {SEED}; {made_on(THREADS, 'torch', 'numpy')}\n")
         table = csv.DictWriter(file, COLUMNS, delimiter="\t", lineterminator="\n")
         table.writeheader()
         table.writerows({n: f"{v:.6g}" if isinstance(v, float) else v for n, v in row.items()} for row in rows)
@@ -216,12 +213,12 @@ def section(case: Case, rows: list[dict]) -> str:
 def table_of(rows: list[dict], widths: str) -> str:
     own = [row for row in rows if row["widths"] == widths]
     named = f"{widths} widths" if widths == OWN else f"{widths} of every layer"
-    lines = [[named, "weights", *WAYS], ["---", *["---:"] * (1 + len(WAYS))]]
+    lines = []
     for algo in dict.fromkeys(row["algo"] for row in own):
         some = [row for row in own if row["algo"] == algo]
         both = [[mean(some, name, way) for name in ("balanced", "auroc")] for way in WAYS]
         lines.append([algo, f"{mean(some, 'weights'):,.0f}", *(f"{100 * a:.1f} / {100 * b:.1f}" for a, b in both)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return table([named, "weights", *WAYS], lines)
 
 
 def mean(rows: list[dict], name: str, way: str | None = None) -> float:
