@@ -212,4 +212,15 @@ def chosen_verb(args: argparse.Namespace) -> str:
             raise SpecDNNError(f"--{name} goes with --sweep; without it, --{name.removesuffix('s')} names one")
     if verb != "sweep" and args.jobs is not None:
         raise SpecDNNError("--jobs goes with --sweep: the other verbs make one network")
+    check_scheduler(verb, args)
     return verb
+
+
+def check_scheduler(verb: str, args: argparse.Namespace) -> None:
+    """Raise SpecDNNError if --scheduler does not go with the other options."""
+    if args.scheduler is None:
+        return
+    if verb != "sweep":
+        raise SpecDNNError("--scheduler goes with --sweep: the other verbs make one network")
+    if args.jobs is not None:
+        raise SpecDNNError("--scheduler and --jobs exclude each other: a cluster has its own workers")
