@@ -9,6 +9,7 @@ given up, so are all others.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import hashlib
 import importlib
@@ -154,7 +155,9 @@ class Cluster:
         return future
 
     def close(self) -> None:
-        """Cancel what waits, have workers end what they do at the next line that they say, and forget all about it."""
+        """Cancel what waits, have workers end what they do, and forget all about it."""
+        if self.client.status == "closed":
+            return
         with contextlib.suppress(OSError, TimeoutError):  # the scheduler is gone
             self.client.cancel([seat.future for seat in self.seats.values() if seat.future])
             self.client.run(forget, self.token, on_error="ignore")
@@ -298,13 +301,32 @@ class _Session:
     """What a worker process has of one driver: what it was sent, and how tasks are done, once that is opened."""
 
     def __init__(self, sent: Sent, place: str) -> None:
-        self.sent, self.lines, self.do, self.ended = sent, [], None, False
+        self.sent, self.lines, self.do = sent, [], None
+        self.ended, self.thread = False, None
         self.place = tempfile.TemporaryDirectory(prefix="specdnn-", dir=place)
 
-    def say(self, line: str) -> None:
-        if self.ended:
-            raise _Ended
-        self.lines.append(line)
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While this lasts, `end` reaches the thread that works."""
+        try:
+            with _ending:
+                self.thread = threading.get_ident()
+            yield
+        except _Ended:
+            raise Forgotten from None
+        finally:
+            with _ending:
+                self.thread = None
+
+    def end(self) -> None:
+        """End what is done, as Dask has no way to end a task that runs; who works tidies up, else it is done here."""
+        with _ending:
+            self.ended = True
+            if self.thread is None:
+                self.place.cleanup()
+            else:
+                thread, error = ctypes.c_ulong(self.thread), ctypes.py_object(_Ended)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, error)
 
     def open(self) -> Do:
         if self.do is None:
@@ -312,7 +334,7 @@ class _Session:
                 other.do = None  # one data set in memory is enough
             os.environ.update(self.sent.environment)
             import_from(Path(self.place.name) / "code", self.sent.code)
-            self.do = pickle.loads(self.sent.opening)(Path(self.place.name), self.say)
+            self.do = pickle.loads(self.sent.opening)(Path(self.place.name), self.lines.append)
         return self.do
 
     def done(self, packed: Packed) -> tuple[Outcome, Made]:
@@ -328,6 +350,7 @@ class _Session:
 
 
 _sessions: dict[str, _Session] = {}  # by the token of the driver
+_ending = threading.Lock()
 _one_at_a_time = threading.Lock()  # as random numbers, number of threads and stderr belong to the process
 
 
@@ -347,13 +370,10 @@ def do_task(token: str, packed: Packed) -> tuple[Outcome, Made]:
 
 
 def forget(token: str) -> None:
-    """End what is done for a driver, and keep nothing of it. Dask has no way to end a task that runs."""
+    """End what is done for a driver, and keep nothing of it."""
     session = _sessions.pop(token, None)
     if session:
-        session.ended = True
-    if session and _one_at_a_time.acquire(blocking=False):  # else who works for it tidies up
-        session.place.cleanup()
-        _one_at_a_time.release()
+        session.end()
 
 
 @contextlib.contextmanager
@@ -363,9 +383,8 @@ def _session(token: str) -> Iterator[_Session]:
             raise Forgotten
         session = _sessions[token]
         try:
-            yield session
-        except _Ended:
-            raise Forgotten from None
+            with session.at_work():
+                yield session
         finally:
             if session.ended:
                 session.place.cleanup()
