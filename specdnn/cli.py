@@ -223,4 +223,8 @@ def check_scheduler(verb: str, args: argparse.Namespace) -> None:
     if verb != "sweep":
         raise SpecDNNError("--scheduler goes with --sweep: the other verbs make one network")
     if args.jobs is not None:
-        raise SpecDNNError("--scheduler and --jobs exclude each other: a cluster has its own workers")
+        raise SpecDNNError("--scheduler and --jobs exclude each other: the workers of a cluster are all that work")
+    if args.tensorboard is not None:
+        raise SpecDNNError(
+            "--scheduler and --tensorboard exclude each other: a worker shares no folder with this machine"
+        )

@@ -8,6 +8,7 @@ given up, so are all others.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import dataclasses
@@ -126,6 +127,10 @@ class Cluster:
         self.refused: dict[str, str] = {}
         self.sent, self.pack, self.unpack = None, None, None
         self.looked = self.seen = time.monotonic()
+        from distributed.client import ClientClosed
+
+        # what is raised where a scheduler does not answer any more
+        self._gone = (OSError, asyncio.TimeoutError, ClientClosed, RuntimeError)
 
     def crew(self, sent: Sent, pack: Callable[[Hashable], Packed], unpack: Callable) -> Cluster:
         """The same, given what workers need to begin.
@@ -150,7 +155,8 @@ class Cluster:
     def submit(self, seat: _Seat, name: str, function: Callable, *given):
         """A task for this very worker."""
         key = f"{name}-{uuid.uuid4().hex}"
-        future = self.client.submit(function, self.token, *given, key=key, workers=[seat.address], retries=0)
+        with self._told_if_gone():
+            future = self.client.submit(function, self.token, *given, key=key, workers=[seat.address], retries=0)
         future.add_done_callback(self.news.put)
         return future
 
@@ -158,7 +164,7 @@ class Cluster:
         """Cancel what waits, have workers end what they do, and forget all about it."""
         if self.client.status == "closed":
             return
-        with contextlib.suppress(OSError, TimeoutError):  # the scheduler is gone
+        with contextlib.suppress(*self._gone):
             self.client.cancel([seat.future for seat in self.seats.values() if seat.future])
             self.client.run(forget, self.token, on_error="ignore")
         self.client.close(timeout=PATIENCE)
@@ -168,15 +174,20 @@ class Cluster:
     def look(self) -> None:
         """Notice who is gone, who is new, and who has opened what it was sent."""
         self.looked = time.monotonic()
-        try:
+        with self._told_if_gone():
             there = set(self.client.nthreads())
             self._part(there)
             self._meet(there - {*self.seats, *self.refused})
             self._begin()
-        except (OSError, TimeoutError) as error:
+        self._tell(there)
+
+    @contextlib.contextmanager
+    def _told_if_gone(self) -> Iterator[None]:
+        try:
+            yield
+        except self._gone as error:
             told = "its scheduler is gone; finished steps are kept and the same command goes on from them"
             raise SpecDNNError(f"--scheduler {self.address}: {told} ({first_line(error)})") from None
-        self._tell(there)
 
     def _part(self, there: set[str]) -> None:
         """A worker that is gone stays until its group has heard of it."""
@@ -302,31 +313,8 @@ class _Session:
 
     def __init__(self, sent: Sent, place: str) -> None:
         self.sent, self.lines, self.do = sent, [], None
-        self.ended, self.thread = False, None
+        self.thread: int | None = None
         self.place = tempfile.TemporaryDirectory(prefix="specdnn-", dir=place)
-
-    @contextlib.contextmanager
-    def at_work(self) -> Iterator[None]:
-        """While this lasts, `end` reaches the thread that works."""
-        try:
-            with _ending:
-                self.thread = threading.get_ident()
-            yield
-        except _Ended:
-            raise Forgotten from None
-        finally:
-            with _ending:
-                self.thread = None
-
-    def end(self) -> None:
-        """End what is done, as Dask has no way to end a task that runs; who works tidies up, else it is done here."""
-        with _ending:
-            self.ended = True
-            if self.thread is None:
-                self.place.cleanup()
-            else:
-                thread, error = ctypes.c_ulong(self.thread), ctypes.py_object(_Ended)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, error)
 
     def open(self) -> Do:
         if self.do is None:
@@ -338,15 +326,42 @@ class _Session:
         return self.do
 
     def done(self, packed: Packed) -> tuple[Outcome, Made]:
-        made = []
+        made, opened = [], self.open()  # which may load torch, and that must not be broken off
 
         def do(packed: Packed) -> str:
-            failure, found = self.open()(packed)
+            with self.at_work():
+                failure, found = opened(packed)
             made.append(found)
             return failure
 
         self.lines.clear()
         return jobs.done(do, packed, self.lines), *made
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While this lasts, `end` reaches the thread."""
+        try:
+            with _ending:
+                self.thread = threading.get_ident()
+            yield
+        except _Ended:
+            raise Forgotten from None
+        finally:
+            with _ending:
+                self.thread = None
+
+    def end(self) -> None:
+        """End what is done, as Dask has no way to end a task that runs, and tidy up.
+
+        Said more than once, since an exception that comes while a callback runs is lost.
+        """
+        while not _one_at_a_time.acquire(timeout=LOOK / 2):
+            with _ending:
+                if self.thread is not None:
+                    thread, error = ctypes.c_ulong(self.thread), ctypes.py_object(_Ended)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, error)
+        self.place.cleanup()
+        _one_at_a_time.release()
 
 
 _sessions: dict[str, _Session] = {}  # by the token of the driver
@@ -373,7 +388,7 @@ def forget(token: str) -> None:
     """End what is done for a driver, and keep nothing of it."""
     session = _sessions.pop(token, None)
     if session:
-        session.end()
+        threading.Thread(target=session.end, daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -381,13 +396,7 @@ def _session(token: str) -> Iterator[_Session]:
     with _one_at_a_time:
         if token not in _sessions:
             raise Forgotten
-        session = _sessions[token]
-        try:
-            with session.at_work():
-                yield session
-        finally:
-            if session.ended:
-                session.place.cleanup()
+        yield _sessions[token]
 
 
 def import_from(folder: Path, code: dict[str, bytes]) -> None:
