@@ -98,11 +98,12 @@ def _client(address: str):
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        kind = asyncio.run(asyncio.wait_for(_kind_at(address), PATIENCE))  # as Client waits on for one that is silent
+        if kind != "Scheduler":
+            raise ValueError(f"a {kind.lower()} does")
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # nobody is there, or something that speaks otherwise
-        told = (
-            f"no Dask scheduler answers there ({first_line(error)}); `dask scheduler` starts one and tells its address"
-        )
+        told = f"no Dask scheduler answers there ({first_line(error)}); `dask scheduler` starts one and says where"
         raise SpecDNNError(f"--scheduler {address}: {told}") from None
     try:
         compare("the scheduler", client.run_on_scheduler(facts))  # which unpacks tasks, too
@@ -112,6 +113,15 @@ def _client(address: str):
             raise SpecDNNError(_lacking("the scheduler", error)) from None
         raise
     return client
+
+
+async def _kind_at(address: str) -> str:
+    """What part of a cluster answers at an address."""
+    from distributed import Security, rpc
+
+    security = Security().get_connection_args("client")
+    async with rpc(address, timeout=PATIENCE, connection_args=security) as there:
+        return (await there.identity())["type"]
 
 
 class Cluster:
@@ -127,10 +137,10 @@ class Cluster:
         self.refused: dict[str, str] = {}
         self.sent, self.pack, self.unpack = None, None, None
         self.looked = self.seen = time.monotonic()
-        from distributed.client import ClientClosed
+        from distributed.client import ClosedClientError
 
         # what is raised where a scheduler does not answer any more
-        self._gone = (OSError, asyncio.TimeoutError, ClientClosed, RuntimeError)
+        self._gone = (OSError, asyncio.TimeoutError, ClosedClientError, RuntimeError)
 
     def crew(self, sent: Sent, pack: Callable[[Hashable], Packed], unpack: Callable) -> Cluster:
         """The same, given what workers need to begin.
