@@ -36,6 +36,7 @@ from specdnn.structures import SpecDNNError, first_line
 PATIENCE = (
     5  # seconds that a scheduler gets to answer, and a cluster to have a worker before it is told that there is none
 )
+ANSWER = 60  # seconds that an answer may be on its way: the worker may die meanwhile, and Dask would wait for its like
 LOOK = 1.0  # seconds between two looks at which workers there are
 # What torch reads when it is loaded: a worker has it as the driver does.
 ENVIRONMENT = ("GOMP_SPINCOUNT", "CUBLAS_WORKSPACE_CONFIG")
@@ -134,7 +135,8 @@ class Cluster:
         self.address, self.client, self.warn = address, client, warn
         self.token, self.news = uuid.uuid4().hex, queue.SimpleQueue()
         self.seats: dict[str, _Seat] = {}
-        self.refused: dict[str, str] = {}
+        self.refused: dict[str, str] = {}  # address -> why
+        self.untold: list[str] = []
         self.sent, self.pack, self.unpack = None, None, None
         self.looked = self.seen = time.monotonic()
         from distributed.client import ClosedClientError
@@ -231,21 +233,22 @@ class Cluster:
 
     def _opened(self, seat: _Seat) -> None:
         try:
-            seat.future.result()
+            seat.future.result(timeout=ANSWER)
             seat.ready = True
         except Exception as error:  # the user's mistake, or what nobody foresaw
             self._refuse(seat.address, f"worker {seat.address} cannot begin: {first_line(error)}")
 
     def _refuse(self, address: str, why: str) -> None:
         self.refused[address] = why
+        self.untold.append(why)
         self.seats.pop(address, None)
-        if self.seats:
-            self.warn(f"{why}; it is left out")
 
     def _tell(self, there: set[str]) -> None:
         """Raise SpecDNNError if all who are there are left out; say once that nobody is there, if that lasts."""
         if there and there <= set(self.refused):
             raise SpecDNNError(f"--scheduler {self.address}: {next(iter(self.refused.values()))}")
+        while self.untold:
+            self.warn(f"{self.untold.pop(0)}; it is left out")
         if there:
             self.seen = time.monotonic()
         elif time.monotonic() - self.seen > PATIENCE:
@@ -275,13 +278,13 @@ class _Seat:
     def receive(self) -> Outcome:
         if self.outcome:
             return self.outcome
-        if not self.future.done():  # so the worker is gone
+        if self.gone:
             self.cluster.client.cancel([self.future])
             raise Lost(self._how("is gone (did it end, or is there too little memory?)"))
         try:
-            outcome, made = self.future.result()
+            outcome, made = self.future.result(timeout=ANSWER)
         except Exception as error:
-            self.gone |= not self.ready
+            self.gone = isinstance(error, Forgotten)  # the next look finds it anew
             raise Lost(self._how(f"met {type(error).__name__}: {first_line(error)}")) from None
         return self.cluster.unpack(self.task, outcome, made)
 
@@ -416,5 +419,5 @@ def import_from(folder: Path, code: dict[str, bytes]) -> None:
     ours = {Path(name).parts[0].removesuffix(".py") for name in code}
     for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
         del sys.modules[name]
-    sys.path.insert(0, str(folder))
+    sys.path[:] = [str(folder), *(place for place in sys.path if place != str(folder))]
     importlib.invalidate_caches()
