@@ -1,9 +1,9 @@
 """The workers of a Dask cluster as a crew for `jobs.outcomes`: they do tasks as processes on this machine do.
 
-With `distributed.Client`, not with joblib's Dask backend. That one submits all tasks at once and to any thread of a
-worker, but torch's random numbers belong to a process, so a worker has to get one task at a time; the tasks of a group
-would not stay with one worker; how often one whose worker dies is tried again is set at the scheduler; and when it is
-given up, so are all others.
+With `distributed.Client`, not with joblib's Dask backend. That one gives tasks to all threads of a worker, but torch's
+random numbers belong to a process, so a worker may do one task at a time; the tasks of a group would not stay with one
+worker; how often a task whose worker dies is tried again is set at the scheduler; and when it is given up, so are all
+others.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ from specdnn import files, jobs
 from specdnn.jobs import Lost, Outcome
 from specdnn.structures import SpecDNNError, first_line
 
-PATIENCE = (
-    5  # seconds that a scheduler gets to answer, and a cluster to have a worker before it is told that there is none
-)
+PATIENCE = 5  # seconds that a scheduler gets to answer, and that it may be without workers before that is told
 ANSWER = 60  # seconds that an answer may be on its way: the worker may die meanwhile, and Dask would wait for its like
 LOOK = 1.0  # seconds between two looks at which workers there are
 # What torch reads when it is loaded: a worker has it as the driver does.
@@ -207,12 +205,16 @@ class Cluster:
             seat.gone |= address not in there
             if seat.gone and seat.group is None:
                 del self.seats[address]
+                if seat.future and not seat.ready:
+                    self.untold.append(f"worker {address} was gone before it could begin")
         self.refused = {address: why for address, why in self.refused.items() if address in there}
 
     def _meet(self, new: set[str]) -> None:
         """Take in those who have the versions of the driver."""
         answers = self.client.run(facts, workers=list(new), on_error="return") if new else {}
         for address, answer in answers.items():
+            if isinstance(answer, OSError):  # it does not answer now: the next look decides
+                continue
             try:
                 compare(f"worker {address}", answer)
                 self.seats[address] = _Seat(self, address)
@@ -240,7 +242,7 @@ class Cluster:
 
     def _refuse(self, address: str, why: str) -> None:
         self.refused[address] = why
-        self.untold.append(why)
+        self.untold.append(f"{why}; it is left out")
         self.seats.pop(address, None)
 
     def _tell(self, there: set[str]) -> None:
@@ -248,7 +250,7 @@ class Cluster:
         if there and there <= set(self.refused):
             raise SpecDNNError(f"--scheduler {self.address}: {next(iter(self.refused.values()))}")
         while self.untold:
-            self.warn(f"{self.untold.pop(0)}; it is left out")
+            self.warn(self.untold.pop(0))
         if there:
             self.seen = time.monotonic()
         elif time.monotonic() - self.seen > PATIENCE:
