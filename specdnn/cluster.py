@@ -195,9 +195,9 @@ class Cluster:
     def _told_if_gone(self) -> Iterator[None]:
         try:
             yield
-        except self._gone as error:
-            told = "its scheduler is gone; finished steps are kept and the same command goes on from them"
-            raise SpecDNNError(f"--scheduler {self.address}: {told} ({first_line(error)})") from None
+        except self._gone:
+            told = "the scheduler is gone; finished steps are kept and the same command goes on from them"
+            raise SpecDNNError(f"--scheduler {self.address}: {told}") from None
 
     def _part(self, there: set[str]) -> None:
         """A worker that is gone stays until its group has heard of it."""

@@ -20,7 +20,7 @@ import pytest
 from conftest import ROOT, executable
 from test_jobs import EVERY_THIRD, FAILS, FOR_A_CLASS, QUICK, contents
 
-from specdnn import cluster, files
+from specdnn import cluster, files, finished
 from specdnn.structures import SpecDNNError
 
 pytest.importorskip("distributed", reason="needs Dask: pip install 'specdnn[cluster]'")
@@ -254,6 +254,16 @@ def test_other_versions_are_a_mistake(call, address, monkeypatch, tmp_path, list
     assert "the scheduler has another version of specdnn than the driver: 0.1.0, not 9.9" in done.err
 
 
+def test_workers_that_have_other_images_are_left_out(call, address, every_third, monkeypatch, tmp_path):
+    monkeypatch.setattr(finished, "hash_of", lambda data: "that of the images that only the driver has")
+    words = ("--classes 7 --algos magnitude --oslom-bin", every_third, "--save-dir", tmp_path)
+    done = sweep(call, f"--scheduler {address}", *words)
+    told = done.err.splitlines()[-1]
+    assert done.code == 2 and told.startswith(f"main.py: error: --scheduler {address}: worker tcp://127.0.0.1:")
+    assert "cannot begin: its images of digits in " in told and told.endswith("are not those of the driver")
+    assert not list(tmp_path.rglob("*specialize*"))
+
+
 def test_a_scheduler_without_workers_is_told_and_one_that_goes_away_is_a_mistake(monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     told = []
@@ -262,5 +272,5 @@ def test_a_scheduler_without_workers_is_told_and_one_that_goes_away_is_a_mistake
         assert crew.heard() == [] and len(told) == 1
         assert told[0].startswith(f"--scheduler {found.address} has no worker: waiting for one")
         found.process.kill()
-        with pytest.raises(SpecDNNError, match="its scheduler is gone; finished steps are kept"):
+        with pytest.raises(SpecDNNError, match="the scheduler is gone; finished steps are kept"):
             wait_until(crew.heard)
