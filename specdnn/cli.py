@@ -213,4 +213,19 @@ def chosen_verb(args: argparse.Namespace) -> str:
             raise SpecDNNError(f"--{name} goes with --sweep; without it, --{name.removesuffix('s')} names one")
     if verb != "sweep" and args.jobs is not None:
         raise SpecDNNError("--jobs goes with --sweep: the other verbs make one network")
+    check_scheduler(verb, args)
     return verb
+
+
+def check_scheduler(verb: str, args: argparse.Namespace) -> None:
+    """Raise SpecDNNError if --scheduler does not go with the other options."""
+    if args.scheduler is None:
+        return
+    if verb != "sweep":
+        raise SpecDNNError("--scheduler goes with --sweep: the other verbs make one network")
+    if args.jobs is not None:
+        raise SpecDNNError("--scheduler and --jobs exclude each other: the workers of a cluster are all that work")
+    if args.tensorboard is not None:
+        raise SpecDNNError(
+            "--scheduler and --tensorboard exclude each other: a worker shares no folder with this machine"
+        )

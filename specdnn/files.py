@@ -219,6 +219,20 @@ def set_aside(checkpoint: Path) -> Path | None:
     return free
 
 
+def contents(checkpoint: Path) -> dict[str, bytes]:
+    """Path beside a checkpoint -> what is in the file: it, its metrics file and its rounds."""
+    paths = [checkpoint, metrics_path(checkpoint), *sorted(rounds(checkpoint).glob("*"))]
+    return {str(path.relative_to(checkpoint.parent)): read_bytes(path) for path in paths}
+
+
+def put(checkpoint: Path, made: dict[str, bytes]) -> None:
+    """Put a result in place that was made elsewhere, the metrics file last. An earlier one is set aside."""
+    set_aside(checkpoint)
+    shutil.rmtree(rounds(checkpoint), ignore_errors=True)
+    for name in sorted(made, key=lambda name: name == metrics_path(checkpoint).name):
+        write(checkpoint.parent / name, made[name])
+
+
 @contextlib.contextmanager
 def lock(path: Path, log: Callable[[str], None]) -> Iterator[None]:
     """Hold the name of a result, so that no two processes make it at once.

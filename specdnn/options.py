@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
@@ -484,6 +485,17 @@ class Options:
         group=SWEEP,
         right=at_least(1),
         type=int,
+    )
+    scheduler: str | None = option(
+        None,
+        "of a Dask cluster, whose workers make the cells, one at a time each: tcp://HOST:PORT",
+        shapes=NOTHING,
+        group=SWEEP,
+        right=Range(
+            lambda value: re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", value), "tcp://HOST:PORT, as `dask scheduler` tells"
+        ),
+        type=str,
+        metavar="ADDRESS",
     )
     class_rates: tuple[tuple[int, float], ...] = field(default=(), metadata={"shapes": NOTHING})
     resume_from: Path | None = option(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import itertools
 import sys
 from collections.abc import Callable
@@ -194,11 +193,12 @@ class Cell:
         return f"seed {self.seed}, class {files.joined(self.classes)}, {self.algo}"
 
 
-def sweep(job: Job, load: Load, opening: Callable[[dict[int, Path], Callable[[str], None]], Cells]) -> list[str]:
+def sweep(job: Job, load: Load, crew_of: Callable[[dict[int, Path], int], jobs.Crew | None]) -> list[str]:
     """The parents of all seeds, then for each class and algorithm prune and retrain; returns what went wrong, per cell.
 
     A cell that fails is logged and the others go on. Parents are made for the cells that are not published, unless
-    --pretrained names one. `opening` gives the cells of these parents in another process, with their log.
+    --pretrained names one. `crew_of(parents, number of groups)`: who makes the cells of these parents; None: nobody
+    else, they are made here.
     """
     check_images(job.work, job.work.options.classes or job.work.all_classes)
     groups = groups_of_cells(job)
@@ -209,15 +209,15 @@ def sweep(job: Job, load: Load, opening: Callable[[dict[int, Path], Callable[[st
     for one in ones:
         if one.work.options.seed not in parents and not is_published(one):
             parents[one.work.options.seed] = parent_of(one, load)
-    processes = min(job.work.options.jobs, len(groups))
-    if processes > 1:
-        return _by_processes(job, groups, processes, functools.partial(opening, parents))
+    crew = crew_of(parents, len(groups))
+    if crew is not None:
+        return _by_crew(job, groups, crew)
     cells = Cells(job, load, parents)
     told = [cells(one) for one in progress(list(itertools.chain.from_iterable(groups)), "cells")]
     return [failure for failure in told if failure]
 
 
-def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: jobs.Opening[Cell]) -> list[str]:
+def _by_crew(job: Job, groups: list[list[Cell]], crew: jobs.Crew) -> list[str]:
     """The same cells, several at a time. What they say comes out as if they had followed each other."""
     failures: list[str] = []
     with bar(sum(map(len, groups)), "cells") as shown:
@@ -226,7 +226,7 @@ def _by_processes(job: Job, groups: list[list[Cell]], processes: int, opening: j
             shown.update(done - shown.n)
             shown.set_postfix_str(" | ".join(map(str, cells)))
 
-        with contextlib.closing(jobs.outcomes(groups, processes, opening, running)) as found:
+        with contextlib.closing(jobs.outcomes(groups, crew, running)) as found:
             for one in itertools.chain.from_iterable(found):
                 for line in one.lines:
                     job.work.log(line)
@@ -309,6 +309,20 @@ def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Load, warm_ups: W
         prune(oslom, origin, parent, warm_ups)  # published for another parent file, so there is nothing to follow yet
     pruned = prune(job, origin, parent, warm_ups)
     retrain(job, pruned, load(pruned))
+
+
+def is_made(job: Job, origin: Path | None) -> bool:
+    """Whether nothing is left to do for a cell: it is published, or pruned and retrained from this parent."""
+    if is_published(job):
+        return True
+    o, quiet = job.work.options, dataclasses.replace(job, work=dataclasses.replace(job.work, log=lambda text: None))
+    origin_hash = files.file_hash(origin)
+    input_hash = origin_hash + rivals.digest(reference_of(job, origin_hash))
+    pruned = files.never_over(origin, job.saved.pruned(o.classes, o.algo))
+    if not skip(quiet, "prune", pruned, input_hash):
+        return False
+    retrained = files.never_over(pruned, job.saved.retrained(o.classes, o.algo))
+    return skip(quiet, "retrain", retrained, files.file_hash(pruned))
 
 
 def is_published(job: Job) -> bool:

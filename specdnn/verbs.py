@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import json
@@ -13,7 +14,20 @@ from typing import Any
 
 import torch
 
-from specdnn import community, comparing, composing, exhibits, exporting, files, finished, measures, stages
+from specdnn import (
+    cluster,
+    community,
+    comparing,
+    composing,
+    exhibits,
+    exporting,
+    files,
+    finished,
+    jobs,
+    measures,
+    remote,
+    stages,
+)
 from specdnn.board import Board
 from specdnn.files import Folder, SavedModels
 from specdnn.finished import Job
@@ -151,11 +165,20 @@ def other_images(folder: Folder, job: Job, small: Checkpoint) -> comparing.Image
 
 def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
     """All cells, then the report of what there is."""
-    o = job.work.options
+    o, load = job.work.options, loading(folder, job)
     if told := too_many(o):
         warn(told)  # on stderr: what a sweep prints is the same for any --jobs
-    opening = functools.partial(cells_elsewhere, folder, o, job.saved)
-    failures = stages.sweep(job, loading(folder, job), opening)
+    with cluster.connected(o.scheduler, warn) if o.scheduler else contextlib.nullcontext() as there:
+
+        def crew_of(parents: dict[int, Path], groups: int) -> jobs.Crew | None:
+            if there:
+                post = remote.Post(job, load, parents)
+                opening = functools.partial(cells_afar, remote.luggage(folder, job, parents))
+                return there.crew(cluster.Sent.of(remote.code_of(folder), opening), post.pack, post.unpack)
+            opening = functools.partial(cells_elsewhere, folder, o, job.saved, parents)
+            return jobs.Processes(min(o.jobs, groups), opening) if min(o.jobs, groups) > 1 else None
+
+        failures = stages.sweep(job, load, crew_of)
     report(folder, job.work.options, say, warn, needed=False)
     return failures
 
@@ -167,6 +190,20 @@ def cells_elsewhere(
     set_torch(options)
     job = open_job(folder, options, saved, log)
     return stages.Cells(job, loading(folder, job), parents)
+
+
+def cells_afar(bag: remote.Luggage, place: Path, log: Say) -> remote.Receiver:
+    """The same on a machine that shares no folder with this one; raises SpecDNNError if it lacks what cells need."""
+    options, saved, parents = remote.unpacked(place, bag)
+    if options.cuda and not torch.cuda.is_available():
+        raise SpecDNNError("torch finds no GPU there, but one at the driver; --no-cuda does without")
+    if "OSLOM" in options.algos:
+        community.program(options.oslom_bin)
+    cells = cells_elsewhere(bag.folder, options, saved, parents, log)
+    cells.job = dataclasses.replace(cells.job, published=bag.published)
+    if cells.job.data_hash != bag.data_hash:
+        raise SpecDNNError(f"its images of {options.dataset} in {options.data_dir} are not those of the driver")
+    return remote.Receiver(cells, functools.partial(set_torch, options))
 
 
 def compose(folder: Folder, job: Job, say: Say) -> None:

@@ -217,7 +217,8 @@ def test_more_threads_than_may_run_are_told(monkeypatch):
 
 def answers(groups, processes, do, running=lambda *_: None):
     """What the tasks of each group left; `do(task, say)` is done elsewhere."""
-    return list(jobs.outcomes(groups, processes, lambda say: lambda task: do(task, say), running))
+    crew = jobs.Processes(processes, lambda say: lambda task: do(task, say))
+    return list(jobs.outcomes(groups, crew, running))
 
 
 def test_what_tasks_leave_comes_in_the_order_of_their_groups():
@@ -261,12 +262,12 @@ def test_a_group_whose_process_dies_twice_is_lost_and_the_others_go_on():
     assert [one.lines for one in fine] == [("b1 says",), ("b2 says",), ("b3 says",)]
     assert [line for one in lost for line in one.lines] == [
         "a1 says",
-        f"a2: {how}, so it is tried once more in a new one",
+        f"a2: {how}, so it is tried once more",
         f"a2 failed: {how}, for the second time",
-        "a3 failed: not begun, as its process was lost twice",
+        "a3 failed: not begun, as the one before it was lost twice",
     ]
     failures = [one.failure for one in lost if one.failure]
-    assert failures == [f"a2 ({how}, for the second time)", "a3 (not begun, as its process was lost twice)"]
+    assert failures == [f"a2 ({how}, for the second time)", "a3 (not begun, as the one before it was lost twice)"]
 
 
 def test_an_error_that_nobody_foresaw_is_shown_and_costs_the_group_only(capfd):

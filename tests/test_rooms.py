@@ -41,7 +41,7 @@ WITH_TORCH = {*NETWORK, *NETWORK_FILES, *C99, "foreign", "rivals", "measures", "
 WITH_TORCH |= {"extraction", "exporting", "comparing", "images", "board", "memory"}
 # numbers and texts only
 WITH_TORCH -= {f"network.{name}" for name in ("beside", "portable", "c99_memory", "c99_helpers")}
-TORCH_FREE = ("structures", "files", "options", "jobs", "selection", *sorted(COMMUNITY | RESULTS))
+TORCH_FREE = ("structures", "files", "options", "jobs", "cluster", "selection", *sorted(COMMUNITY | RESULTS))
 COMPILED = "network.running"  # which has a compiler try what was written
 NUMBERS_AND_TEXTS = ("selection", "exhibits", "foreign", "images", *METHOD, *NETWORK, *C99)
 NUMBERS_AND_TEXTS += tuple(sorted(COMMUNITY - PROGRAM))
@@ -131,6 +131,7 @@ def test_structures_touches_no_disk():
 def test_processes_are_started_by_the_community_room_for_the_git_commit_and_to_compile():
     assert {name for name in FILES if "subprocess" in imports(name)} == {"community.processes", "measures", COMPILED}
     assert {name for name in FILES if {"joblib", "multiprocessing"} & imports(name)} == {"jobs"}
+    assert {name for name in FILES if {"dask", "distributed"} & imports(name)} == {"cluster"}
 
 
 def test_nobody_but_the_command_line_prints_or_exits():
@@ -143,14 +144,16 @@ def test_nobody_but_the_command_line_prints_or_exits():
 
 def test_data_flows_one_way():
     assert [name for name in FILES if "cli" in own_imports(name)] == []
-    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction", "composing"}
-    assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs", "composing"}
+    assert {name for name in FILES if "stages" in own_imports(name)} == {"verbs", "extraction", "composing", "remote"}
+    assert {name for name in FILES if "finished" in own_imports(name)} == {"stages", "verbs", "composing", "remote"}
     assert {name for name in FILES if "rivals" in own_imports(name)} == {"stages", "extraction", "composing"}
     assert {name for name in FILES if "composing" in own_imports(name)} == {"verbs", "extraction"}
     assert {name for name in FILES if "extraction" in own_imports(name)} == {"__init__"}
     assert {name for name in FILES if "images" in own_imports(name)} == {"extraction"}
     assert {name for name in FILES if "verbs" in own_imports(name)} == {"cli"}
-    assert {name for name in FILES if "jobs" in own_imports(name)} == {"stages"} and own_imports("jobs") == set()
+    assert {name for name in FILES if "jobs" in own_imports(name)} == {"stages", "verbs", "cluster", "remote"}
+    assert {name for name in FILES if {"cluster", "remote"} & own_imports(name)} == {"verbs"}
+    assert own_imports("jobs") == set() and own_imports("cluster") == {"jobs", "files", "structures"}
     assert own_imports("structures") == set()
     for name in FILES:
         assert not any(name in reached(other) for other in own_imports(name)), f"{name} imports itself in a circle"
@@ -292,6 +295,8 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
     loads = [node for name in FILES for node in ast.walk(FILES[name]) if isinstance(node, ast.Call)]
     loads = [node for node in loads if ast.unparse(node.func) == "torch.load"]
     assert len(loads) == 2 and all("weights_only=True" in ast.unparse(node) for node in loads)
+    pickles = {name for name in FILES if {"pickle", "cloudpickle", "joblib"} & imports(name)}
+    assert pickles == {"cluster", "jobs"}  # what passes between processes, never a file
     for name in set(FILES) - {"structures"}:  # which imports the networks of a folder, by the names of its files
         functions = {ast.unparse(node.func) for node in ast.walk(FILES[name]) if isinstance(node, ast.Call)}
         assert not {"eval", "exec", "compile", "__import__"} & functions and "import_module" not in calls(name), name

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ def run(command: Sequence[str], *, cwd: Path, timeout: float | None, failed: str
         raise OslomError(f"{failed}: {error.strerror}", command) from None
     try:
         with process, _ended_if_left(process), _ended_if_we_die(process):
-            _, said = process.communicate(timeout=timeout)
+            said = _said(process, timeout)
     except subprocess.TimeoutExpired as error:
         sentence, said = f"{failed}: no answer within {timeout:g} seconds", error.stderr or b""
         raise OslomError(sentence, command, None, said.decode(errors="replace")) from None
@@ -36,6 +38,17 @@ def run(command: Sequence[str], *, cwd: Path, timeout: float | None, failed: str
         failed += f", for lack of room: {OTHER_PLACE}" if _lacked_room(process.returncode, text) else ""
         raise OslomError(failed, command, process.returncode, text)
     return text
+
+
+def _said(process: subprocess.Popen, timeout: float | None) -> bytes:
+    """What it writes to stderr. It is looked at every second, so that another thread can have this one stop waiting."""
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    while True:
+        try:
+            return process.communicate(timeout=min(1, max(0, until - time.monotonic())))[1]
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= until:
+                raise
 
 
 def _lacked_room(code: int, said: str) -> bool:
