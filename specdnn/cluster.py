@@ -26,7 +26,7 @@ import time
 import uuid
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import specdnn
 from specdnn import files, jobs
@@ -39,11 +39,13 @@ LOOK = 1.0  # seconds between two looks at which workers there are
 # What torch reads when it is loaded: a worker has it as the driver does.
 ENVIRONMENT = ("GOMP_SPINCOUNT", "CUBLAS_WORKSPACE_CONFIG")
 
-Say = Callable[[str], None]
-Packed = Any  # what a worker needs for a task
-Made = Any  # what it gives back, beside what it says
-Do = Callable[[Packed], tuple[str, Made]]  # -> what went wrong, empty if nothing did; what was made
-Opening = Callable[[Path, Say], Do]  # makes that on a worker, once, given a folder of its own and where its lines go
+Say: TypeAlias = Callable[[str], None]
+Packed: TypeAlias = Any  # what a worker needs for a task
+Made: TypeAlias = Any  # what it gives back, beside what it says
+Do: TypeAlias = Callable[[Packed], tuple[str, Made]]  # -> what went wrong, empty if nothing did; what was made
+Opening: TypeAlias = Callable[
+    [Path, Say], Do
+]  # makes that on a worker, once, given a folder of its own and where its lines go
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ def connected(address: str, warn: Say) -> Iterator[Cluster]:
         found.close()
 
 
-def _client(address: str):
+def _client(address: str) -> Any:
     """The connection to a scheduler. What distributed logs of its loss is told in a sentence instead."""
     try:
         from distributed import Client
@@ -120,7 +122,8 @@ async def _kind_at(address: str) -> str:
 
     security = Security().get_connection_args("client")
     async with rpc(address, timeout=PATIENCE, connection_args=security) as there:
-        return (await there.identity())["type"]
+        kind: str = (await there.identity())["type"]
+        return kind
 
 
 class Cluster:
@@ -129,20 +132,22 @@ class Cluster:
     A worker that cannot take part is left out and told; if there are others, but none that can, this is a SpecDNNError.
     """
 
-    def __init__(self, address: str, client, warn: Say) -> None:
+    def __init__(self, address: str, client: Any, warn: Say) -> None:
         self.address, self.client, self.warn = address, client, warn
-        self.token, self.news = uuid.uuid4().hex, queue.SimpleQueue()
+        self.token, self.news = uuid.uuid4().hex, queue.SimpleQueue[object]()
         self.seats: dict[str, _Seat] = {}
         self.refused: dict[str, str] = {}  # address -> why
         self.untold: list[str] = []
-        self.sent, self.pack, self.unpack = None, None, None
+        self.sent: Sent | None = None
         self.looked = self.seen = time.monotonic()
         from distributed.client import ClosedClientError
 
         # what is raised where a scheduler does not answer any more
         self._gone = (OSError, asyncio.TimeoutError, ClosedClientError, RuntimeError)
 
-    def crew(self, sent: Sent, pack: Callable[[Hashable], Packed], unpack: Callable) -> Cluster:
+    def crew(
+        self, sent: Sent, pack: Callable[[Any], Packed], unpack: Callable[[Any, Outcome, Made], Outcome]
+    ) -> Cluster:
         """The same, given what workers need to begin.
 
         `pack(task)`: what is sent for a task, or its Outcome where a worker has nothing to do. `unpack(task, outcome,
@@ -162,7 +167,7 @@ class Cluster:
             self.look()
         return [seat for seat in self.workers if seat.group and seat.answered]
 
-    def submit(self, seat: _Seat, name: str, function: Callable, *given):
+    def submit(self, seat: _Seat, name: str, function: Callable[..., Any], *given: Any) -> Any:
         """A task for this very worker."""
         key = f"{name}-{uuid.uuid4().hex}"
         with self._told_if_gone():
@@ -263,11 +268,15 @@ class _Seat:
 
     def __init__(self, cluster: Cluster, address: str) -> None:
         self.cluster, self.address = cluster, address
-        self.group, self.task, self.future, self.outcome, self.ready, self.gone = None, None, None, None, False, False
+        self.group: jobs.Group | None = None
+        self.task: Hashable = None
+        self.future: Any = None
+        self.outcome: Outcome | None = None
+        self.ready, self.gone = False, False
 
     @property
     def answered(self) -> bool:
-        return self.gone or self.outcome is not None or self.future.done()
+        return self.gone or self.outcome is not None or bool(self.future.done())
 
     def send(self, task: Hashable) -> None:
         packed = self.cluster.pack(task)
@@ -327,7 +336,8 @@ class _Session:
     """What a worker process has of one driver: what it was sent, and how tasks are done, once that is opened."""
 
     def __init__(self, sent: Sent, place: str) -> None:
-        self.sent, self.lines, self.do = sent, [], None
+        self.sent, self.lines = sent, list[str]()
+        self.do: Do | None = None
         self.thread: int | None = None
         self.place = tempfile.TemporaryDirectory(prefix="specdnn-", dir=place)
 
@@ -337,7 +347,8 @@ class _Session:
                 other.do = None  # one data set in memory is enough
             os.environ.update(self.sent.environment)
             import_from(Path(self.place.name) / "code", self.sent.code)
-            self.do = pickle.loads(self.sent.opening)(Path(self.place.name), self.lines.append)
+            opening: Opening = pickle.loads(self.sent.opening)
+            self.do = opening(Path(self.place.name), self.lines.append)
         return self.do
 
     def done(self, packed: Packed) -> tuple[Outcome, Made]:
@@ -384,7 +395,7 @@ _ending = threading.Lock()
 _one_at_a_time = threading.Lock()  # as random numbers, number of threads and stderr belong to the process
 
 
-def greet(token: str, sent: Sent, dask_worker) -> None:
+def greet(token: str, sent: Sent, dask_worker: Any) -> None:
     """Keep what a driver sent, and make a folder for it where Dask has its own, which it tidies up."""
     _sessions[token] = _Session(sent, dask_worker.local_directory)
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import signal
 import time
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
-from typing import Protocol
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, Protocol, TypeAlias, cast
 
 PATIENCE = 10  # seconds that a process gets to tidy up when it is told to end
 
-Say = Callable[[str], None]
-Do = Callable[[Hashable], str]  # a task -> what went wrong, empty if nothing did
-Opening = Callable[[Say], Do]  # makes that in a process, once, given where its lines go
+Say: TypeAlias = Callable[[str], None]
+Do: TypeAlias = Callable[[Any], str]  # a task -> what went wrong, empty if nothing did
+Opening: TypeAlias = Callable[[Say], Do]  # makes that in a process, once, given where its lines go
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,14 @@ class Crew(Protocol):
 
 
 def outcomes(
-    groups: Sequence[Sequence[Hashable]], crew: Crew, running: Callable[[list, int], None]
-) -> Iterator[list[Outcome]]:
+    groups: Sequence[Sequence[Hashable]], crew: Crew, running: Callable[[list[Any], int], None]
+) -> Generator[list[Outcome], None, None]:
     """What the tasks of each group left, group by group in their order, as soon as that is known.
 
     The tasks of a group follow each other with one worker. `running(tasks, done)` is told what runs, and how many
     tasks are done, whenever that changes. However this ends, the crew is closed.
     """
-    waiting, done, told = [Group(number, tasks) for number, tasks in enumerate(groups)], {}, 0
+    waiting, done, told = [Group(number, tasks) for number, tasks in enumerate(groups)], dict[int, list[Outcome]](), 0
     try:
         while told < len(groups):
             _hand_out(waiting, crew)
@@ -95,7 +97,7 @@ class Group:
     """Tasks that follow each other: those that are left, and what the others left."""
 
     def __init__(self, number: int, tasks: Sequence[Hashable]) -> None:
-        self.number, self.left, self.outcomes, self.tries = number, list(tasks), [], 2
+        self.number, self.left, self.outcomes, self.tries = number, list(tasks), list[Outcome](), 2
 
     def heard(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -130,7 +132,7 @@ def _hand_out(waiting: list[Group], crew: Crew) -> None:
 
 def _listen(worker: Worker, waiting: list[Group]) -> Group:
     """Take what a worker says of its task, and give it the next one. A group that lost its worker is next in turn."""
-    group = worker.group
+    group = cast(Group, worker.group)  # as it has something to say
     try:
         group.heard(worker.receive())
     except Lost as error:
@@ -156,7 +158,7 @@ class Processes:
 
     def heard(self) -> list[_Process]:
         busy = {worker.pipe: worker for worker in self.workers if worker.group}
-        return [busy[pipe] for pipe in connection.wait(list(busy))]
+        return [busy[cast(Connection, pipe)] for pipe in connection.wait(list(busy))]
 
     def close(self) -> None:
         _end([worker.process for worker in self.workers if worker.process])
@@ -165,8 +167,12 @@ class Processes:
 class _Process:
     """A worker that is a process, when there is one."""
 
+    pipe: Connection  # there is one as long as there is a process
+
     def __init__(self, opening: Opening) -> None:
-        self.opening, self.process, self.pipe, self.group = opening, None, None, None
+        self.opening = opening
+        self.process: BaseProcess | None = None
+        self.group: Group | None = None
 
     def send(self, task: Hashable) -> None:
         if self.process is None:
@@ -176,9 +182,9 @@ class _Process:
 
     def receive(self) -> Outcome:
         try:
-            return self.pipe.recv()
+            return cast(Outcome, self.pipe.recv())
         except (EOFError, ConnectionError):
-            process, self.process = self.process, None
+            process, self.process = cast(BaseProcess, self.process), None
             self.pipe.close()
             raise Lost(f"its process {_how_it_ended(process)}") from None
 
@@ -188,27 +194,27 @@ class _Process:
 
         context = get_context("loky")
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self.opening))
+        self.process = process = context.Process(target=_serve, args=(theirs, self.opening))
         resource_tracker.ensure_running()  # if this were done in between, it would let the signals through
         before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))  # which is inherited
         try:
-            self.process.start()
+            process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
 
 
-def _how_it_ended(process) -> str:
+def _how_it_ended(process: BaseProcess) -> str:
     """That of a process that has nothing more to say."""
     process.join(PATIENCE)
     _end([process])
-    code = process.exitcode
+    code = process.exitcode or 0
     if code == -signal.SIGKILL:
         return "was ended by SIGKILL (is there too little memory?)"
     return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def _end(processes) -> None:
+def _end(processes: Iterable[BaseProcess]) -> None:
     """End processes and what they started. They may tidy up, but not for long."""
     until = time.monotonic() + PATIENCE
     started = [process for process in processes if process.pid]
@@ -220,7 +226,7 @@ def _end(processes) -> None:
     finally:
         for process in started:
             if process.is_alive():
-                os.kill(process.pid, signal.SIGKILL)
+                process.kill()
             process.join()
 
 
@@ -231,10 +237,10 @@ class _Ended(KeyboardInterrupt):
     """The driver ends this process: everything is tidied up on the way out."""
 
 
-def _serve(pipe, opening: Opening) -> None:
+def _serve(pipe: Connection, opening: Opening) -> None:
     """Do one task after the other, as long as the driver is there."""
 
-    def end(number: int, frame) -> None:
+    def end(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)  # to be told once is enough
         raise _Ended
 

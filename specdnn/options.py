@@ -492,7 +492,8 @@ class Options:
         shapes=NOTHING,
         group=SWEEP,
         right=Range(
-            lambda value: re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", value), "tcp://HOST:PORT, as `dask scheduler` tells"
+            lambda value: bool(re.fullmatch(r"(tcp|tls)://[^\s/]+:\d+", value)),
+            "tcp://HOST:PORT, as `dask scheduler` tells",
         ),
         type=str,
         metavar="ADDRESS",

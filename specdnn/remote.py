@@ -18,7 +18,7 @@ from specdnn.finished import Job
 from specdnn.jobs import Outcome
 from specdnn.options import Options
 from specdnn.stages import Cell, Cells, Load, is_made
-from specdnn.structures import SpecDNNError
+from specdnn.structures import Record, SpecDNNError
 
 Contents = dict[str, bytes]  # path, relative to the folder of a cell's seed -> what is in the file
 
@@ -40,7 +40,7 @@ class Luggage:
     options: Options
     saved: SavedModels
     parents: dict[int, Parent]
-    published: dict[str, dict]
+    published: dict[str, Record]
     data_hash: str
 
 
@@ -87,13 +87,13 @@ class Post:
     """What goes to a worker for a cell, and what becomes of the answer."""
 
     def __init__(self, job: Job, load: Load, parents: dict[int, Path]) -> None:
-        self.job, self.parents, self.lines = job, parents, []
+        self.job, self.parents, self.lines = job, parents, list[str]()
         here = dataclasses.replace(job, work=dataclasses.replace(job.work, log=self.lines.append))
         self.cells = Cells(here, load, parents)
 
     def pack(self, cell: Cell) -> Errand | Outcome:
         """The Outcome of a cell for which nothing is left to do, else what a worker needs to make it."""
-        one = self.job.for_cell(*dataclasses.astuple(cell))
+        one = self.job.for_cell(cell.seed, cell.classes, cell.algo)
         if is_made(one, self.parents.get(cell.seed)):
             self.lines.clear()
             failure = self.cells(cell)
@@ -108,8 +108,11 @@ class Post:
 
     def unpack(self, cell: Cell, outcome: Outcome, made: Made) -> Outcome:
         """Put what a worker made in place, and have what it said name the files here."""
-        one = self.job.for_cell(*dataclasses.astuple(cell))
-        here = lambda text: text.replace(made.folder, str(one.saved.folder))  # noqa: E731
+        one = self.job.for_cell(cell.seed, cell.classes, cell.algo)
+
+        def here(text: str) -> str:
+            return text.replace(made.folder, str(one.saved.folder))
+
         lines, failure = [here(line) for line in outcome.lines], here(outcome.failure)
         try:
             for name, contents in made.results.items():

@@ -313,7 +313,7 @@ def run_cell(job: Job, origin: Path, parent: Checkpoint, load: Load, warm_ups: W
 
 def is_made(job: Job, origin: Path | None) -> bool:
     """Whether nothing is left to do for a cell: it is published, or pruned and retrained from this parent."""
-    if is_published(job):
+    if origin is None or is_published(job):  # there are parents of all seeds that have a cell to make
         return True
     o, quiet = job.work.options, dataclasses.replace(job, work=dataclasses.replace(job.work, log=lambda text: None))
     origin_hash = files.file_hash(origin)

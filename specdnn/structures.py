@@ -392,6 +392,7 @@ def normalisation_words(normalisation: Normalisation) -> str:
 class DatasetModule(Protocol):
     """The module `dataset` of a dataset folder; it may tell `IMAGE_SHAPE`, that of one image, too."""
 
+    __name__: str
     DEFAULT: str
     NORMALISATION: Mapping[str, Normalisation]
     CLASS_NAMES: Mapping[str, Sequence[str]]

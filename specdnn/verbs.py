@@ -175,8 +175,8 @@ def sweep(folder: Folder, job: Job, say: Say, warn: Say) -> list[str]:
                 post = remote.Post(job, load, parents)
                 opening = functools.partial(cells_afar, remote.luggage(folder, job, parents))
                 return there.crew(cluster.Sent.of(remote.code_of(folder), opening), post.pack, post.unpack)
-            opening = functools.partial(cells_elsewhere, folder, o, job.saved, parents)
-            return jobs.Processes(min(o.jobs, groups), opening) if min(o.jobs, groups) > 1 else None
+            here = functools.partial(cells_elsewhere, folder, o, job.saved, parents)
+            return jobs.Processes(min(o.jobs, groups), here) if min(o.jobs, groups) > 1 else None
 
         failures = stages.sweep(job, load, crew_of)
     report(folder, job.work.options, say, warn, needed=False)

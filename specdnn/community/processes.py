@@ -40,12 +40,13 @@ def run(command: Sequence[str], *, cwd: Path, timeout: float | None, failed: str
     return text
 
 
-def _said(process: subprocess.Popen, timeout: float | None) -> bytes:
+def _said(process: subprocess.Popen[bytes], timeout: float | None) -> bytes:
     """What it writes to stderr. It is looked at every second, so that another thread can have this one stop waiting."""
     until = math.inf if timeout is None else time.monotonic() + timeout
     while True:
         try:
-            return process.communicate(timeout=min(1, max(0, until - time.monotonic())))[1]
+            said: bytes = process.communicate(timeout=min(1, max(0, until - time.monotonic())))[1]
+            return said
         except subprocess.TimeoutExpired:
             if time.monotonic() >= until:
                 raise
