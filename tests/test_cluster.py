@@ -20,7 +20,7 @@ import pytest
 from conftest import ROOT, executable
 from test_jobs import EVERY_THIRD, FAILS, FOR_A_CLASS, QUICK, contents
 
-from specdnn import cluster, files, finished
+from specdnn import cluster, files, finished, verbs
 from specdnn.structures import SpecDNNError
 
 pytest.importorskip("distributed", reason="needs Dask: pip install 'specdnn[cluster]'")
@@ -132,7 +132,13 @@ def with_parent_of(run, saved):
     return saved
 
 
-def test_what_is_finished_is_not_made_again_and_what_is_half_finished_goes_on(call, address, runs, tmp_path):
+@pytest.fixture
+def no_report(monkeypatch):
+    """Tables and pictures, which take longer than such networks, are compared above."""
+    monkeypatch.setattr(verbs, "report", lambda *args, **named: None)
+
+
+def test_what_is_finished_is_not_made_again_and_what_is_half_finished_goes_on(call, address, runs, no_report, tmp_path):
     """The driver decides; a worker is sent the pruned network that is there, and says what it would say here."""
     saved = shutil.copytree(runs.cluster.saved, tmp_path / "saved")
     half = "LeNet_300_100.specialize.7.best_retrained"
@@ -150,7 +156,7 @@ def test_what_is_finished_is_not_made_again_and_what_is_half_finished_goes_on(ca
     assert again.code == 0 and again.out.count("already finished") == 3 and "epoch" not in again.out
 
 
-def test_results_of_other_options_are_set_aside_as_they_are_without_a_cluster(call, address, runs, tmp_path):
+def test_results_of_other_options_are_set_aside_as_they_are_without_a_cluster(call, address, runs, no_report, tmp_path):
     found = {}
     for name, more in (("cluster", f"--scheduler {address}"), ("here", "--jobs 1")):
         place = shutil.copytree(runs.here.saved, tmp_path / name)
@@ -161,7 +167,7 @@ def test_results_of_other_options_are_set_aside_as_they_are_without_a_cluster(ca
     assert list(here) == list(there) and [name for name in here if here[name] != there[name]] == []
 
 
-def test_a_cell_whose_worker_dies_twice_is_lost_and_the_others_go_on(call, address, runs, tmp_path):
+def test_a_cell_whose_worker_dies_twice_is_lost_and_the_others_go_on(call, address, runs, no_report, tmp_path):
     program = executable(tmp_path, FOR_A_CLASS + ALWAYS_KILLS + EVERY_THIRD)
     words = ("--seeds 2 --classes 7 8 --algos OSLOM magnitude --oslom-bin", program, "--save-dir")
     done = sweep(call, f"--scheduler {address}", *words, with_parent_of(runs.here, tmp_path / "saved"))
