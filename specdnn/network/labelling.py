@@ -145,6 +145,7 @@ class Labelling:
                 labels = self.rule(node)(node)
             except NotUnderstood as why:
                 labels = self.pin(node, str(why))
+                self.values[node.name] = why  # for a number, which has no labels
             if labels is not None:
                 self.values[node.name] = labels
                 self.labelled.add(node.name)
