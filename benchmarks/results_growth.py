@@ -40,23 +40,19 @@ def of_widths(given) -> Iterator[dict]:
     """LeNet-300-100 for more classes, and with wider hidden layers, trained for an epoch."""
     from MNIST import dataset
 
+    torch.manual_seed(0)
     data = dataset.load("MNIST", given.mnist, torch.device("cpu"))
-    few = fewer(data)
+    arch, few = "LeNet_300_100", fewer(data)
     for times in WIDER:
         network = CompactNetwork.parent(wider(times), data.train.images[0])
-        work = work_of(data, "LeNet_300_100", tuple(range(10)), given.threads)
-        fit(work, network, Recipe(epochs=1, lr=3e-3), "train")
+        fit(work_of(data, arch, (WANTED,), given.threads), network, Recipe(epochs=1, lr=3e-3), "train")
         for count in CLASSES if times == 1 else (1,):
             wanted = tuple(range(count)) if count > 1 else (WANTED,)
-            yield row(f"{300 * times}-{100 * times}", count, network, with_classes(work, few, wanted))
-
-
-def with_classes(work: Work, data: Dataset, wanted: tuple[int, ...]) -> Work:
-    return work_of(data, work.options.arch, wanted, work.options.threads)
+            yield row(f"{300 * times}-{100 * times}", count, network, work_of(few, arch, wanted, given.threads))
 
 
 def of_depth(given) -> Iterator[dict]:
-    """ResNets with first weights and random images: neither graph nor program look at what they can do."""
+    """ResNets with first weights and random images: what they can do is not asked."""
     from CIFAR10.models.resnet import ResNet
 
     torch.manual_seed(0)
