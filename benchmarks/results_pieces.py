@@ -33,7 +33,8 @@ def work_of(data: Dataset, arch: str, classes: tuple[int, ...], threads: int, **
 def first_round(work: Work, network: CompactNetwork) -> dict:
     """Seconds of every piece; the connections there are and those in the graph; the most memory that is taken.
 
-    `graph_bytes`: of Python and numpy for strengths and graph; `oslom_mib`: of the program, where it is above `least_mib`.
+    `graph_bytes`: of Python and numpy for strengths and graph; `oslom_mib`: of the program, where it is
+    above `least_mib`.
     """
     taken: dict[str, float] = {}
 
