@@ -12,7 +12,6 @@
 
 namespace oslom {
 
-constexpr double mostly = 0.8;
 constexpr std::uint64_t minimality_rounds = 10;
 
 inline Members to_parent(const Members& local, const Members& parent) {

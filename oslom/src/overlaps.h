@@ -82,8 +82,8 @@ class OverlapResolver {
   }
 
   void merge(std::size_t a, std::size_t b, const Members& all, Random& random) {
-    Module whole = Cleaner(study_, random).check(all);
-    if (static_cast<double>(whole.size()) <= mostly * static_cast<double>(all.size())) return;
+    Module whole = Cleaner(study_, random).check_most(all);
+    if (whole.empty()) return;
     alive_[a] = alive_[b] = 0;
     for (Module& module : minimal_modules(study_, {std::move(whole)}, random)) add(std::move(module));
   }

@@ -71,8 +71,8 @@ inline bool unite_once(Study& study, Modules& modules, const Random& random) {
     for (Vertex module : sets[i]) parts.push_back(lists[module]);
     const Members whole = union_of(parts);
     Random own = random.child(Phase::unions, i);
-    Module united = Cleaner(study, own).check(whole);
-    if (static_cast<double>(united.size()) <= mostly * static_cast<double>(whole.size())) continue;
+    Module united = Cleaner(study, own).check_most(whole);
+    if (united.empty()) continue;
     if (better_than_parts(study, united.members, parts, own)) add_module(modules, std::move(united));
   }
   const bool accepted = modules.size() > before;

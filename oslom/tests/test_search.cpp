@@ -80,6 +80,32 @@ TEST_CASE("hardly a group that all its passes would accept is given up, whatever
   CHECK_FALSE(good_enough(13, full_passes));
 }
 
+TEST_CASE("most of a group is despaired of only after three good passes over a large group, far from it") {
+  CHECK(far_from_most(200, 3, 120));
+  CHECK_FALSE(far_from_most(200, 3, 121));
+  CHECK_FALSE(far_from_most(200, 2, 10));
+  CHECK_FALSE(far_from_most(199, 3, 10));
+}
+
+TEST_CASE("a check for most of a group is CHECK where most is left, else empty, early or not") {
+  Random random(20);
+  int most = 0, despaired = 0;
+  for (bool weighted : {false, true}) {
+    Bench bench(random_graph(600, 2400, weighted, random, 20));
+    for (Vertex extra : {0, 2, 20, 60, 240}) {
+      Members group = range(0, 20);
+      for (Vertex v = 0; v < extra; ++v) group.push_back(30 + 2 * v);
+      Random one(extra), other(extra);
+      const Module whole = Cleaner(bench.study, one).check(group), kept = Cleaner(bench.study, other).check_most(group);
+      const bool enough = static_cast<double>(whole.size()) > mostly * static_cast<double>(group.size());
+      CHECK(kept.members == (enough ? whole.members : Members{}));
+      most += enough, despaired += one.bits() != other.bits();
+    }
+  }
+  CHECK(most > 0);
+  CHECK(despaired > 0);
+}
+
 // Builds with assertions test every state again that is known to be hopeless.
 TEST_CASE("what other groups have shown to be hopeless changes no module") {
   for (bool weighted : {false, true})
