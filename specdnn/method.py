@@ -18,6 +18,7 @@ from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import ClassGraph, Connections, KeptUnits, Record, SpecDNNError, Split
 from specdnn.trimming import (
     Extraction,
+    Flows,
     Reference,
     Score,
     Scores,
@@ -123,7 +124,7 @@ def carries(work: Work, found: Extraction, further: Extraction) -> bool:
 def one_round(work: Work, found: Extraction, number: int, search: Search) -> Extraction | None:
     """Cut to the class community and train briefly; None if there is no community in a later round."""
     with work.clock(search.name.lower()):
-        left = work.memory.once(f"the search of round {number}", lambda: searched(work, found.compact, number, search))
+        left = work.memory.once(f"the search of round {number}", lambda: searched(work, found, number, search))
     if not left:
         return None
     kept, figures = KeptUnits(left["kept"]), left["figures"]
@@ -136,22 +137,24 @@ def one_round(work: Work, found: Extraction, number: int, search: Search) -> Ext
     return dataclasses.replace(found.then(compact, step, **story), evidence=(*found.evidence, evidence))
 
 
-def searched(work: Work, compact: CompactNetwork, number: int, search: Search) -> Record:
+def searched(work: Work, start: Extraction, number: int, search: Search) -> Record:
     """What a search finds, as plain values; nothing where there is no community in a later round."""
-    found = find_community(work, compact, number, search)
+    found = find_community(work, start.compact, number, search, start.flows)
     if found is None:
         return {}
     kept, run, figures = found
     return {"kept": kept.units, "edges": run.edges, "tp": run.tp, "figures": figures}
 
 
-def find_community(work: Work, compact: CompactNetwork, number: int, search: Search) -> Found | None:
+def find_community(
+    work: Work, compact: CompactNetwork, number: int, search: Search, flows: Flows | None = None
+) -> Found | None:
     """(kept units, run of the search, figures) of the class community, or None in a later round without one.
 
     In round 1 a denser graph, then a larger tolerance, then joining modules of several depths are tried before it is an
     error.
     """
-    o, scores, classes = work.options, unit_scores(work, compact), compact.kept.classes
+    o, scores, classes = work.options, unit_scores(work, compact, flows), compact.kept.classes
     lacking = lacking_connection(work, compact, scores)
     if lacking and number == 1:
         raise SpecDNNError(lacking)
@@ -265,12 +268,10 @@ def relevance_scores(work: Work, compact: CompactNetwork) -> Scores:
     return unit_scores(work, compact)[1][:-1]
 
 
-def unit_scores(work: Work, compact: CompactNetwork) -> UnitScores:
-    """(strengths per link, relevance per layer) of a network for its classes."""
-    data, split = work.data, seen_by_scores(work)
-    with bar(-(-len(split) // watching.BATCH_SIZE), "activations") as shown:
-        flows = watching.class_means(compact, split, len(work.all_classes), data.normalisation, tick=shown.update)
-    active = watching.STRENGTHS[work.options.strength](flows, compact.kept.classes)
+def unit_scores(work: Work, compact: CompactNetwork, flows: Flows | None = None) -> UnitScores:
+    """(strengths per link, relevance per layer) of a network for its classes; `flows`: what flows in it, if known."""
+    found = flows() if flows else class_means(work, compact)
+    active = watching.STRENGTHS[work.options.strength](found, compact.kept.classes)
     for name, values in zip(layers_read(compact), active, strict=True):
         if not np.isfinite(values).all():
             raise SpecDNNError(
@@ -278,6 +279,13 @@ def unit_scores(work: Work, compact: CompactNetwork) -> UnitScores:
                 "network's weights are too large; train it again with a smaller --lr, or name another checkpoint"
             )
     return network_scores.strengths(compact, active)
+
+
+def class_means(work: Work, compact: CompactNetwork) -> watching.ClassMeans:
+    """What flows into the links of a network, per class."""
+    data, split = work.data, seen_by_scores(work)
+    with bar(-(-len(split) // watching.BATCH_SIZE), "activations") as shown:
+        return watching.class_means(compact, split, len(work.all_classes), data.normalisation, tick=shown.update)
 
 
 def seen_by_scores(work: Work) -> Split:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import sys
 from collections.abc import Callable
@@ -19,9 +20,10 @@ import torch
 
 from specdnn import files, jobs, rivals, trimming
 from specdnn.finished import Job, finish, going_on, made_by, measured_of, skip
-from specdnn.method import warmed_up
+from specdnn.method import class_means, warmed_up
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
+from specdnn.network.watching import ClassMeans
 from specdnn.structures import Record, SpecDNNError
 from specdnn.work import (
     Work,
@@ -97,9 +99,13 @@ def pruned(work: Work, loaded: Checkpoint, found: trimming.Extraction) -> Checkp
 
 
 class WarmUps:
-    """Step 0, done once for all algorithms of a class and seed; a sweep goes class by class, so the last is kept."""
+    """Step 0, done once for all algorithms of a class and seed; a sweep goes class by class, so the last is kept.
+
+    Where it trains nothing, what flows in the parent is seen once for all classes.
+    """
 
     def __init__(self) -> None:
+        self.seen: tuple[object, ClassMeans] | None = None
         self.last: tuple[object, trimming.Extraction, float] | None = None
 
     def of(self, work: Work, origin_hash: str, loaded: Checkpoint) -> trimming.Extraction:
@@ -111,12 +117,20 @@ class WarmUps:
         key = (origin_hash, o.classes, recipe(o, o.warmup_epochs, o.brief_lr, o.group_l1))
         if self.last is None or self.last[0] != key:
             warm = warmed_up(work, loaded.compact, o.classes or loaded.classes)
+            if not o.warmup_epochs:
+                warm = dataclasses.replace(warm, flows=functools.partial(self._flows, work, origin_hash, loaded))
             self.last = key, warm, work.clock.seconds["warm-up"]
             return warm
         _, warm, work.clock.seconds["warm-up"] = self.last
         if work.memory.begin("warm-up") is None:
             remember(work, warm.compact, warm.score)
         return warm
+
+    def _flows(self, work: Work, origin_hash: str, loaded: Checkpoint) -> ClassMeans:
+        key = (origin_hash, work.options.compensate == "zero")  # which decides how many images are seen
+        if self.seen is None or self.seen[0] != key:
+            self.seen = key, class_means(work, loaded.compact)
+        return self.seen[1]
 
 
 def reference_of(job: Job, origin_hash: str) -> trimming.Reference | None:

@@ -18,6 +18,7 @@ from specdnn import files, selection
 from specdnn.network import evaluation
 from specdnn.network.compensation import COMPENSATIONS, sample_of
 from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.network.watching import ClassMeans
 from specdnn.network.wiring import Wiring
 from specdnn.options import Options
 from specdnn.structures import KeptUnits, Recipe, Record, SpecDNNError, Step
@@ -25,23 +26,29 @@ from specdnn.work import Work, bar, fit, measured, recipe, run_of, told, validat
 
 Scores = list[np.ndarray]  # per layer but the outputs the score of every unit; the lowest are cut first
 Score = Callable[[Work, CompactNetwork], Scores]
+Flows = Callable[[], ClassMeans]  # gives what flows into the links of a network, per class
 Choice = Callable[[CompactNetwork, Scores], KeptUnits]  # which units one cut leaves
 FINENESS = 1.1  # the search for the smallest network ends when two rates are closer than this factor
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """A network on its way to the compact one: every cut so far, and what else the metrics file tells."""
+    """A network on its way to the compact one: every cut so far, and what else the metrics file tells.
+
+    `flows`: gives what flows into its links per class, where others have use for that, too; None if nobody else has.
+    """
 
     compact: CompactNetwork
     steps: tuple[Step, ...] = ()
     story: Record = field(default_factory=dict)
     evidence: tuple[dict[str, str], ...] = ()  # per round: file ending -> text
+    flows: Flows | None = None
 
     def then(self, compact: CompactNetwork, *steps: Step, **story: Any) -> Extraction:
         """The same after another cut."""
         told = {**self.story, **story}
-        return dataclasses.replace(self, compact=compact, steps=(*self.steps, *steps), story=told)
+        flows = self.flows if compact is self.compact else None
+        return dataclasses.replace(self, compact=compact, steps=(*self.steps, *steps), story=told, flows=flows)
 
     @property
     def score(self) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from specdnn import files, method, rivals, selection
+from specdnn import files, method, rivals, selection, stages
 from specdnn.community import binaries
 from specdnn.network import evaluation, scores
 from specdnn.network.surgery import cut
@@ -394,8 +394,8 @@ def test_a_later_round_in_which_nothing_leads_to_the_class_is_not_taken(prune, m
     """What the first round found stays."""
     real = method.unit_scores
 
-    def nothing_after_the_first_round(work, compact):
-        strengths, relevance = real(work, compact)
+    def nothing_after_the_first_round(work, compact, flows=None):
+        strengths, relevance = real(work, compact, flows)
         first = len(compact.kept.units[1]) == 300
         return [dataclasses.replace(one, strengths=one.strengths * first) for one in strengths], relevance
 
@@ -404,3 +404,30 @@ def test_a_later_round_in_which_nothing_leads_to_the_class_is_not_taken(prune, m
     assert done.code == 0, done.err
     assert metrics(path)["rounds"] == 1
     assert "round 2: no connection of the network leads to class 3" in done.out
+
+
+# ------------------------------------------------------------------------------------------ one pass for all classes
+
+
+def test_what_flows_in_a_parent_is_seen_once_for_all_classes(call, parents, every_third, tmp_path, monkeypatch):
+    """Where nothing is trained before the search; every class is cut as it is alone."""
+    seen, real = [], method.class_means
+
+    def noted(work, compact):
+        seen.extend([work] * (compact.kept.widths[0] == 784))  # nothing is cut from it yet
+        return real(work, compact)
+
+    for module in (method, stages):
+        monkeypatch.setattr(module, "class_means", noted)
+    words = "--warmup-epochs 0 --rounds 1 --brief-epochs 0 --rate 0.05 --retrain-epochs 1"
+    given = ("--pretrained", parents["LeNet_300_100"], "--oslom-bin", every_third)
+    assert call("--sweep --classes 3 7", words, *given, "--save-dir", tmp_path / "all") == 0
+    assert len(seen) == 1
+    for wanted in (3, 7):
+        assert call("--prune --specialize", wanted, words, *given, "--save-dir", tmp_path / "alone") == 0
+        name = f"digits/LeNet_300_100.specialize.{wanted}.OSLOM"
+        for part in (".pth.tar", ".rounds/1.edges", ".rounds/1.tp"):
+            assert (tmp_path / "all" / f"{name}{part}").read_bytes() == (
+                tmp_path / "alone" / f"{name}{part}"
+            ).read_bytes()
+    assert len(seen) == 3
