@@ -25,8 +25,8 @@ run: setup
 	@echo "    cd MNIST && ./spec.lenet_300_100.sh && ./spec.lenet_5.sh"
 
 test: setup lint
-	$(MAKE) -C oslom -j2 test sanitize
-	$(PY) -m pytest -n auto --dist loadscope
+	$(MAKE) -C oslom -j2 sanitize # the unit tests, too, of which `make -C oslom test` is the quick form
+	$(PY) -m pytest -n auto --dist loadscope --no-loadscope-reorder
 
 # Sweeps killed two hundred times at random moments, for half an hour: what they leave has to be what others leave.
 soak: setup

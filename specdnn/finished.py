@@ -144,16 +144,22 @@ def finish(
     An earlier result of that name is set aside. `story` is for the metrics file, `evidence` the files of every round.
     """
     measured = measured_of(job, verb, made, input_hash)
-    if earlier := files.set_aside(path):
+    content = netfile.written(made)
+    if not _half_finished(path, content) and (earlier := files.set_aside(path)):
         job.work.log(f"{path.name}: the earlier one is kept as {earlier}")
     files.write_rounds(path, evidence)
-    netfile.save(path, made)
+    files.write(path, content)
     file = {"file_bytes": path.stat().st_size, "checkpoint_hash": files.file_hash(path)}
     files.write_metrics(path, {**measured, **(story or {}), **file})
     numbers = {f"{verb}/{name}": value for name, value in measured.items() if type(value) in (int, float)}
     job.work.board.tell(run_of(job.work), numbers, 0)
     job.work.log(f"{told(job.work, made.classes)}{verb}: {summary(measured)} -> {path}")
     return path
+
+
+def _half_finished(path: Path, content: bytes) -> bool:
+    """Whether a run was broken when it had written this very checkpoint and not yet its metrics file."""
+    return not files.metrics_path(path).is_file() and path.is_file() and path.read_bytes() == content
 
 
 def measured_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> Record:

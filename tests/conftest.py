@@ -19,8 +19,15 @@ ROOT = Path(__file__).resolve().parent.parent
 MNIST_DATA = Path(os.environ.get("SPECDNN_DATA") or ROOT.parent / "shared" / "data")
 CIFAR_DATA = Path(os.environ.get("SPECDNN_CIFAR10") or MNIST_DATA)  # holds cifar-10-batches-bin
 
+# Few tests that take long: begun first, so that at the end no worker waits for the other.
+LONG = ("test_recorded", "test_scripts", "test_cluster", "test_jobs", "test_resume", "test_readme", "test_exporting")
+
 hypothesis.settings.register_profile("specdnn", deadline=None, derandomize=True, database=None, max_examples=50)
 hypothesis.settings.load_profile("specdnn")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -203,12 +210,26 @@ def narrowing(fake_program):
 # ------------------------------------------------------------------------------------------ files
 
 
+def results_below(place: Path) -> list[Path]:
+    """Every path below a folder but those that only hold what a broken stage remembers, or are part of that."""
+    remembered = [path for path in place.rglob("*") if any(part.endswith(".resume") for part in path.parts)]
+    holders = {parent for path in remembered for parent in path.parents}
+    others = [path for path in place.rglob("*") if path not in remembered and path not in holders]
+    return sorted(
+        {*others, *(parent for path in others for parent in path.parents if parent in holders)}
+        - {place, *place.parents}
+    )
+
+
 @pytest.fixture
 def listing():
-    """Every path below a folder, files with size and time of change: equal listings, nothing was written."""
+    """Every path below a folder, files with size and time of change: equal listings, nothing was written.
+
+    What a broken stage remembers, to go on from, is no result.
+    """
 
     def of(place: Path):
-        paths = sorted(place.rglob("*"))
+        paths = results_below(place)
         return {path: path.is_file() and (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
 
     return of

@@ -387,3 +387,25 @@ def test_a_sweep_that_is_killed_at_random_moments_leaves_the_same_bytes(every_th
             assert code == 0 and list(found) == list(whole), out.read_text()
             assert [name for name in whole if found[name] != whole[name]] == []
     assert places > 1 and "goes on after" in out.read_text()
+
+
+def test_the_same_checkpoint_without_its_metrics_file_is_not_set_aside(call, parents, every_third, tmp_path):
+    """A run was broken between the two. Another one of that name is somebody's, and kept."""
+    words = (
+        "--prune --specialize 3 --warmup-epochs 0 --rounds 1 --brief-epochs 0",
+        "--pretrained",
+        parents["LeNet_300_100"],
+        "--oslom-bin",
+        every_third,
+        "--save-dir",
+        tmp_path,
+    )
+    assert call(*words) == 0
+    path = tmp_path / "digits" / "LeNet_300_100.specialize.3.OSLOM.pth.tar"
+    whole = forks.contents(tmp_path)
+    files.metrics_path(path).unlink()
+    assert call(*words) == 0 and forks.contents(tmp_path) == whole
+    files.metrics_path(path).unlink()
+    path.write_bytes(b"somebody's")
+    assert call(*words) == 0 and list(forks.contents(tmp_path)) != list(whole)
+    assert (path.parent / "replaced" / "LeNet_300_100.specialize.3.OSLOM.1.pth.tar").read_bytes() == b"somebody's"

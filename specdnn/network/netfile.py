@@ -61,13 +61,18 @@ class Checkpoint:
 
 
 def save(path: Path, saved: Checkpoint) -> None:
-    """Write a checkpoint. The same network gives the same bytes.
+    """Write a checkpoint. Raises as `written` does."""
+    files.write(path, written(saved))
+
+
+def written(saved: Checkpoint) -> bytes:
+    """A checkpoint as a file; the same network gives the same bytes.
 
     Raises SpecDNNError, one sentence, if the network has something in it that cannot be rebuilt from a file.
     """
     buffer = io.BytesIO()
     torch.save(_shared(_checked(saved), {}), buffer)
-    files.write(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def portable_files(saved: Checkpoint, more: Record) -> dict[str, bytes]:
