@@ -200,11 +200,14 @@ def write_rounds(checkpoint: Path, evidence: Sequence[Mapping[str, str]]) -> Non
 # ------------------------------------------------------------------------------------------ setting aside, locking
 
 
-def set_aside(checkpoint: Path) -> Path | None:
+def set_aside(checkpoint: Path, content: bytes | None = None) -> Path | None:
     """Move a finished result out of the way of another one, with its metrics file and its rounds.
 
-    Returns its new name in `replaced/`, numbered; None if there was nothing. Raises SpecDNNError if it cannot be moved.
+    Returns its new name in `replaced/`, numbered; None if there was nothing, or if a run was broken when it had
+    written `content`, the other one, and not yet its metrics file. Raises SpecDNNError if it cannot be moved.
     """
+    if not metrics_path(checkpoint).is_file() and checkpoint.is_file() and checkpoint.read_bytes() == content:
+        return None
     if not (checkpoint.is_file() or metrics_path(checkpoint).is_file()):
         return None
     numbered = (checkpoint.parent / REPLACED / f"{stem(checkpoint)}.{n}.pth.tar" for n in itertools.count(1))
@@ -227,7 +230,7 @@ def contents(checkpoint: Path) -> dict[str, bytes]:
 
 def put(checkpoint: Path, made: dict[str, bytes]) -> None:
     """Put a result in place that was made elsewhere, the metrics file last. An earlier one is set aside."""
-    set_aside(checkpoint)
+    set_aside(checkpoint, made[checkpoint.name])
     shutil.rmtree(rounds(checkpoint), ignore_errors=True)
     for name in sorted(made, key=lambda name: name == metrics_path(checkpoint).name):
         write(checkpoint.parent / name, made[name])

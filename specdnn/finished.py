@@ -145,7 +145,7 @@ def finish(
     """
     measured = measured_of(job, verb, made, input_hash)
     content = netfile.written(made)
-    if not _half_finished(path, content) and (earlier := files.set_aside(path)):
+    if earlier := files.set_aside(path, content):
         job.work.log(f"{path.name}: the earlier one is kept as {earlier}")
     files.write_rounds(path, evidence)
     files.write(path, content)
@@ -155,11 +155,6 @@ def finish(
     job.work.board.tell(run_of(job.work), numbers, 0)
     job.work.log(f"{told(job.work, made.classes)}{verb}: {summary(measured)} -> {path}")
     return path
-
-
-def _half_finished(path: Path, content: bytes) -> bool:
-    """Whether a run was broken when it had written this very checkpoint and not yet its metrics file."""
-    return not files.metrics_path(path).is_file() and path.is_file() and path.read_bytes() == content
 
 
 def measured_of(job: Job, verb: str, made: Checkpoint, input_hash: str) -> Record:

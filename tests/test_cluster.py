@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, executable
-from test_jobs import EVERY_THIRD, FAILS, FOR_A_CLASS, QUICK, contents
+from test_jobs import EVERY_THIRD, FAILS, FOR_A_CLASS, KILLS, QUICK, contents
 
 from specdnn import cluster, files, finished, verbs
 from specdnn.structures import SpecDNNError
@@ -77,16 +77,7 @@ def sweep(call, *words):
     return SimpleNamespace(saved=words[-1], code=code, out=told[0], err=told[1])
 
 
-# The first time the community program is asked for class 7, it ends the worker that asks.
-KILLS = """
-first = {!r}
-if wanted == 7 and not os.path.exists(first):
-    open(first, "w").close()
-    os.kill(os.getppid(), signal.SIGKILL)
-    time.sleep(1)
-"""
-
-
+# KILLS: the first time the community program is asked for class 7, it ends the worker that asks; and every time.
 ALWAYS_KILLS = "if wanted == 7: os.kill(os.getppid(), signal.SIGKILL); time.sleep(1)"
 
 

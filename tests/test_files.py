@@ -188,6 +188,18 @@ def test_what_is_replaced_is_kept_under_numbers(tmp_path):
     assert len(there) == 9
 
 
+def test_what_a_broken_run_wrote_of_the_same_result_is_not_set_aside(tmp_path):
+    """Its checkpoint is there, its metrics file is not yet; another checkpoint is somebody's, and kept."""
+    path = result(tmp_path, "one")
+    made = files.contents(path)
+    files.metrics_path(path).unlink()
+    assert files.set_aside(path, b"one") is None
+    files.put(path, made)
+    assert files.contents(path) == made and not (tmp_path / "replaced").exists()
+    files.metrics_path(path).unlink()
+    assert files.set_aside(path, b"two") == tmp_path / "replaced" / f"{NAME}.1.pth.tar"
+
+
 def test_what_cannot_be_moved_is_told_and_stays(tmp_path):
     path = result(tmp_path, "one")
     (tmp_path / "replaced").write_text("")
