@@ -209,6 +209,16 @@ class Options:
 
     # ---- training
     batch_size: int = option(128, "images per step", shapes=STAGES, group=TRAINING, right=at_least(1), type=int)
+    rest: float = option(
+        0.0,
+        "images of the rest that an epoch shows for each image of a wanted class, drawn anew every time; 0: all there "
+        "are",
+        shapes=(PRUNE, RETRAIN),
+        group=TRAINING,
+        right=at_least(0),
+        later=True,
+        type=float,
+    )
     test_batch_size: int = option(
         128, "images at a time when measuring", shapes=NOTHING, group=TRAINING, right=at_least(1), type=int
     )

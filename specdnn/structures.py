@@ -415,5 +415,6 @@ class Recipe:
     weight_decay: float = 1e-4
     lr_epochs: int = 0
     batch_size: int = 128
+    rest: float = 0.0
     group_l1: float = 0.0
     seed: int = 1

@@ -144,7 +144,8 @@ def epochs_of(
     work: Work, compact: CompactNetwork, how: Recipe, stage: str, to_beat: float, state: Record | None
 ) -> Iterator[training.EpochRecord]:
     """The records of a training, under a progress bar; a training that diverges names the option of its rate."""
-    data, classes, batches = work.data, compact.kept.classes, -(-len(work.data.train) // how.batch_size)
+    data, classes = work.data, compact.kept.classes
+    batches = training.steps_of_an_epoch(data.train, classes, how)
     with bar(how.epochs * batches, stage) as shown, naming_the_rate(stage):
         shown.update(batches * state["epoch"] if state else 0)
         score = lambda logits: score_of(work, logits, classes)  # noqa: E731

@@ -48,7 +48,7 @@ def network() -> CompactNetwork:
 
 def images(count: int) -> Split:
     generator = torch.Generator().manual_seed(4)
-    labels = torch.randint(3, (count,), generator=generator)
+    labels = torch.randint(4, (count,), generator=generator)
     return Split(torch.randn(count, 1, 8, 8, generator=generator) + labels[:, None, None, None], labels)
 
 
@@ -58,6 +58,7 @@ def images(count: int) -> Split:
         {"optimizer": "AdamW", "group_l1": 1e-3},
         {"optimizer": "SGD", "lr_epochs": 2},
         {"optimizer": "SGD", "weight_decay": 0.01},
+        {"rest": 0.5},
     ],
 )
 @pytest.mark.parametrize("augment", [None, noisy])

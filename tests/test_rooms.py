@@ -27,7 +27,7 @@ NETWORK = tuple(
     f"network.{name}"
     for name in (
         *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
-        *("sharing", "composition", "watching", "compensation", "scores", "evaluation", "training"),
+        *("sharing", "composition", "watching", "compensation", "scores", "evaluation", "sampling", "training"),
         *("deployed", "onnxfile", "running"),
     )
 )

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from specdnn.network.evaluation import logits_of
+from specdnn.network.sampling import Sampling
 from specdnn.network.scores import outgoing_norms
 from specdnn.network.surgery import CompactNetwork
 from specdnn.structures import Recipe, Record, SpecDNNError, Split, Tick
@@ -60,10 +61,15 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 LOSSES = {"bce": bce, "mse": mse, "ce": cross_entropy}
 
 
-def one_against_rest(labels: torch.Tensor, classes: Iterable[int]) -> torch.Tensor:
+def one_against_rest(labels: torch.Tensor, classes: Iterable[int] | torch.Tensor) -> torch.Tensor:
     """Targets (n, classes) of 0 and 1: column k says whether the image shows classes[k]."""
-    wanted = torch.as_tensor(list(classes), device=labels.device)
+    wanted = classes if torch.is_tensor(classes) else torch.as_tensor(list(classes), device=labels.device)
     return (labels[:, None] == wanted).float()
+
+
+def steps_of_an_epoch(data: Split, classes: Iterable[int], recipe: Recipe) -> int:
+    """Batches that an epoch of `train` shows."""
+    return -(-len(Sampling(data.labels, classes, recipe.rest)) // recipe.batch_size)
 
 
 def train(
@@ -87,26 +93,24 @@ def train(
     network as it was before, left on a device of this kind; it goes on behind it as if it had never ended, to the last
     bit. Raises Diverged if the training diverges, ValueError if a score is not finite.
     """
-    network = compact.network
+    network, classes = compact.network, tuple(classes)
     network.to(memory_format=_memory_format(network, data.images))
-    targets = one_against_rest(data.labels, classes)
-    batches = -(-len(data) // recipe.batch_size)
-    optimizer, schedule = _optimizer(network, recipe, batches)
+    sampling = Sampling(data.labels, classes, recipe.rest)
+    optimizer, schedule = _optimizer(network, recipe, steps_of_an_epoch(data, classes, recipe))
     generator = torch.Generator().manual_seed(recipe.seed)
     augmented = None if augment is None else lambda images: augment(images, generator)
-    gradients = _gradients(compact, data.images, targets, recipe, augmented)
+    gradients = _gradients(compact, data, sampling, recipe, augmented)
     torch.manual_seed(recipe.seed)  # of dropout and its like
     parts, done = _Parts(network, optimizer, schedule, generator), 0
     best_score, best_state = to_beat, copy.deepcopy(network.state_dict())
     if state is not None:
-        _warm(network, gradients, data, recipe.batch_size)
+        _warm(network, gradients, sampling, recipe.batch_size)
         parts.restore(state["parts"])
         done, best_score, best_state = state["epoch"], state["best_score"], state["best_state"]
     for epoch in range(done + 1, recipe.epochs + 1):
         network.train()
         total = torch.zeros((), device=data.images.device)
-        order = torch.randperm(len(data), generator=generator).to(data.images.device)
-        for batch in order.split(recipe.batch_size):
+        for batch in sampling.order(generator).split(recipe.batch_size):
             loss = gradients(batch)
             optimizer.step()
             schedule.step()
@@ -122,7 +126,7 @@ def train(
         if best:
             best_score, best_state = score, copy.deepcopy(network.state_dict())
         now = {"epoch": epoch, "best_score": best_score, "best_state": best_state}
-        yield EpochRecord(epoch, float(total) / len(data), score, best, functools.partial(parts.state, now))
+        yield EpochRecord(epoch, float(total) / len(sampling), score, best, functools.partial(parts.state, now))
     _leave(network, best_state)
 
 
@@ -167,12 +171,12 @@ class _Parts:
             torch.cuda.set_rng_state(state["drawn"]["cuda"])
 
 
-def _warm(network: nn.Module, gradients: Gradients, data: Split, batch_size: int) -> None:
+def _warm(network: nn.Module, gradients: Gradients, sampling: Sampling, batch_size: int) -> None:
     """Have CUDA graphs captured before a state is restored: a capture draws numbers, and a BatchNorm learns from it."""
-    if data.images.is_cuda:
+    if sampling.own.is_cuda:
         network.train()
-        for size in {len(batch) for batch in data.labels.split(batch_size)}:
-            gradients(torch.arange(size, device=data.images.device))
+        for size in {len(batch) for batch in torch.arange(len(sampling)).split(batch_size)}:
+            gradients(torch.arange(size, device=sampling.own.device))
 
 
 def _memory_format(network: nn.Module, images: torch.Tensor) -> torch.memory_format:
@@ -188,19 +192,21 @@ def _memory_format(network: nn.Module, images: torch.Tensor) -> torch.memory_for
 
 
 def _gradients(
-    compact: CompactNetwork, images: Any, targets: torch.Tensor, recipe: Recipe, augmented: Callable[[Any], Any] | None
+    compact: CompactNetwork, data: Split, sampling: Sampling, recipe: Recipe, augmented: Callable[[Any], Any] | None
 ) -> Gradients:
     """What leaves the gradients of a batch (indices) in the network and returns its loss.
 
     A CUDA graph draws no new numbers and reads where it read before: images are augmented ahead of it, into one place.
     """
-    network, prunable = compact.network, compact.wiring.layers.prunable
+    network, prunable, images = compact.network, compact.wiring.layers.prunable, data.images
+    targets, offsets = one_against_rest(data.labels, sampling.classes), None if sampling.whole else sampling.offsets()
     place = None if augmented is None else torch.empty_like(images[: recipe.batch_size])
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:
         network.zero_grad(set_to_none=True)
         shown = images[batch] if place is None else place[: len(batch)]
-        loss = LOSSES[recipe.loss](network(shown), targets[batch])
+        logits = network(shown) if offsets is None else network(shown) + offsets
+        loss = LOSSES[recipe.loss](logits, targets[batch])
         if recipe.group_l1:
             norms = list(outgoing_norms(compact))
             loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in prunable)
