@@ -31,6 +31,10 @@ class Streamed:
         chosen = self.indices[which.cpu().numpy() if torch.is_tensor(which) else which]
         return torch.stack([self._image(index) for index in chosen])
 
+    def index_select(self, dimension: int, which: torch.Tensor) -> torch.Tensor:
+        """As a tensor's along dimension 0."""
+        return self[which]
+
     def part(self, which: torch.Tensor) -> Streamed:
         return Streamed(self.source, self.indices[which.cpu().numpy()], self.device, self.dtype)
 

@@ -271,9 +271,9 @@ def test_only_surgery_makes_or_slices_parameters():
     assert makes & calls(read) == {"setattr"}
     makers = {"network.surgery", "network.graphtext", "network.sharing"}  # sharing puts slices together again
     assert {name for name in FILES if "Parameter" in calls(name)} == makers
-    # the compaction selects addresses of elements, a Select what flows through a network
+    # the compaction selects addresses of elements, a Select what flows through a network, training a batch of images
     selects = {name for name in FILES if "index_select" in calls(name)}
-    assert selects == {"network.surgery", "network.compaction", "network.modules"}
+    assert selects == {"network.surgery", "network.compaction", "network.modules", "network.training"}
     for name in FILES:
         for node in ast.walk(FILES[name]):
             if isinstance(node, ast.Subscript):

@@ -10,7 +10,7 @@ from torch import nn
 
 from specdnn.network import training
 from specdnn.network.scores import weight_norms
-from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.network.surgery import CompactNetwork, cut, without_gathering
 from specdnn.structures import Recipe, Split
 
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 3.0]])
@@ -276,6 +276,62 @@ def test_a_network_trains_in_training_mode_and_is_scored_in_evaluation_mode():
     assert compact.network.norm.running_mean.any()
     with torch.no_grad():
         torch.testing.assert_close(compact.network.eval()(data.images), seen[0])
+
+
+# ------------------------------------------------------------------------------------------ the kept pixels
+
+
+class Pixels(nn.Module):
+    """Linear from the pixels on, with what draws and learns in training mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.out = nn.Linear(16, 6), nn.BatchNorm1d(6), nn.Linear(6, 2)
+
+    def forward(self, images):
+        hidden = torch.relu(self.norm(self.first(images.flatten(1))))
+        return self.out(nn.functional.dropout(hidden, 0.2, self.training))
+
+
+def of_few_pixels(pixels=(0, 3, 5, 12)):
+    torch.manual_seed(4)
+    parent = CompactNetwork.parent(Pixels(), torch.zeros(1, 4, 4))
+    return cut(parent, parent.kept.replace(0, pixels).replace(1, (1, 2, 5)))
+
+
+def drawn(count=40):
+    generator = torch.Generator().manual_seed(5)
+    return Split(torch.randn(count, 1, 4, 4, generator=generator), torch.randint(2, (count,), generator=generator))
+
+
+def test_a_network_behind_its_gathering_is_the_same_modules_and_gives_the_same():
+    compact, images = of_few_pixels(), drawn().images
+    gathering, rest = without_gathering(compact.network)
+    assert gathering(images).shape == (40, 4)
+    for mode in (True, False):
+        compact.network.train(mode)
+        results = []
+        for given in (lambda: compact.network(images), lambda: rest(gathering(images))):
+            torch.manual_seed(6)
+            results.append(given())
+        assert torch.equal(*results)
+    ours, theirs = dict(compact.network.named_parameters()), dict(rest.named_parameters())
+    assert ours.keys() == theirs.keys() and all(ours[name] is theirs[name] for name in ours)
+
+
+def test_a_network_that_does_something_else_with_the_images_has_no_part_behind_a_gathering():
+    assert without_gathering(six_units.compact().network) is None
+    assert without_gathering(of_few_pixels(range(16)).network) is None
+
+
+@pytest.mark.parametrize("group_l1", [0.0, 0.01])
+def test_taking_the_kept_pixels_out_once_changes_no_bit(monkeypatch, group_l1):
+    recipe = Recipe(epochs=4, lr=0.02, batch_size=16, group_l1=group_l1)
+    once, always = of_few_pixels(), of_few_pixels()
+    records, states = run(once, recipe, data=drawn())
+    monkeypatch.setattr(training, "without_gathering", lambda network: None)
+    told, left = run(always, recipe, data=drawn())
+    assert told == records and len(states) == 4 and all(map(same, states, left))
 
 
 # ------------------------------------------------------------------------------------------ the schedule

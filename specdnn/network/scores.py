@@ -161,23 +161,35 @@ def summed(compact: CompactNetwork, values: list[torch.Tensor]) -> Iterator[torc
         yield total
 
 
-def outgoing_norms(compact: CompactNetwork) -> Iterator[torch.Tensor]:
-    """Per layer but the outputs the L2 norm of each unit's outgoing weights over all its readers, differentiable."""
+def outgoing_norms(compact: CompactNetwork) -> Callable[[], list[torch.Tensor]]:
+    """Gives per layer but the outputs the L2 norm of each unit's outgoing weights over all its readers, differentiable.
+
+    Who reads what is found once, since a training asks for the norms in every step.
+    """
     weights = [named(compact.network, f"{link.name}.weight") for link in compact.wiring.links]
-    rows = [weight.transpose(0, 1).flatten(1) for weight in weights]
-    for units, reading in zip(compact.kept.units[:-1], compact.readers, strict=True):
-        if reading and _as_it_is(reading, len(rows[reading[0][0]]), len(units)):
-            yield rows[reading[0][0]].norm(dim=1)
-        else:
-            yield _norms_over(reading, rows, len(units))
+    widths = map(len, compact.kept.units[:-1])
+    layers = [_norms_of(*one, weights) for one in zip(compact.readers, widths, strict=True)]
+    return lambda: [norms() for norms in layers]
 
 
-def _norms_over(reading: list[Reading], rows: list[torch.Tensor], units: int) -> torch.Tensor:
+def _norms_of(reading: list[Reading], units: int, weights: list[torch.Tensor]) -> Callable[[], torch.Tensor]:
+    """Gives the norms of one layer."""
+    if reading and _as_it_is(reading, weights[reading[0][0]].shape[1], units):
+        return lambda: _rows(weights[reading[0][0]]).norm(dim=1)
+    device = weights[0].device
+    taken = [(weights[k], *(torch.as_tensor(part, device=device) for part in parts)) for k, *parts in reading]
+    return lambda: _norms_over(taken, weights[0].new_zeros(units))
+
+
+def _rows(weight: torch.Tensor) -> torch.Tensor:
+    """The weights (inputs, ...) that each input of a link goes out by."""
+    return weight.transpose(0, 1).flatten(1)
+
+
+def _norms_over(reading: list[tuple[torch.Tensor, ...]], squares: torch.Tensor) -> torch.Tensor:
     """The root of the sum of squares per unit; 0, with gradient 0, for a unit that nothing reads."""
-    squares = rows[0].new_zeros(units)
-    for number, inputs, places in reading:
-        own = rows[number][torch.as_tensor(inputs, device=squares.device)].pow(2).sum(1)
-        squares = squares.index_add(0, torch.as_tensor(places, device=squares.device), own)
+    for weight, inputs, places in reading:
+        squares = squares.index_add(0, places, _rows(weight)[inputs].pow(2).sum(1))
     positive = squares > 0
     return torch.where(positive, torch.where(positive, squares, 1.0).sqrt(), 0.0)
 
@@ -187,7 +199,7 @@ def weight_norms(compact: CompactNetwork) -> list[np.ndarray]:
 
     Outgoing weights, because pixels have no others; filters are often ranked by their incoming ones (Li et al. 2017).
     """
-    return [norms.detach().double().cpu().numpy() for norms in outgoing_norms(compact)]
+    return [norms.detach().double().cpu().numpy() for norms in outgoing_norms(compact)()]
 
 
 def taylor(

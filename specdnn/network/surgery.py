@@ -16,7 +16,7 @@ from torch import fx, nn
 
 from specdnn.network.compaction import compacted
 from specdnn.network.labels import Labels
-from specdnn.network.modules import arguments, named
+from specdnn.network.modules import Select, arguments, module_of, named
 from specdnn.network.operations import Multiplying
 from specdnn.network.wiring import Alive, Link, Through, Wiring, trace
 from specdnn.structures import KeptUnits, Layers
@@ -92,6 +92,22 @@ def _made(parent: CompactNetwork, kept: KeptUnits, make: Callable[..., Any]) -> 
 
 def _device(network: nn.Module) -> torch.device | None:
     return next((p.device for p in network.parameters()), None)
+
+
+def without_gathering(network: fx.GraphModule) -> tuple[Select, fx.GraphModule] | None:
+    """What takes the kept pixels out of the images, and what follows it; None if a network begins with something else.
+
+    What follows is made of the same modules, so it is trained and restored with the network.
+    """
+    images = next(node for node in network.graph.nodes if node.op == "placeholder")
+    reader, *others = images.users
+    gathering = module_of(reader, network)
+    if others or not isinstance(gathering, Select):
+        return None
+    graph = fx.Graph()
+    pixels = graph.placeholder(images.name)
+    graph.output(graph.graph_copy(network.graph, {images: pixels, reader: pixels}))
+    return gathering, fx.GraphModule(network, graph, type(network).__name__)
 
 
 def restricted(wiring: Wiring, network: fx.GraphModule, alive: Alive, labels: dict[str, Labels]) -> Wiring:

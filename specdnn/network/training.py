@@ -18,7 +18,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from specdnn.network.evaluation import logits_of
 from specdnn.network.sampling import Sampling
 from specdnn.network.scores import outgoing_norms
-from specdnn.network.surgery import CompactNetwork
+from specdnn.network.surgery import CompactNetwork, without_gathering
+from specdnn.network.watching import BATCH_SIZE
 from specdnn.structures import Recipe, Record, SpecDNNError, Split, Tick
 
 Gradients: TypeAlias = Callable[[torch.Tensor], torch.Tensor]  # indices of a batch -> its loss; leaves the gradients
@@ -198,17 +199,18 @@ def _gradients(
 
     A CUDA graph draws no new numbers and reads where it read before: images are augmented ahead of it, into one place.
     """
-    network, prunable, images = compact.network, compact.wiring.layers.prunable, data.images
+    network, images = _behind_gathering(compact, data.images, augmented)
+    prunable, norms_now = compact.wiring.layers.prunable, outgoing_norms(compact)
     targets, offsets = one_against_rest(data.labels, sampling.classes), None if sampling.whole else sampling.offsets()
     place = None if augmented is None else torch.empty_like(images[: recipe.batch_size])
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:
         network.zero_grad(set_to_none=True)
-        shown = images[batch] if place is None else place[: len(batch)]
+        shown = images.index_select(0, batch) if place is None else place[: len(batch)]
         logits = network(shown) if offsets is None else network(shown) + offsets
-        loss = LOSSES[recipe.loss](logits, targets[batch])
+        loss = LOSSES[recipe.loss](logits, targets.index_select(0, batch))
         if recipe.group_l1:
-            norms = list(outgoing_norms(compact))
+            norms = norms_now()
             loss = loss + recipe.group_l1 * sum(norms[depth].sum() for depth in prunable)
         loss.backward()
         total: torch.Tensor = loss.detach()
@@ -216,11 +218,25 @@ def _gradients(
 
     def ahead(batch: torch.Tensor) -> torch.Tensor:
         if place is not None and augmented is not None:
-            place[: len(batch)] = augmented(images[batch])
+            place[: len(batch)] = augmented(images.index_select(0, batch))
         return step(batch)
 
     step = _replayed(network, fresh) if images.is_cuda else fresh
     return step if augmented is None else ahead
+
+
+def _behind_gathering(
+    compact: CompactNetwork, images: Any, augmented: Callable[[Any], Any] | None
+) -> tuple[nn.Module, Any]:
+    """A network and what it is shown: the kept pixels, taken out of the images once, where it begins with that.
+
+    A network of 86-7-5 units, on images of 784 pixels, then takes 7/10 of the time. What is augmented is shown whole.
+    """
+    parts = without_gathering(compact.network) if augmented is None and torch.is_tensor(images) else None
+    if parts is None:
+        return compact.network, images
+    gathering, rest = parts
+    return rest, torch.cat([gathering(batch) for batch in images.split(BATCH_SIZE)])
 
 
 def _replayed(network: nn.Module, fresh: Gradients) -> Gradients:
