@@ -200,12 +200,13 @@ def _gradients(
     A CUDA graph draws no new numbers and reads where it read before: images are augmented ahead of it, into one place.
     """
     network, images = _behind_gathering(compact, data.images, augmented)
-    prunable, norms_now = compact.wiring.layers.prunable, outgoing_norms(compact)
+    weights, prunable, norms_now = list(network.parameters()), compact.wiring.layers.prunable, outgoing_norms(compact)
     targets, offsets = one_against_rest(data.labels, sampling.classes), None if sampling.whole else sampling.offsets()
     place = None if augmented is None else torch.empty_like(images[: recipe.batch_size])
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:
-        network.zero_grad(set_to_none=True)
+        for weight in weights:
+            weight.grad = None
         shown = images.index_select(0, batch) if place is None else place[: len(batch)]
         logits = network(shown) if offsets is None else network(shown) + offsets
         loss = LOSSES[recipe.loss](logits, targets.index_select(0, batch))
