@@ -186,7 +186,7 @@ def test_every_budget_has_its_line():
         kept = {"input": [size], "out": [0]}
         found += [pruned(0, kept=kept, options={"rate": rate}), retrained(0, kept=kept, true_parameters=size)]
     table = lines(markdown(*found), "Every budget")
-    assert [(line[0], line[1], line[6]) for line in table] == [("rate 0.25", "0", "20"), ("rate 0.5", "0", "30")]
+    assert [(line[0], line[1], line[7]) for line in table] == [("rate 0.25", "0", "20"), ("rate 0.5", "0", "30")]
     assert not lines(markdown(*found[:2]), "Every budget")
 
 
@@ -196,13 +196,20 @@ def test_a_recipe_of_the_same_budget_has_its_own_line_and_a_name():
     below = [retrained(k, accuracy=0.5, options={"retrain_epochs": 1}, place=("below",), tp=1) for k in (0, 1)]
     alone, text = markdown(*main), markdown(*main, *below)
     assert lines(text, "Every budget") == [
-        ["none", "0, 1", "7", "99.00", *["50.00", "7", "7", "50.000", "50.000"]],
-        ["retrain-epochs 1", "0, 1", "7", "50.00", *["50.00", "7", "7", "50.000", "50.000"]],
+        ["none", "0, 1", "7", "99.00", *["50.00", "0.5000", "7", "7", "50.000", "50.000"]],
+        ["retrain-epochs 1", "0, 1", "7", "50.00", *["50.00", "0.5000", "7", "7", "50.000", "50.000"]],
     ]
     assert text.partition("### Every")[0] == alone.partition("### Counts")[0]
     assert text.partition("### Counts")[2] == alone.partition("### Counts")[2]
     rows = list(csv.DictReader(io.StringIO(report.csv_table(cells(*main, *below)))))
     assert [row["budget"] for row in rows] == ["none", "retrain-epochs 1"] * 2
+
+
+def test_what_an_epoch_shows_is_told_where_it_is_not_everything():
+    main = [retrained(k, options={"retrain_epochs": 20}) for k in (0, 1)]
+    few = [retrained(k, options={"retrain_epochs": 50, "rest": 2.5}, place=("few",), tp=1) for k in (0, 1)]
+    assert [line[3] for line in lines(markdown(*main, *few), "Every budget")] == ["all", "2.5"]
+    assert "*rest*" in markdown(*main, *few) and "*rest*" not in markdown(*main, retrained(3, place=("other",)))
 
 
 def test_rivals_of_another_recipe_are_told():

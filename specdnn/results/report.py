@@ -294,19 +294,27 @@ def _difference(found: Paired | None) -> str:
 # ------------------------------------------------------------------------------------------ other recipes
 
 
+def _rest(rows: Rows) -> str:
+    """How many images of the rest an epoch shows for each of the class."""
+    asked = (rows[0].get("options") or {}).get("rest")
+    return f"{asked:g}" if asked else "all"
+
+
 def budgets(rows: Rows) -> Section | None:
     """A line per recipe of ours, the smallest networks first; None if there is only one."""
     groups = list(scorecard.by_recipe(scorecard.of_algo(rows, OURS)).values())
     if len(groups) < 2:
         return None
-    columns = (("epochs", count("epochs")), DETECTION.columns[0], DETECTION.columns[2], *SIZES.columns[1:5])
+    shown = (("rest", _rest),) if any(_rest(group) != "all" for group in groups) else ()
+    columns = (("epochs", count("epochs")), *shown, *(DETECTION.columns[k] for k in (0, 2, 6)), *SIZES.columns[1:5])
     ordered = sorted(groups, key=lambda group: scorecard.mean(group, "true_parameters") or 0.0)
     names = [next((row for row in group if row["budget"]), group[0])["recipe_name"] for group in ordered]
     lines = [
         [name, _few(list(scorecard.by_class(group))), *(write(group) for _, write in columns)]
         for name, group in zip(names, ordered, strict=True)
     ]
-    sentence = f"What {OURS} reaches at every size asked for; *none*: the whole community; epochs of the retraining."
+    sentence = f"What {OURS} reaches at every size asked for; *none*: the whole community; epochs of the retraining"
+    sentence += "; *rest*: images of the rest that each shows for one of the class." if shown else "."
     return Section("Every budget", sentence, ("budget", "classes", *(name for name, _ in columns)), lines)
 
 
