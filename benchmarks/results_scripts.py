@@ -24,6 +24,7 @@ from specdnn.network import netfile
 ROOT = Path(__file__).resolve().parent.parent
 CLASSES = recipe.CLASSES
 STAGES = ("train", "warm-up", "oslom", "brief training", "trim", "retrain")
+JOBS = min(4, len(os.sched_getaffinity(0)))  # classes that the scripts make at once
 SEARCH, LONG = "oslom", "retrain"  # from the activations to the kept units; what it should be small beside
 GOAL_SEARCH = 0.05
 
@@ -46,7 +47,7 @@ class Script:
 
 LENETS = (
     Script("LeNet-300-100", "LeNet_300_100", "MNIST", "spec.lenet_300_100.sh", tuple(range(CLASSES)), 150),
-    Script("LeNet-5", "LeNet_5", "MNIST", "spec.lenet_5.sh", (0,), 60),
+    Script("LeNet-5", "LeNet_5", "MNIST", "spec.lenet_5.sh", (0, 1), 60),
 )
 RESNET = Script("ResNet-20", "ResNet_20", "CIFAR10", "spec.resnet_20.sh", (3,), compensate="regress")
 
@@ -54,12 +55,12 @@ RESNET = Script("ResNet-20", "ResNet_20", "CIFAR10", "spec.resnet_20.sh", (3,), 
 # ------------------------------------------------------------------------------------------ running a script
 
 
-def run(script: Script, data_dir: Path, saved: Path, threads: int, *words: str, **settings) -> float:
+def run(script: Script, data_dir: Path, saved: Path, *words: str, **settings) -> float:
     """Seconds of a spec script as a user calls it; raises CalledProcessError, after its own words on stderr."""
     python = Path(sys.executable).parent
     own = {"VIRTUAL_ENV": sys.prefix, "PATH": f"{python}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     command = [ROOT / script.folder / script.spec, "--data-dir", data_dir.absolute(), "--save-dir", saved, *words]
-    command += ["--threads", threads, "--log-interval", 1000, "--classes", *script.classes]
+    command += ["--log-interval", 1000, "--classes", *script.classes]
     called = {"env": {**os.environ, **own, **settings}, "stdout": subprocess.DEVNULL, "check": True}
     return seconds(lambda: subprocess.run([str(word) for word in command], **called))
 
@@ -88,9 +89,9 @@ def published_accuracy(script: Script) -> float:
     return float(np.mean([record["accuracy"] for record in records if record["name"] in names] or np.nan))
 
 
-def multiplied(wall: float, classes: list[float], count: int = CLASSES) -> float:
-    """Seconds of a script for `count` classes, from those for a few: a further class takes their mean."""
-    return wall + (count - len(classes)) * sum(classes) / len(classes)
+def multiplied(wall: float, classes: list[float], jobs: int, count: int = CLASSES) -> float:
+    """Seconds of a script for `count` classes, `jobs` at once, from those for a few: others take their mean."""
+    return wall + (count - len(classes)) * sum(classes) / len(classes) / jobs
 
 
 # ------------------------------------------------------------------------------------------ the table
@@ -107,7 +108,7 @@ def measure_table(given) -> Iterator[dict]:
     for script in LENETS:
         epochs = recipe_epochs(models.ARCHITECTURES[script.arch], train, test, given.repeats)
         yield {"network": script.network, "recipe": epochs, "images": len(train.dataset)}
-        yield {"network": script.network, **script_row(script, given.mnist, given.threads)}
+        yield {"network": script.network, "jobs": JOBS, **script_row(script, given.mnist, given.threads)}
 
 
 def lacking(what: str, option: str, *places: Path | None) -> str:
@@ -142,7 +143,7 @@ def recipe_epochs(make, train, test, repeats: int) -> dict[str, float]:
 def script_row(script: Script, data_dir: Path, threads: int) -> dict:
     with tempfile.TemporaryDirectory() as place:
         saved = Path(place)
-        wall = run(script, data_dir, saved, threads)
+        wall = run(script, data_dir, saved)
         training = json.loads((saved / f"{script.arch}.best_origin.json").read_text(encoding="utf-8"))["seconds"]
         own = {"wall": wall, "parent": training["train"], "stages": stages(script, saved)}
         own |= {"accuracy": accuracy(script, saved), "published": published_accuracy(script)}
@@ -170,7 +171,8 @@ def text_table(rows: list[dict]) -> str:
         "The recipe: torchvision's `DataLoader`, `ToTensor` and `Normalize` image by image, batches of 128, a pass "
         "over the test images after every epoch, whole networks masked for the class; 50 epochs of the parent and of "
         "each of ten classes. An epoch of either kind is timed in full and multiplied out. Ours: the spec script as a "
-        "user calls it, with data loading, all metrics and the report. *Of it*: the classes for which it ran; those "
+        "user calls it, with data loading, all metrics and the report, up to four classes at once on a processor core "
+        "each. *Of it*: the classes for which it ran; those "
         "that are missing to ten are multiplied out from their mean. *Accuracy*: the mean over the classes that ran, "
         "on the test split, and of the same classes in `MNIST/results`, seed 1.\n\n" + table(columns, lines)
     )
@@ -182,7 +184,7 @@ def table_line(script: Script, rows: list[dict]) -> list[str]:
     if not (asked and ours):
         return []
     theirs = recipe.multiplied(**asked["recipe"])
-    whole = multiplied(ours["wall"], [sum(told.values()) for told in ours["stages"].values()])
+    whole = multiplied(ours["wall"], [sum(told.values()) for told in ours["stages"].values()], ours["jobs"])
     told = [f"{asked['recipe'][kind]:.1f}" for kind in ("parent", "masked")] + [f"{theirs:,.0f}", f"{whole:.0f}"]
     told += [f"{len(ours['stages'])} of {CLASSES} classes", f"{theirs / whole:.0f}", f"≥ {script.goal}"]
     return [script.network, *told, *(f"{100 * ours[name]:.2f}" for name in ("accuracy", "published"))]
@@ -199,7 +201,7 @@ def measure_stages(given) -> Iterator[dict]:
     epochs = int(re.search(r"--retrain-epochs (\d+)", (ROOT / RESNET.folder / RESNET.spec).read_text())[1])
     with tempfile.TemporaryDirectory() as saved:
         settings = {"PARENT": str(given.resnet.absolute()), "SAVED": saved}
-        wall = run(RESNET, given.cifar, Path(saved), given.threads, "--retrain-epochs", "1", **settings)
+        wall = run(RESNET, given.cifar, Path(saved), "--retrain-epochs", "1", **settings)
         taken = stages(RESNET, Path(saved))
     for one in taken.values():
         one[LONG] *= epochs
@@ -215,8 +217,8 @@ def text_stages(rows: list[dict]) -> str:
     columns_of_pieces = ["network", *PIECES, "connections"]
     lines_of_pieces = [piece_line(row) for row in measured]
     return (
-        "Seconds for one class, means over the classes that ran; *oslom* is all from the activations to the kept "
-        "units, in all rounds. Of ResNet-20's retraining one epoch was timed and multiplied out by the script's "
+        "Seconds for one class on one thread, means over the classes that ran; *oslom* is all from the activations to "
+        "the kept units, in all rounds. Of ResNet-20's retraining one epoch was timed and multiplied out by the script's "
         "number of epochs.\n\n"
         f"{table(columns, lines)}\n\nOne round, on the whole parent, piece by piece, in seconds:\n\n"
         f"{table(columns_of_pieces, lines_of_pieces)}"

@@ -114,11 +114,11 @@ def test_an_epoch_ends_with_the_share_of_test_images_that_are_right(outputs, acc
 # ------------------------------------------------------------------------------------------ our scripts
 
 
-@given(st.floats(1, 100), st.lists(st.floats(0.1, 50), min_size=1, max_size=10))
-def test_classes_that_did_not_run_take_the_mean_of_those_that_did(start, classes):
-    whole = results_scripts.multiplied(start + sum(classes), classes)
+@given(st.floats(1, 100), st.lists(st.floats(0.1, 50), min_size=1, max_size=10), st.integers(1, 4))
+def test_classes_that_did_not_run_take_the_mean_of_those_that_did(start, classes, jobs):
+    whole = results_scripts.multiplied(start + sum(classes), classes, jobs)
     mean = float(np.mean(classes))
-    dull = start + sum(classes) + sum(mean for _ in range(10 - len(classes)))
+    dull = start + sum(classes) + sum(mean / jobs for _ in range(10 - len(classes)))
     assert whole == pytest.approx(dull)
 
 
@@ -275,7 +275,7 @@ def rows_of_all() -> list[dict]:
         "0": {"warm-up": 1.0, "oslom": 2.0, "retrain": 20.0},
         "1": {"warm-up": 3.0, "oslom": 2.0, "retrain": 20.0},
     }
-    script = {"wall": 50.0, "parent": 4.0, "stages": stages, "accuracy": 0.99, "published": 0.98, "pieces": pieces}
+    script = {"jobs": 1, "wall": 50.0, "parent": 4.0, "stages": stages, "accuracy": 0.99, "published": 0.98, "pieces": pieces}
     spent = {"arithmetic": 0.7, "python": 0.1, "relu": 0.1}
     rows = {
         "table": [
