@@ -218,8 +218,8 @@ def text_stages(rows: list[dict]) -> str:
     lines_of_pieces = [piece_line(row) for row in measured]
     return (
         "Seconds for one class on one thread, means over the classes that ran; *oslom* is all from the activations to "
-        "the kept units, in all rounds. Of ResNet-20's retraining one epoch was timed and multiplied out by the script's "
-        "number of epochs.\n\n"
+        "the kept units, in all rounds. Of ResNet-20's retraining one epoch was timed and multiplied out by the number "
+        "of epochs in the script.\n\n"
         f"{table(columns, lines)}\n\nOne round, on the whole parent, piece by piece, in seconds:\n\n"
         f"{table(columns_of_pieces, lines_of_pieces)}"
     )

@@ -69,7 +69,10 @@ class Compaction:
     # ------------------------------------------------------------------------------------- what computes
 
     def plain(self, node: fx.Node) -> None:
-        """Numbers, sizes, constants: the same operation, on the sizes of the cut network."""
+        """Numbers, sizes, constants: the same operation, on the sizes of the cut network.
+
+        What is asked of tensors that stay as they are has the same answer, also if it depends on what is in them.
+        """
         lost = [n for n in node.all_input_nodes if n.name not in self.copies]
         for values in (self.full,) if lost else (self.full, self.small):
             try:
@@ -80,6 +83,8 @@ class Compaction:
                 values[node.name] = error
         if not lost:
             self.copy(node)
+            if node.all_input_nodes and all(_same(self.full[n.name], self.small[n.name]) for n in node.all_input_nodes):
+                self.small[node.name] = self.full[node.name]
         elif node.name in self.wiring.varying:
             raise SpecDNNError(f"{describe(node)} asks for the size of something that a cut takes apart")
         else:
@@ -148,7 +153,10 @@ class Compaction:
 
     def movement(self, node: fx.Node, labels: Any) -> None:
         """Copy a movement if it still gives what is kept, else gather that, at once or as soon as it is a tensor."""
-        full = self.full[node.name] = self.with_own_zeros(stand_in(node, self.network, self.full))
+        try:
+            full = self.full[node.name] = self.with_own_zeros(stand_in(node, self.network, self.full))
+        except Exception:  # what the function raises on addresses, it raised on labels: all that it touches stays
+            return self.computed(node, labels)
         parts = full if isinstance(full, (tuple, list)) else (full,)
         own = labels if isinstance(labels, tuple) else (labels,)
         wanted = [self.shrunk(part, label) for part, label in zip(parts, own, strict=True)]
@@ -225,6 +233,8 @@ class Compaction:
 
 
 def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, (tuple, list)):
+        return type(one) is type(other) and len(one) == len(other) and all(map(_same, one, other))
     if torch.is_tensor(one) and torch.is_tensor(other):
         return one.shape == other.shape and bool((one == other).all())
     return type(one) is type(other) and one == other

@@ -117,9 +117,10 @@ class Labelling:
 
     def __init__(self, network: fx.GraphModule, images: torch.Tensor, bundles: Collection[str] = ()) -> None:
         self.network, self.bundles = network, bundles
-        recorder = Recorder(network)
+        recorder, further = Recorder(network), Recorder(network)
         recorder.run(images)
-        self.seen = recorder.seen
+        further.run(torch.cat([images, images[:1]]))
+        self.seen, self.seen_of_more = recorder.seen, further.seen  # shapes of IMAGES images, and of one more
         settle_signs(network, recorder.tensors)
         self.aliases = Aliases(network)
         self.values: dict[str, Any] = {}  # labels, tuples of labels, or the plain value for one image
@@ -186,11 +187,12 @@ class Labelling:
 
     def shape(self, node: fx.Node) -> tuple[int, ...]:
         """Shape of what a node gives for one image."""
-        return self.of_one_image(self.seen[node.name])
+        return self.of_one_image(self.seen[node.name], self.seen_of_more[node.name])
 
     @staticmethod
-    def of_one_image(shape: Sequence[int]) -> tuple[int, ...]:
-        return (shape[0] // IMAGES if shape[0] % IMAGES == 0 else shape[0], *shape[1:]) if shape else ()
+    def of_one_image(shape: Sequence[int], of_more: Sequence[int]) -> tuple[int, ...]:
+        """A shape with the rows that a further image adds; as it is where the first dimension is not that of images."""
+        return (of_more[0] - shape[0] or shape[0], *shape[1:]) if shape else ()
 
     def roots(self, labels: torch.Tensor) -> torch.Tensor:
         """The channels of labels, joined ones by one name."""
@@ -266,8 +268,8 @@ class Labelling:
         shapes = self.seen[node.name]
         if isinstance(shapes, tuple) and all(isinstance(size, int) for size in shapes):
             return self.pinned_output(node, text, inputs)
-        given = shapes if isinstance(shapes, (tuple, list)) else ()
-        shapes = [self.of_one_image(s) if isinstance(s, tuple) else () for s in given]
+        given = zip(shapes, self.seen_of_more[node.name], strict=False) if isinstance(shapes, (tuple, list)) else ()
+        shapes = [self.of_one_image(*both) if isinstance(both[0], tuple) else () for both in given]
         return tuple(self.unknown(node.name, text, s, inputs) if s else None for s in shapes) or None
 
     def pinned_output(self, node: fx.Node, text: str, inputs: list[Any]) -> torch.Tensor | None:

@@ -1,0 +1,152 @@
+"""Operations of all kinds inside a network: each is followed, or pins what it touches; a cut is the masked parent."""
+
+import pytest
+import torch
+from test_wiring import IMAGE, Plain, assert_exact, pinned
+from torch import nn
+from torch.nn import functional as f
+
+from specdnn.network.surgery import CompactNetwork
+
+
+class Changed(Plain):
+    """The plain network, its six maps (images, 6, 8, 8) changed by an operation that may use what is declared here."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = [change]  # in a list, so that torch registers nothing
+        self.norm, self.act, self.groups = nn.BatchNorm1d(48), nn.PReLU(6), nn.GroupNorm(2, 6)
+        self.over_places, self.over_all = nn.Linear(8, 8), nn.LayerNorm([6, 8, 8])
+        self.attention, self.recurrent = nn.MultiheadAttention(6, 2), nn.GRU(6, 6)
+        self.pairs, self.table, self.grown = nn.Bilinear(6, 6, 6), nn.Embedding(10, 6), nn.ConvTranspose2d(6, 6, 2, 2)
+        self.weight, self.factor = nn.Parameter(torch.randn(6, 6)), nn.Parameter(torch.rand(6, 1, 1))
+        self.register_buffer("kernel", torch.randn(6, 6, 1, 1))
+        self.register_buffer("order", torch.tensor([5, 3, 1, 0, 2, 4]))
+
+    def features(self, x):
+        return self.change[0](self, super().features(x))
+
+
+def rows(x):
+    """(places, images, units), as sequences are given to attention."""
+    return x.flatten(2).permute(2, 0, 1)
+
+
+def maps(rows):
+    return rows.permute(1, 2, 0).unflatten(2, (8, 8))
+
+
+FREE = {
+    "arithmetic with sizes": lambda m, x: x / (x.shape[1] * 1.0) + x.size(2),
+    "sizes in a view": lambda m, x: x.view(x.size(0), -1).view(x.size(0), 6, 8, 8),
+    "groups of another size": lambda m, x: f.relu(x.view(-1, 12, 32)).view(-1, 6, 8, 8),
+    "mixed groups": lambda m, x: f.relu(x.view(-1, 4, 96)).view(-1, 6, 8, 8),
+    "other dimensions first": lambda m, x: f.relu(x.transpose(1, 2)).transpose(1, 2),
+    "moved dimensions": lambda m, x: x.movedim(1, -1).movedim(-1, 1),
+    "a shuffle": lambda m, x: x.view(x.shape[0], 2, 3, 8, 8).transpose(1, 2).reshape(x.shape[0], 6, 8, 8),
+    "parts in another order": lambda m, x: torch.cat([x.split([1, 2, 3], 1)[k] for k in (2, 0, 1)], 1),
+    "narrowed parts": lambda m, x: torch.cat([x.narrow(1, 3, 3), x.narrow(1, 0, 3)], 1),
+    "selected one by one": lambda m, x: torch.stack([x.select(1, k) for k in (5, 4, 3, 2, 1, 0)], 1),
+    "an order by a list": lambda m, x: x[:, [5, 4, 3, 2, 1, 0]],
+    "an order by a buffer": lambda m, x: x[:, m.order],
+    "every second place": lambda m, x: x[..., ::2],
+    "repeated units": lambda m, x: x.repeat_interleave(2, 1)[:, ::2],
+    "units beside scaled ones": lambda m, x: torch.cat([x[:, :3] * 2, x[:, 3:]], 1),
+    "mirrored units": lambda m, x: torch.maximum(x, x.flip(1)),
+    "rolled units": lambda m, x: torch.maximum(x, x.roll(1, 1)),
+    "rolled images": lambda m, x: x.roll(1, 0),
+    "rows by columns": lambda m, x: x.mean(3, keepdim=True) + x.mean(2, keepdim=True),
+    "an outer product": lambda m, x: x.mean((2, 3))[:, :, None, None] * x.mean((2, 3))[:, None, :, None],
+    "a spread over places": lambda m, x: x / (x.std((2, 3), keepdim=True) + 1),
+    "powers": lambda m, x: x**2 + 2**x,
+    "a factor": lambda m, x: x * m.factor + m.factor,
+    "a plain table": lambda m, x: x * torch.ones(6, 8, 8),
+    "a mean by keywords": lambda m, x: torch.mean(input=x, dim=(2, 3), keepdim=True),
+    "reflected edges": lambda m, x: f.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "more channels for a while": lambda m, x: f.pad(x, (0, 0, 0, 0, 1, 1))[:, 1:7],
+    "larger maps": lambda m, x: f.interpolate(x, scale_factor=2),
+    "a norm over rows": lambda m, x: m.norm(x.flatten(1, 2)).unflatten(1, (6, 8)),
+    "a norm over columns": lambda m, x: m.norm(x.transpose(1, 2).flatten(1, 2)).unflatten(1, (8, 6)).transpose(1, 2),
+    "groups": lambda m, x: m.groups(x),
+    "a slope per unit": lambda m, x: m.act(x - 0.2),
+    "in place": lambda m, x: x.clone().add_(1),
+}
+
+PINNED = {
+    "a constant first": (lambda m, x: torch.clamp(m.factor, max=x), "clamp: it reads several tensors"),
+    "sums of tuples": (lambda m, x: torch.cat(x.chunk(2, 1) + x.chunk(2, 1), 1)[:, :6], "an operand is not one tensor"),
+    "pools that tell places": (lambda m, x: f.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d_with_indices"),
+    "a pool over units": (lambda m, x: f.avg_pool3d(x, (2, 1, 1)).repeat(1, 2, 1, 1), "it changes the channels"),
+    "a mean of images": (lambda m, x: x - x.mean(0, keepdim=True), "mean: it is over images or units"),
+    "a mean of all": (lambda m, x: x * x.mean(), "mean: it is not over given dimensions"),
+    "a mean of all, named": (lambda m, x: x + torch.mean(x, dim=None), "neither a tensor nor a number"),
+    "standardised": (lambda m, x: (x - x.mean()) / (x.std() + 1), "std: it is not over given dimensions"),
+    "a norm of all": (lambda m, x: x / (x.norm() + 1), "norm"),
+    "the largest of all": (lambda m, x: x / (1 + x.abs().amax()), "amax: it is not over given dimensions"),
+    "one number of all": (lambda m, x: x * x[0, 0, 0, 0], "getitem: it gives no tensor"),
+    "a share of all": (lambda m, x: x * (x > 0).double().mean(), "gt"),
+    "one image for all": (lambda m, x: x + f.conv2d(x[0], m.kernel), "getitem: it moves parts of an image among"),
+    "two of one image": (lambda m, x: torch.stack([x[0], x[0]]).mean(0) + x, "stack: it moves parts of an image among"),
+    "rows as images": (lambda m, x: f.relu(x.reshape(-1, 6, 4, 8)).reshape(-1, 6, 8, 8), "among the images"),
+    "an order that is computed": (lambda m, x: x[:, x.mean((0, 2, 3)).argsort()], "getitem: it reads several tensors"),
+    "gathered": (lambda m, x: x.gather(1, x.argsort(1)), "gather"),
+    "sorted": (lambda m, x: x.sort(1)[0], "sort"),
+    "the best two": (lambda m, x: x.topk(2, 3)[0], "topk"),
+    "a sum over units": (lambda m, x: x * x.sum(1, keepdim=True), "sum: it mixes all units"),
+    "beside their mean": (lambda m, x: torch.cat([x, x.mean(1, keepdim=True)], 1)[:, 1:], "mean: it mixes all units"),
+    "numbers by size": (lambda m, x: x * torch.arange(x.shape[1]).view(-1, 1, 1), "of a size that depends on it"),
+    "ones": (lambda m, x: x + torch.ones_like(x), "ones_like"),
+    "a function's norm": (lambda m, x: f.layer_norm(x, x.shape[1:]), "layer_norm"),
+    "a function's convolution": (lambda m, x: f.conv2d(x, m.kernel), "conv2d"),
+    "a function's Linear": (lambda m, x: f.linear(x.movedim(1, -1), m.weight).movedim(-1, 1), "linear"),
+    "Einstein's sum": (lambda m, x: torch.einsum("nchw,cd->ndhw", x, m.weight), "einsum"),
+    "a product of matrices": (lambda m, x: x @ x.transpose(2, 3), "matmul"),
+    "attention as a function": (
+        lambda m, x: maps(f.scaled_dot_product_attention(rows(x), rows(x), rows(x))),
+        "scaled_dot_product_attention",
+    ),
+    "attention": (lambda m, x: maps(m.attention(rows(x), rows(x), rows(x))[0]), "MultiheadAttention attention"),
+    "recurrence": (lambda m, x: maps(m.recurrent(rows(x))[0]), "GRU recurrent"),
+    "a table of vectors": (
+        lambda m, x: x + m.table((100 * x.mean((1, 2, 3))).long() % 10)[:, :, None, None],
+        "Embedding table",
+    ),
+    "pairs": (lambda m, x: x + m.pairs(x.mean((2, 3)), x.amax((2, 3)))[:, :, None, None], "Bilinear pairs"),
+    "a transposed convolution": (lambda m, x: m.grown(x), "ConvTranspose2d grown"),
+    "a Linear over places": (lambda m, x: m.over_places(x), "Linear over_places: it mixes all units"),
+    "a norm over all": (lambda m, x: m.over_all(x), "LayerNorm over_all"),
+    "a computed factor": (
+        lambda m, x: x * (m.weight @ m.weight).sum(0).view(6, 1, 1),
+        "a constant of several dimensions is an operand",
+    ),
+    "frequencies": (lambda m, x: torch.fft.fft2(x).abs(), "fft2"),
+    "halves over images": (lambda m, x: f.glu(torch.cat([x, x]), 0), "glu: it is over images"),
+}
+
+
+@pytest.mark.parametrize("change", FREE.values(), ids=FREE)
+def test_what_is_followed_pins_nothing(change):
+    assert not assert_exact(Changed(change)).pins
+
+
+@pytest.mark.parametrize("change, told", PINNED.values(), ids=PINNED)
+def test_what_is_not_understood_stays_and_says_why(change, told):
+    assert told in pinned(assert_exact(Changed(change)))
+
+
+def test_images_may_be_standardised_by_their_own_numbers():
+    """All of them stay then, and the rest of the network is cut."""
+
+    class Standardised(Plain):
+        def forward(self, images):
+            return super().forward((images - images.mean()) / images.std())
+
+    wiring = assert_exact(Standardised())
+    assert {wiring.layers.names[depth] for depth in wiring.layers.prunable} == {"conv1", "conv2"}
+
+
+def test_the_rows_of_an_image_are_known_from_those_that_a_further_image_adds():
+    """Six units of one image are no three images of two."""
+    network = Changed(lambda m, x: x + f.conv2d(x[0], m.kernel)[None])
+    wiring = CompactNetwork.parent(network, IMAGE).wiring
+    assert {tuple(labels.shape)[0] for labels in wiring.labels.values() if torch.is_tensor(labels)} <= {1, 6}
