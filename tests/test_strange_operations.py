@@ -6,7 +6,10 @@ from test_wiring import IMAGE, Plain, assert_exact, pinned
 from torch import nn
 from torch.nn import functional as f
 
-from specdnn.network.surgery import CompactNetwork
+from specdnn.network import netfile
+from specdnn.network.netfile import Checkpoint
+from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.structures import SpecDNNError
 
 
 class Changed(Plain):
@@ -132,6 +135,32 @@ def test_what_is_followed_pins_nothing(change):
 @pytest.mark.parametrize("change, told", PINNED.values(), ids=PINNED)
 def test_what_is_not_understood_stays_and_says_why(change, told):
     assert told in pinned(assert_exact(Changed(change)))
+
+
+# what files of networks may not call: their list is short on purpose
+NOT_IN_FILES = {
+    *("pools that tell places", "a norm of all", "an order that is computed", "gathered", "sorted", "the best two"),
+    *("numbers by size", "ones", "recurrence", "a table of vectors", "pairs", "frequencies"),
+}
+
+
+@pytest.mark.parametrize("name", [*FREE, *PINNED])
+def test_a_cut_network_is_read_from_its_file_or_not_saved(name, tmp_path):
+    parent = CompactNetwork.parent(Changed(FREE[name] if name in FREE else PINNED[name][0]).eval(), IMAGE)
+    kept = parent.kept
+    for depth in parent.wiring.layers.prunable:
+        kept = kept.replace(depth, range(0, len(kept.units[depth]), 2))
+    saved = Checkpoint("Changed", "", cut(parent, kept), (0.0, 1.0), 0.5)
+    if name in NOT_IN_FILES:
+        with pytest.raises(SpecDNNError, match="cannot be saved: .* none that a file may hold$"):
+            netfile.save(tmp_path / "x.pth.tar", saved)
+        assert list(tmp_path.iterdir()) == []
+        return
+    netfile.save(tmp_path / "x.pth.tar", saved)
+    images = torch.randn(3, *IMAGE.shape)
+    with torch.no_grad():
+        found = netfile.load_network(tmp_path / "x.pth.tar").eval()(images)
+        assert torch.equal(found, saved.compact.network.eval()(images))
 
 
 def test_images_may_be_standardised_by_their_own_numbers():
