@@ -1,12 +1,13 @@
 """Operations of all kinds inside a network: each is followed, or pins what it touches; a cut is the masked parent."""
 
+import numpy as np
 import pytest
 import torch
 from test_wiring import IMAGE, Plain, assert_exact, pinned
 from torch import nn
 from torch.nn import functional as f
 
-from specdnn.network import netfile
+from specdnn.network import netfile, scores
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.structures import SpecDNNError
@@ -135,6 +136,36 @@ def test_what_is_followed_pins_nothing(change):
 @pytest.mark.parametrize("change, told", PINNED.values(), ids=PINNED)
 def test_what_is_not_understood_stays_and_says_why(change, told):
     assert told in pinned(assert_exact(Changed(change)))
+
+
+def relevance_of(change):
+    """Layer -> relevance of its units, all activations 1."""
+    torch.manual_seed(0)
+    compact = CompactNetwork.parent(Changed(change), IMAGE)
+    active = [np.ones(len(link.sources)) for link in compact.wiring.links]
+    return dict(zip(compact.wiring.layers.names, scores.strengths(compact, active)[1], strict=True))
+
+
+@pytest.mark.parametrize("name", [*FREE, *PINNED])
+def test_relevance_reaches_the_images_whatever_lies_between(name):
+    found = relevance_of(FREE[name] if name in FREE else PINNED[name][0])
+    assert all(found[layer].any() for layer in ("fc", "conv2", "conv1", "input"))
+
+
+def test_what_makes_new_units_passes_their_mean_relevance_on():
+    found = relevance_of(PINNED["a transposed convolution"][0])
+    assert list(found) == ["input", "conv1", "conv2", "grown", "fc"]
+    np.testing.assert_allclose(found["conv2"], np.ones(6))
+    assert found["grown"].std() > 0 and found["conv1"].std() > 0
+
+
+def test_relevance_crosses_several_that_follow_each_other():
+    def change(m, x):
+        return m.recurrent(rows(m.grown(x)))[0].permute(1, 2, 0)[..., None]
+
+    bridges = CompactNetwork.parent(Changed(change), IMAGE).wiring.bridges
+    assert len(bridges) > 1 and {bridge.after for bridge in bridges} == {2}
+    np.testing.assert_allclose(relevance_of(change)["conv2"], np.ones(6))
 
 
 # what files of networks may not call: their list is short on purpose

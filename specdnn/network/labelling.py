@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -132,6 +132,7 @@ class Labelling:
         self.made: list[tuple[str, torch.Tensor]] = []  # who makes channels, in order of execution
         self.links: list[dict[str, Any]] = []
         self.through: list[dict[str, Any]] = []
+        self.bridges: list[dict[str, Any]] = []
         self.input = self.output = torch.zeros(0, dtype=torch.int64)
         self.alone = _why_not_by_themselves(network)
 
@@ -265,6 +266,24 @@ class Labelling:
         inputs = [self.values[n.name] for n in self.sources(node)]
         for labels in inputs:
             self.fix(text, labels)
+        labels = self.pinned_outputs(node, text, inputs)
+        self.bridge(inputs, labels if isinstance(labels, tuple) else (labels,))
+        return labels
+
+    def bridge(self, read: Iterable[Any], given: Iterable[Any]) -> None:
+        """Note from which units which new ones are made in a way that is not understood."""
+        sources, targets = (
+            [self.units(x) for x in labels if torch.is_tensor(x)] for labels in (flattened(read), flattened(given))
+        )
+        if sources and targets and not torch.isin(torch.cat(targets), torch.cat(sources)).all():
+            ends = {"sources": torch.cat(sources).unique(), "targets": torch.cat(targets).unique()}
+            self.bridges.append({**ends, "after": len(self.links)})
+
+    def units(self, labels: torch.Tensor) -> torch.Tensor:
+        """The features of a row, the channels of anything else."""
+        return labels.flatten() if labels.dim() == 2 else self.roots(labels).unique() << HALF
+
+    def pinned_outputs(self, node: fx.Node, text: str, inputs: list[Any]) -> Labels:
         shapes = self.seen[node.name]
         if isinstance(shapes, tuple) and all(isinstance(size, int) for size in shapes):
             return self.pinned_output(node, text, inputs)
@@ -641,6 +660,12 @@ class Labelling:
         affine = 0 if module.weight is None else 1 + int(module.bias is not None)
         self.add_through(str(node.target), "groups", channels << HALF, weights=0, parameters=affine)
         return labels
+
+
+def flattened(labels: Iterable[Any]) -> Iterator[Any]:
+    """Those of tensors, and of tuples of tensors."""
+    for one in labels:
+        yield from one if isinstance(one, tuple) else (one,)
 
 
 def describe(node: fx.Node) -> str:

@@ -89,15 +89,19 @@ def strengths(compact: CompactNetwork, activations: list[np.ndarray]) -> tuple[l
 
     strength(i->j) = mean|weight| x activation_i x relevance_j, `activations` per link (inputs,); relevance is 1 at
     each output and r_i += sum_j strength(i->j) over the links in reverse order of execution, every layer scaled to mean
-    1. Returns (per link, in order of execution; per layer (kept units,)).
+    1. What an operation that is not understood reads has the mean relevance of what it gives. Returns (per link, in
+    order of execution; per layer (kept units,)).
     """
     relevance = Relevance(compact)
     found: list[Connections] = []
-    for link, active in reversed(list(zip(compact.wiring.links, activations, strict=True))):
+    links = compact.wiring.links
+    relevance.pass_on(compact, after=len(links))
+    for number, link, active in reversed(list(zip(range(len(links)), links, activations, strict=True))):
         one = _connections(ends_of(compact, link), _mean_weight(compact, link) * active[:, None])
         own = Connections(one.sources, one.targets, one.strengths * relevance.at(one.targets)[None, :])
         relevance.add(own.sources, own.strengths.sum(axis=1))
         found.insert(0, own)
+        relevance.pass_on(compact, after=number)
     return found, relevance.by_layer()
 
 
@@ -121,6 +125,17 @@ class Relevance:
 
     def add(self, nodes: np.ndarray, values: np.ndarray) -> None:
         np.add.at(self.total, nodes, values)
+
+    def pass_on(self, compact: CompactNetwork, after: int) -> None:
+        """Over the operations between two links that are not understood, backwards."""
+        for bridge in reversed(compact.wiring.bridges):
+            if bridge.after == after:
+                read, made = (self.known(compact.wiring.nodes.of(ends)) for ends in (bridge.sources, bridge.targets))
+                self.add(read, np.full(len(read), self.at(made).mean() if len(made) else 0.0))
+
+    def known(self, nodes: np.ndarray) -> np.ndarray:
+        """Those that are units, each once, and are kept."""
+        return np.intersect1d(nodes, np.concatenate(self.nodes))
 
     def at(self, nodes: np.ndarray) -> Any:
         scaled = np.zeros(len(self.total))

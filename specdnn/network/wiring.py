@@ -72,6 +72,17 @@ class Through:
 
 
 @dataclass(frozen=True)
+class Bridge:
+    """An operation that is not understood makes new units, `targets` (labels), of others, `sources`; it is executed
+    after so many links.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    after: int
+
+
+@dataclass(frozen=True)
 class Nodes:
     """The units of a network, numbered layer after layer.
 
@@ -122,6 +133,7 @@ class Wiring:
     rest: tuple[int, int, int]
     labels: dict[str, Labels] = field(repr=False)
     varying: frozenset[str] = frozenset()
+    bridges: tuple[Bridge, ...] = ()
     parent_sizes: tuple[int, int, int] = (0, 0, 0)
 
     def marked(self, kept: KeptUnits) -> np.ndarray:
@@ -222,11 +234,12 @@ def summed_up(walk: Labelling, notes: tuple[str, ...], image_shape: tuple[int, .
     layers, nodes = arranged(walk, units)
     links = tuple(Link(**_resolved(walk, one, "sources", "targets")) for one in walk.links)
     through = tuple(Through(**_resolved(walk, one, "labels", "sources")) for one in walk.through)
+    bridges = tuple(Bridge(**_resolved(walk, one, "sources", "targets")) for one in walk.bridges)
     plain = (name for name in walk.values if name not in walk.labelled)
     varying = frozenset(name for name in plain if not _same(walk.seen.get(name), walk.values[name]))
     found = Wiring(
         walk.network, layers, nodes, links, through, pins_of(walk, nodes), notes, image_shape, (0, 0, 0),
-        all_labels(walk), varying,
+        all_labels(walk), varying, bridges,
     )  # fmt: skip
     whole = whole_sizes(walk)
     weights, parameters, macs = (a - b for a, b in zip(whole, found.sizes(found.everything), strict=True))
