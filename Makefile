@@ -21,7 +21,7 @@ run: setup
 	$(QUICK)
 	@echo
 	@echo "Look into MNIST/saved_models/digits/: checkpoints, metrics files, the rounds' edge and tp files, the report and its pictures."
-	@echo "Next, the published experiment on MNIST (about an hour for both networks):"
+	@echo "Next, the published experiment on MNIST (about half an hour on two cores for both networks):"
 	@echo "    cd MNIST && ./spec.lenet_300_100.sh && ./spec.lenet_5.sh"
 
 test: setup lint
