@@ -78,6 +78,11 @@ FREE = {
 
 PINNED = {
     "a constant first": (lambda m, x: torch.clamp(m.factor, max=x), "clamp: it reads several tensors"),
+    "another bound for each": (lambda m, x: torch.clamp(x, x * 0.5), "clamp: it reads several tensors of the network"),
+    "a sum by keywords": (
+        lambda m, x: torch.add(input=x, other=x),
+        "add: its operands are not two tensors, or a tensor and a number",
+    ),
     "sums of tuples": (lambda m, x: torch.cat(x.chunk(2, 1) + x.chunk(2, 1), 1)[:, :6], "an operand is not one tensor"),
     "pools that tell places": (lambda m, x: f.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d_with_indices"),
     "a pool over units": (lambda m, x: f.avg_pool3d(x, (2, 1, 1)).repeat(1, 2, 1, 1), "it changes the channels"),
@@ -126,6 +131,7 @@ PINNED = {
     "frequencies": (lambda m, x: torch.fft.fft2(x).abs(), "fft2"),
     "halves over images": (lambda m, x: f.glu(torch.cat([x, x]), 0), "glu: it is over images"),
 }
+CHANGES = {**FREE, **{name: change for name, (change, _) in PINNED.items()}}
 
 
 @pytest.mark.parametrize("change", FREE.values(), ids=FREE)
@@ -146,14 +152,14 @@ def relevance_of(change):
     return dict(zip(compact.wiring.layers.names, scores.strengths(compact, active)[1], strict=True))
 
 
-@pytest.mark.parametrize("name", [*FREE, *PINNED])
-def test_relevance_reaches_the_images_whatever_lies_between(name):
-    found = relevance_of(FREE[name] if name in FREE else PINNED[name][0])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_relevance_reaches_the_images_whatever_lies_between(change):
+    found = relevance_of(change)
     assert all(found[layer].any() for layer in ("fc", "conv2", "conv1", "input"))
 
 
 def test_what_makes_new_units_passes_their_mean_relevance_on():
-    found = relevance_of(PINNED["a transposed convolution"][0])
+    found = relevance_of(CHANGES["a transposed convolution"])
     assert list(found) == ["input", "conv1", "conv2", "grown", "fc"]
     np.testing.assert_allclose(found["conv2"], np.ones(6))
     assert found["grown"].std() > 0 and found["conv1"].std() > 0
@@ -175,9 +181,9 @@ NOT_IN_FILES = {
 }
 
 
-@pytest.mark.parametrize("name", [*FREE, *PINNED])
+@pytest.mark.parametrize("name", CHANGES)
 def test_a_cut_network_is_read_from_its_file_or_not_saved(name, tmp_path):
-    parent = CompactNetwork.parent(Changed(FREE[name] if name in FREE else PINNED[name][0]).eval(), IMAGE)
+    parent = CompactNetwork.parent(Changed(CHANGES[name]).eval(), IMAGE)
     kept = parent.kept
     for depth in parent.wiring.layers.prunable:
         kept = kept.replace(depth, range(0, len(kept.units[depth]), 2))

@@ -227,23 +227,6 @@ def test_what_is_not_understood_pins_what_it_touches_by_name(make, told, free):
     assert all(pin.units > 0 for pin in wiring.pins)
 
 
-@pytest.mark.parametrize(
-    "change, told",
-    [
-        (lambda x: torch.add(input=x, other=x), "add: its operands are not two tensors, or a tensor and a number"),
-        (lambda x: x * x.mean(), "mean: it is not over given dimensions"),
-        (lambda x: torch.clamp(x, x * 0.5), "clamp: it reads several tensors of the network"),
-        (lambda x: functional.glu(torch.cat([x, x]), 0), "glu: it is over images"),
-    ],
-)
-def test_why_an_operation_is_not_understood(change, told):
-    class Changed(Plain):
-        def features(self, x):
-            return change(super().features(x))
-
-    assert told in pinned(trace(Changed(), IMAGE))
-
-
 # ------------------------------------------------------------------------------------------ strangers
 
 

@@ -74,7 +74,8 @@ class Compaction:
         What is asked of tensors that stay as they are has the same answer, also if it depends on what is in them.
         """
         lost = [n for n in node.all_input_nodes if n.name not in self.copies]
-        for values in (self.full,) if lost else (self.full, self.small):
+        anew = not lost and not all(_same(self.full[n.name], self.small[n.name]) for n in node.all_input_nodes)
+        for values in (self.full, self.small) if anew else (self.full,):
             try:
                 values[node.name] = (
                     self.constant(node) if node.op == "get_attr" else stand_in(node, self.network, values)
@@ -83,11 +84,9 @@ class Compaction:
                 values[node.name] = error
         if not lost:
             self.copy(node)
-            if node.all_input_nodes and all(_same(self.full[n.name], self.small[n.name]) for n in node.all_input_nodes):
-                self.small[node.name] = self.full[node.name]
         elif node.name in self.wiring.varying:
             raise SpecDNNError(f"{describe(node)} asks for the size of something that a cut takes apart")
-        else:
+        if not anew:
             self.small[node.name] = self.full[node.name]
 
     def constant(self, node: fx.Node) -> Any:

@@ -256,7 +256,7 @@ class Labelling:
         return labels
 
     def fix(self, why: str, labels: Any) -> None:
-        for one in labels if isinstance(labels, tuple) else (labels,):
+        for one in flattened((labels,)):
             if torch.is_tensor(one) and one.numel():
                 self.pinned.append((why, self.roots(one).unique()))
 
@@ -267,7 +267,7 @@ class Labelling:
         for labels in inputs:
             self.fix(text, labels)
         labels = self.pinned_outputs(node, text, inputs)
-        self.bridge(inputs, labels if isinstance(labels, tuple) else (labels,))
+        self.bridge(inputs, (labels,))
         return labels
 
     def bridge(self, read: Iterable[Any], given: Iterable[Any]) -> None:

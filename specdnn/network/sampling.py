@@ -16,16 +16,19 @@ class Sampling:
     """
 
     def __init__(self, labels: torch.Tensor, classes: Iterable[int], rest: float) -> None:
-        self.classes = torch.as_tensor(list(classes), device=labels.device)
+        self.labels, self.classes = labels, torch.as_tensor(list(classes), device=labels.device)
         wanted = torch.isin(labels, self.classes)
         self.own, self.others = wanted.nonzero().ravel(), (~wanted).nonzero().ravel()
-        self.images_per_class = (labels[:, None] == self.classes).sum(0)
         asked = max(1, round(rest * len(self.own))) if rest else len(self.others)
         self.drawn = min(asked, len(self.others))
 
     def __len__(self) -> int:
         """Images of an epoch."""
         return len(self.own) + self.drawn
+
+    def steps(self, batch_size: int) -> int:
+        """Batches of an epoch."""
+        return -(-len(self) // batch_size)
 
     @property
     def whole(self) -> bool:
@@ -47,5 +50,5 @@ class Sampling:
         Added to the logits in training, it leaves logits that are right for all images: prior correction (King and
         Zeng 2001, "Logistic regression in rare events data", equation 7).
         """
-        everything = len(self.own) + len(self.others)
-        return torch.log((everything - self.images_per_class) / (len(self) - self.images_per_class))
+        own = (self.labels[:, None] == self.classes).sum(0)
+        return torch.log((len(self.labels) - own) / (len(self) - own))

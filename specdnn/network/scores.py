@@ -94,9 +94,9 @@ def strengths(compact: CompactNetwork, activations: list[np.ndarray]) -> tuple[l
     """
     relevance = Relevance(compact)
     found: list[Connections] = []
-    links = compact.wiring.links
+    links = list(enumerate(zip(compact.wiring.links, activations, strict=True)))
     relevance.pass_on(compact, after=len(links))
-    for number, link, active in reversed(list(zip(range(len(links)), links, activations, strict=True))):
+    for number, (link, active) in reversed(links):
         one = _connections(ends_of(compact, link), _mean_weight(compact, link) * active[:, None])
         own = Connections(one.sources, one.targets, one.strengths * relevance.at(one.targets)[None, :])
         relevance.add(own.sources, own.strengths.sum(axis=1))

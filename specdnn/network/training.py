@@ -62,15 +62,15 @@ def cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 LOSSES = {"bce": bce, "mse": mse, "ce": cross_entropy}
 
 
-def one_against_rest(labels: torch.Tensor, classes: Iterable[int] | torch.Tensor) -> torch.Tensor:
+def one_against_rest(labels: torch.Tensor, classes: Iterable[int]) -> torch.Tensor:
     """Targets (n, classes) of 0 and 1: column k says whether the image shows classes[k]."""
-    wanted = classes if torch.is_tensor(classes) else torch.as_tensor(list(classes), device=labels.device)
+    wanted = torch.as_tensor(list(classes), device=labels.device)
     return (labels[:, None] == wanted).float()
 
 
 def steps_of_an_epoch(data: Split, classes: Iterable[int], recipe: Recipe) -> int:
     """Batches that an epoch of `train` shows."""
-    return -(-len(Sampling(data.labels, classes, recipe.rest)) // recipe.batch_size)
+    return Sampling(data.labels, classes, recipe.rest).steps(recipe.batch_size)
 
 
 def train(
@@ -94,10 +94,10 @@ def train(
     network as it was before, left on a device of this kind; it goes on behind it as if it had never ended, to the last
     bit. Raises Diverged if the training diverges, ValueError if a score is not finite.
     """
-    network, classes = compact.network, tuple(classes)
+    network = compact.network
     network.to(memory_format=_memory_format(network, data.images))
     sampling = Sampling(data.labels, classes, recipe.rest)
-    optimizer, schedule = _optimizer(network, recipe, steps_of_an_epoch(data, classes, recipe))
+    optimizer, schedule = _optimizer(network, recipe, sampling.steps(recipe.batch_size))
     generator = torch.Generator().manual_seed(recipe.seed)
     augmented = None if augment is None else lambda images: augment(images, generator)
     gradients = _gradients(compact, data, sampling, recipe, augmented)
@@ -201,7 +201,10 @@ def _gradients(
     """
     network, images = _behind_gathering(compact, data.images, augmented)
     weights, prunable, norms_now = list(network.parameters()), compact.wiring.layers.prunable, outgoing_norms(compact)
-    targets, offsets = one_against_rest(data.labels, sampling.classes), None if sampling.whole else sampling.offsets()
+    targets, offsets = (
+        one_against_rest(data.labels, sampling.classes.tolist()),
+        None if sampling.whole else sampling.offsets(),
+    )
     place = None if augmented is None else torch.empty_like(images[: recipe.batch_size])
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:

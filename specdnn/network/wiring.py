@@ -118,8 +118,9 @@ class Wiring:
 
     `network` is the traced one; `layers` and `nodes` are the uncut network's, whatever was cut already. `labels`: per
     operation of the graph the labels of what it gives for one image. `varying`: operations whose plain value depends on
-    the number of images. `rest`: (weights, parameters, MACs) of what no unit has a part in, `parent_sizes` those of the
-    uncut network. `notes` say in which respects the traced network is not what was given.
+    the number of images. `bridges`: where relevance passes though there is no link. `rest`: (weights, parameters, MACs)
+    of what no unit has a part in, `parent_sizes` those of the uncut network. `notes` say in which respects the traced
+    network is not what was given.
     """
 
     network: fx.GraphModule
