@@ -33,12 +33,11 @@ def test_a_script_is_strict_and_passes_its_words_on(folder, name):
     assert subprocess.run(["bash", "-n", folder.path / name]).returncode == 0
 
 
-@pytest.mark.parametrize("name, classes", [("spec.lenet_300_100.sh", range(10)), ("spec.lenet_5.sh", (0, 3, 7))])
+@pytest.mark.parametrize("name, classes", [("spec.lenet_300_100.sh", (0, 3, 4, 7)), ("spec.lenet_5.sh", (0, 3))])
 def test_a_script_trains_prunes_retrains_and_reports(run, folder, real_program, tmp_path, name, classes):
-    """All ten classes, unless others are named."""
     arch, saved = SCRIPTS[name], tmp_path / "out" / "digits"
     words = [*QUICK.split(), "--save-dir", "out", "--oslom-bin", real_program]
-    words += [] if len(classes) == 10 else ["--classes", *classes, "--jobs", 1]
+    words += ["--classes", *classes, "--jobs", 1]
     done = run(name, *words)
     assert done.returncode == 0, done.stderr
     with open(saved / f"{arch}.csv", newline="") as file:
