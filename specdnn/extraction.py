@@ -33,7 +33,7 @@ UNTRAINED = {
 MEMORY = 4e9  # bytes of images that are kept in memory as one tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Specialised:
     """The small network of some classes: images as the parent took them -> logits (images, wanted classes).
 
@@ -47,6 +47,14 @@ class Specialised:
     parent: CompactNetwork
     shown: Split  # of the images that it was measured on, a thousand
     class_names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """One line, in the place of all images and numbers."""
+        measured, widths = self.metrics, files.joined(self.kept.widths)
+        sizes = f"{measured['true_parameters']:,} parameters, {100 * measured['true_rate']:.3g} % of the weights"
+        right = f"balanced accuracy {100 * evaluation.headline(measured)[1]:.2f} %"
+        names = ", ".join(self.class_names[wanted] for wanted in self.kept.classes)
+        return f"<Specialised: {names}; {widths} units, {sizes}; {right}>"
 
     @property
     def network(self) -> nn.Module:

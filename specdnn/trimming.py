@@ -167,15 +167,16 @@ def target_widths(work: Work, compact: CompactNetwork, scores: Scores) -> tuple[
     full = (*layers.widths[:-1], len(kept.classes))
     widths = selection.budget_widths(full, kept.widths, layers.prunable, fits)
     if not fits(widths):
-        raise budget_too_small()
+        raise budget_too_small(work, compact.wiring, narrowest(compact, kept))
     return widths
 
 
 def check_budget(work: Work, whole: CompactNetwork) -> None:
     """Raise SpecDNNError, before anything is trained, if one unit per layer of a network is more than the budget."""
     kept = whole.kept.replace(len(whole.kept.units) - 1, work.options.classes or whole.kept.classes)
-    if not meets_budget(work, whole.wiring, narrowest(whole, kept)):
-        raise budget_too_small()
+    least = narrowest(whole, kept)
+    if not meets_budget(work, whole.wiring, least):
+        raise budget_too_small(work, whole.wiring, least)
 
 
 def narrowest(compact: CompactNetwork, kept: KeptUnits) -> KeptUnits:
@@ -185,8 +186,12 @@ def narrowest(compact: CompactNetwork, kept: KeptUnits) -> KeptUnits:
     return kept
 
 
-def budget_too_small() -> SpecDNNError:
-    return SpecDNNError("the budget is below one unit per layer: give a larger --rate or --max-params")
+def budget_too_small(work: Work, wiring: Wiring, least: KeptUnits) -> SpecDNNError:
+    """`least`: what cannot be cut any further."""
+    has = f"{100 * work.rate(wiring, least):.3f} % of the weights and {wiring.parameters(least):,} parameters"
+    return SpecDNNError(
+        f"the budget is below one unit for each layer that can be cut, {has}: give a larger --rate or --max-params"
+    )
 
 
 # ------------------------------------------------------------------------------------------ the trim

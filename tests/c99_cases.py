@@ -110,6 +110,8 @@ CALLS = {
     **dict.fromkeys(("amax", "amin"), each(*REDUCTION[:3], lambda f, x: f(x, (0, 1, 2, 3)).view(1, 1))),
     "var": each(*REDUCTION, lambda f, x: torch.var(x, 1, correction=0)),
     "logsumexp": each(*REDUCTION[:3]),
+    "norm": each(*(lambda f, x, p=p: f(x, p, (1, 2), True) for p in (2, 1, 3.0, float("inf"))), lambda f, x: x / f(x)),
+    "bilinear": lambda f, x: f(x, x.flip(1), known(3, 6, 6), known(3)),
     "index_select": each(*(lambda f, x, d=d: f(x, d, torch.tensor([2, 0, 3, 2])) for d in (1, 2, 3))),
     "cumsum": each(lambda f, x: f(x, 1), lambda f, x: f(x, -1)),
     **dict.fromkeys(("softmax", "log_softmax", "softmin"), each(lambda f, x: f(x, dim=1), lambda f, x: f(x, dim=-1))),
@@ -263,11 +265,14 @@ MODULES = {
 }
 
 # what C cannot say in any way, since numbers in it are of single precision; all of them stand in SENTENCES as well
-NONE = ("half", "bfloat16")
+NONE = ("half", "bfloat16", "sort", "argsort", "topk")
 # what is told by a sentence: the name -> (a way to call it, what the sentence says)
 SENTENCES = {
     "half": (lambda x: x.half(), "numbers of type float16"),
     "bfloat16": (lambda x: x.bfloat16(), "numbers of type bfloat16"),
+    "sort": (lambda x: x.sort(1)[0], "sort cannot be written in C: there are no words"),
+    "argsort": (lambda x: x.argsort(1).float(), "sort cannot be written in C: there are no words"),
+    "topk": (lambda x: torch.topk(x, 2, 1)[0], "topk cannot be written in C: there are no words"),
     # ways to call what is covered otherwise
     "type": (lambda x: x.type(torch.int64).float(), "numbers of type int64"),
     "interpolate": (lambda x: functional.interpolate(x, scale_factor=0.5, mode="bilinear", antialias=True), "no words"),
@@ -286,6 +291,17 @@ class Attention(nn.MultiheadAttention):
         return super().forward(x[0], x[0], x[0])[0]
 
 
+class First(nn.Module):
+    """The first result of a module that is given an image, or several images, once or twice."""
+
+    def __init__(self, module, times=1):
+        super().__init__()
+        self.module, self.times = module, times
+
+    def forward(self, x):
+        return values(self.module(*[x] * self.times))
+
+
 class Moody(nn.Module):
     """Asks for its mode."""
 
@@ -302,8 +318,9 @@ def cases() -> dict[str, list[tuple[tuple[int, ...], object]]]:
 
     What has several names is called in all its ways by the first, in one way by the others.
     """
-    methods = {f"Tensor.{name}": _method(name) for name in sorted(whitelist.METHODS - set(NONE))}
+    methods = {f"Tensor.{name}": _method(name) for name in sorted(whitelist.METHODS)}
     functions = {**whitelist.functions(), **whitelist.of_torchvision(), **methods}
+    functions = {name: one for name, one in functions.items() if name.rpartition(".")[2] not in NONE}
     words = [name.rpartition(".")[2] for name in functions]
     found = {
         name: _of_function(word, function)[: None if words.index(word) == place else 1]
@@ -330,6 +347,11 @@ def _of_module(name: str, kind) -> list:
     if kind is nn.MultiheadAttention:
         more = {"bias": False, "add_bias_kv": True, "add_zero_attn": True}
         return [((5, 6), _random(Attention(6, 2))), ((5, 6), _random(Attention(6, 2, **more)))]
+    if issubclass(kind, nn.RNNBase):
+        more = {"bias": False, "batch_first": True, "bidirectional": True}
+        return [((5, 6), _random(First(kind(6, 4)))), ((5, 6), _random(First(kind(6, 3, 2, **more))))]
+    if kind is nn.Bilinear:
+        return [((5, 6), _random(First(kind(6, 6, 4), 2)))]
     return [(way.shape, _random(kind(*way.one))) for way in ways(MODULES.get(name, ()))]
 
 

@@ -74,6 +74,13 @@ def test_a_class_becomes_a_network_of_its_own(small, digits):
     assert small.kept.classes == (3,) and small.community["rounds"] == 1
 
 
+def test_it_is_shown_in_one_line(small):
+    widths, told = "-".join(map(str, small.kept.widths)), small.metrics
+    share = f"{told['true_parameters']:,} parameters, {100 * told['true_rate']:.3g} % of the weights"
+    right = f"balanced accuracy {100 * told['balanced_accuracy']:.2f} %"
+    assert repr(small) == f"<Specialised: {small.class_names[small.kept.classes[0]]}; {widths} units, {share}; {right}>"
+
+
 def test_the_model_stays_as_it_was(extract, trained):
     model = copy.deepcopy(trained)
     model.first.weight.requires_grad_(False)

@@ -21,7 +21,7 @@ from plain_networks import ARCHITECTURES, Borrowing, Everything, LeNet_5, LeNet_
 from torch import fx, nn
 
 from specdnn import files
-from specdnn.network import graphtext, netfile, operations, whitelist
+from specdnn.network import graphtext, modules, netfile, operations, whitelist
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork, cut
 from specdnn.structures import KeptUnits, SpecDNNError
@@ -255,16 +255,16 @@ class Cosines(nn.Module):
         return torch.special.bessel_j0(values)
 
 
-class Sorted(nn.Module):
+class Fourth(nn.Module):
     def forward(self, values):
-        return values.sort(1).values
+        return values.kthvalue(4, 1, True)[0]
 
 
 @pytest.mark.parametrize(
     "last, told",
     [
         (Cosines(), "the function torch._C._special.special_bessel_j0"),
-        (Sorted(), "the method sort of a tensor is none that a file may hold"),
+        (Fourth(), "the method kthvalue of a tensor is none that a file may hold"),
         (nn.Bilinear, "the module ip1 is a ParametrizedLinear"),
         (nn.Embedding, "the module ip1 is a CircuitLinear"),
     ],
@@ -319,11 +319,12 @@ def test_every_module_tells_all_that_its_constructor_was_given():
     given = {"padding": 1, "kernel_size": 3, "in_channels": 4, "out_channels": 4, "in_features": 4, "out_features": 4}
     given |= {"num_features": 4, "num_channels": 4, "num_groups": 2, "normalized_shape": (4,), "embed_dim": 4}
     given |= {"num_heads": 2, "threshold": 0.1, "value": 2.0, "output_size": 2, "norm_type": 2, "groups": 2, "size": 4}
+    given |= {"in1_features": 4, "in2_features": 4, "input_size": 4, "hidden_size": 4}
     given |= {"upscale_factor": 2, "downscale_factor": 2, "dim": 1, "unflattened_size": (2, 2), "index": [0]}
     for name, kind in whitelist.MODULES.items():
-        parameters = inspect.signature(kind.__init__).parameters
-        known = set(parameters) - {"self", "args", "kwargs", "device", "dtype", "index"} - deprecated.get(name, set())
-        need = {n: given[n] for n in known | ({"index"} & set(parameters)) if parameters[n].default is inspect._empty}
+        parameters = modules.parameters(kind)
+        known = set(parameters) - {"index"} - deprecated.get(name, set())
+        need = {n: given[n] for n in set(parameters) if parameters[n].default is inspect._empty}
         assert set(graphtext.constructed(kind(**need))) == known, name
 
 
@@ -452,6 +453,11 @@ HOSTILE = {
     "no channels": module_with("conv2", out_channels=0),
     "a shape": module_with("layer_norm", normalized_shape={"tuple": [10**9, 10**9]}),
     "unknown module": swap("conv2", "Embedding", num_embeddings=3, embedding_dim=3),
+    "layers": swap("conv2", "GRU", input_size=3, hidden_size=3, num_layers=10**9),
+    "layers of a kind": swap("conv2", "LSTM", input_size=3, hidden_size=3, num_layers="many"),
+    "wide states": swap("conv2", "RNN", input_size=10**9, hidden_size=10**9),
+    "an argument of others": swap("conv2", "GRU", input_size=3, hidden_size=3, proj_size=2),
+    "the kind of another": swap("conv2", "RNN", input_size=3, hidden_size=3, mode="LSTM"),
     "module of another kind": swap("conv2", ["Conv2d"]),
     "a lazy module": swap("conv2", "LazyConv2d", out_channels=3, kernel_size=3),
     "no module": lambda graph: graph["modules"].pop("conv2"),

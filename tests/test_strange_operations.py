@@ -22,6 +22,7 @@ class Changed(Plain):
         self.norm, self.act, self.groups = nn.BatchNorm1d(48), nn.PReLU(6), nn.GroupNorm(2, 6)
         self.over_places, self.over_all = nn.Linear(8, 8), nn.LayerNorm([6, 8, 8])
         self.attention, self.recurrent = nn.MultiheadAttention(6, 2), nn.GRU(6, 6)
+        self.memory = nn.LSTM(6, 6)
         self.pairs, self.table, self.grown = nn.Bilinear(6, 6, 6), nn.Embedding(10, 6), nn.ConvTranspose2d(6, 6, 2, 2)
         self.weight, self.factor = nn.Parameter(torch.randn(6, 6)), nn.Parameter(torch.rand(6, 1, 1))
         self.register_buffer("kernel", torch.randn(6, 6, 1, 1))
@@ -101,6 +102,7 @@ PINNED = {
     "gathered": (lambda m, x: x.gather(1, x.argsort(1)), "gather"),
     "sorted": (lambda m, x: x.sort(1)[0], "sort"),
     "the best two": (lambda m, x: x.topk(2, 3)[0], "topk"),
+    "the best two by name": (lambda m, x: x.topk(2, 3).values, "topk"),
     "a sum over units": (lambda m, x: x * x.sum(1, keepdim=True), "sum: it mixes all units"),
     "beside their mean": (lambda m, x: torch.cat([x, x.mean(1, keepdim=True)], 1)[:, 1:], "mean: it mixes all units"),
     "numbers by size": (lambda m, x: x * torch.arange(x.shape[1]).view(-1, 1, 1), "of a size that depends on it"),
@@ -116,6 +118,8 @@ PINNED = {
     ),
     "attention": (lambda m, x: maps(m.attention(rows(x), rows(x), rows(x))[0]), "MultiheadAttention attention"),
     "recurrence": (lambda m, x: maps(m.recurrent(rows(x))[0]), "GRU recurrent"),
+    "recurrence with a memory": (lambda m, x: maps(m.memory(rows(x))[0]), "LSTM memory"),
+    "the last state": (lambda m, x: x + m.memory(rows(x))[1][0][-1][:, :, None, None], "LSTM memory"),
     "a table of vectors": (
         lambda m, x: x + m.table((100 * x.mean((1, 2, 3))).long() % 10)[:, :, None, None],
         "Embedding table",
@@ -176,8 +180,7 @@ def test_relevance_crosses_several_that_follow_each_other():
 
 # what files of networks may not call: their list is short on purpose
 NOT_IN_FILES = {
-    *("pools that tell places", "a norm of all", "an order that is computed", "gathered", "sorted", "the best two"),
-    *("numbers by size", "ones", "recurrence", "a table of vectors", "pairs", "frequencies"),
+    *("pools that tell places", "gathered", "numbers by size", "a table of vectors", "frequencies"),
 }
 
 

@@ -54,6 +54,7 @@ def lowered(network: nn.Module, image: torch.Tensor) -> torch.export.ExportedPro
     """A network in terms of Core ATen."""
     table = torch.export.default_decompositions()
     table.update(get_decompositions(MORE_DECOMPOSITIONS))
+    table[aten._trilinear.default] = _trilinear
     table[aten.adaptive_avg_pool2d.default] = aten._adaptive_avg_pool2d.default  # torch's own looks at the layout
     try:
         with torch.no_grad(), warnings.catch_warnings():
@@ -63,6 +64,25 @@ def lowered(network: nn.Module, image: torch.Tensor) -> torch.export.ExportedPro
     except Exception as error:  # whatever a user's forward raises, or torch on what it cannot follow
         raise SpecDNNError(f"{type(network).__name__} cannot be written in C: {first_line(error)}") from None
     return core
+
+
+def _trilinear(
+    one: torch.Tensor,
+    two: torch.Tensor,
+    three: torch.Tensor,
+    expand1: list[int],
+    expand2: list[int],
+    expand3: list[int],
+    sumdim: list[int],
+    unroll_dim: int = 1,
+) -> torch.Tensor:
+    """The products of three tensors, each with new dimensions at some places, summed along others; torch's bilinear
+    layer is one of these."""
+    for dim in range(len(expand1) + one.dim()):
+        one = one.unsqueeze(dim) if dim in expand1 else one
+        two = two.unsqueeze(dim) if dim in expand2 else two
+        three = three.unsqueeze(dim) if dim in expand3 else three
+    return (one * two * three).sum(sumdim)
 
 
 class Lowering:

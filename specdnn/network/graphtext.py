@@ -10,9 +10,9 @@ Nodes are named by their place, so no name from a file ever becomes code; every 
 
 from __future__ import annotations
 
-import inspect
 import json
 import keyword
+import operator
 import re
 import warnings
 from collections.abc import Collection, Container
@@ -23,7 +23,7 @@ from torch import fx, nn
 
 from specdnn.foreign import State
 from specdnn.network import whitelist
-from specdnn.network.modules import PLACES, Select, arguments, named
+from specdnn.network.modules import Select, arguments, named, parameters
 from specdnn.structures import Record
 
 LONGEST = 1 << 24  # characters of a text
@@ -35,6 +35,7 @@ KINDS: dict[str, tuple[type, dict[str, Any]]] = {
     "memory_format": (torch.memory_format, {str(f): f for f in (torch.contiguous_format, torch.channels_last)}),
     "device": (torch.device, {"cpu": torch.device("cpu")}),
 }
+NAMED: dict[Any, int] = {("values",): 0, ("indices",): 1}  # parts of what gives two tensors -> their places
 TAKEN = frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph())))  # what a network's own names must not cover
 
 
@@ -60,6 +61,10 @@ def to_text(network: fx.GraphModule) -> str:
 
 
 def _node(node: fx.Node, places: dict[fx.Node, int]) -> Record:
+    if node.target is getattr and node.args[1:] in NAMED:
+        node = fx.Node(
+            node.graph, node.name, "call_function", operator.getitem, (node.args[0], NAMED[node.args[1:]]), {}
+        )
     try:
         args = [_encoded(value, places) for value in node.args]
         kwargs = {name: _encoded(value, places) for name, value in node.kwargs.items()}
@@ -217,9 +222,10 @@ def _built(name: str, given: Any, state: State) -> nn.Module:
     if found is None:
         raise ValueError(f"its module {name} is a {kind!r:.100}, which is none that a file may hold")
     own = {key: _decoded(value, []) for key, value in _of(own, dict, "arguments").items()}
-    known = set(inspect.signature(found.__init__).parameters) - {"self", "args", "kwargs", "index", *PLACES}
-    if not set(own) <= known:
+    if not set(own) <= set(parameters(found)) - {"index"}:
         raise ValueError(f"its module {name} has arguments that a {kind} does not know")
+    if isinstance(own.get("num_layers"), int) and own["num_layers"] > len(state):
+        raise ValueError(f"its module {name} has more layers than there are tensors")
     if found is Select:
         own["index"] = _elements(state.get(f"{name}.index"), name)
     try:

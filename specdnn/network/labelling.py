@@ -287,9 +287,17 @@ class Labelling:
         shapes = self.seen[node.name]
         if isinstance(shapes, tuple) and all(isinstance(size, int) for size in shapes):
             return self.pinned_output(node, text, inputs)
-        given = zip(shapes, self.seen_of_more[node.name], strict=False) if isinstance(shapes, (tuple, list)) else ()
-        shapes = [self.of_one_image(*both) if isinstance(both[0], tuple) else () for both in given]
-        return tuple(self.unknown(node.name, text, s, inputs) if s else None for s in shapes) or None
+        return self.pinned_parts(node.name, text, shapes, self.seen_of_more[node.name], inputs)
+
+    def pinned_parts(self, name: str, text: str, shapes: Any, of_more: Any, inputs: list[Any]) -> Labels:
+        """Labels for a shape, a tuple of them for a tuple of shapes, such as a recurrence gives; None for no tensor."""
+        if not isinstance(shapes, (tuple, list)):
+            return None
+        if all(isinstance(size, int) for size in shapes):
+            shape = self.of_one_image(shapes, of_more)
+            return self.unknown(name, text, shape, inputs) if shape else None
+        parts = zip(shapes, of_more, strict=False)
+        return tuple(self.pinned_parts(name, text, one, more, inputs) for one, more in parts) or None
 
     def pinned_output(self, node: fx.Node, text: str, inputs: list[Any]) -> torch.Tensor | None:
         shape = self.shape(node)
@@ -663,9 +671,9 @@ class Labelling:
 
 
 def flattened(labels: Iterable[Any]) -> Iterator[Any]:
-    """Those of tensors, and of tuples of tensors."""
+    """Those of tensors, and of tuples of tensors, which may lie in one another."""
     for one in labels:
-        yield from one if isinstance(one, tuple) else (one,)
+        yield from flattened(one) if isinstance(one, tuple) else (one,)
 
 
 def describe(node: fx.Node) -> str:

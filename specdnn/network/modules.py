@@ -65,10 +65,19 @@ def module_of(node: fx.Node, network: nn.Module) -> Any:
     return network.get_submodule(str(node.target)) if node.op == "call_module" else None
 
 
+def parameters(kind: type[nn.Module]) -> dict[str, inspect.Parameter]:
+    """What a module's class is constructed with; recurrent classes do not tell it themselves."""
+    recurrent = issubclass(kind, nn.RNNBase)
+    told = inspect.signature((nn.RNNBase if recurrent else kind).__init__).parameters
+    hidden = {"self", "args", "kwargs", *PLACES}
+    if recurrent:
+        hidden |= {"mode"} if kind is nn.LSTM else {"mode", "proj_size"}
+    return {name: one for name, one in told.items() if name not in hidden}
+
+
 def arguments(module: nn.Module) -> dict[str, Any]:
     """What the constructor of a module's class was given, as far as it kept it under the same names."""
-    names = [name for name in inspect.signature(type(module).__init__).parameters if name not in ("self", *PLACES)]
-    found = {name: getattr(module, name) for name in names if hasattr(module, name)}
-    if "bias" in found:
+    found = {name: getattr(module, name) for name in parameters(type(module)) if hasattr(module, name)}
+    if "bias" in found and not isinstance(found["bias"], bool):
         found["bias"] = found["bias"] is not None
     return found

@@ -30,11 +30,12 @@ ARITHMETIC = {
 }
 _BEYOND = {  # what networks here compute without a rule for units
     *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.where, torch.logsumexp, torch.cumsum),
-    torch.index_select,
+    *(torch.index_select, torch.norm, torch.sort, torch.argsort, torch.topk, torch.ones_like),
     *(functional.layer_norm, functional.group_norm, functional.batch_norm, functional.instance_norm),
     *(functional.local_response_norm, functional.normalize, functional.linear, functional.prelu, functional.glu),
     *(getattr(functional, f"conv{dimensions}d") for dimensions in (1, 2, 3)),
-    *(functional.scaled_dot_product_attention, functional.softmin, functional.unfold, operator.matmul),
+    *(functional.scaled_dot_product_attention, functional.softmin, functional.unfold, functional.bilinear),
+    operator.matmul,
 }
 _TABLES: tuple[set[Any], ...] = (
     ops.ELEMENTWISE,
@@ -48,6 +49,7 @@ _TABLES: tuple[set[Any], ...] = (
 _ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
 _methods = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
 _methods |= {"matmul", "bmm", "masked_fill", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
+_methods |= {"norm", "sort", "argsort", "topk"}
 METHODS = frozenset(name for name in _methods if not name.startswith("__"))
 MODULES = {
     kind.__name__: kind
@@ -55,7 +57,7 @@ MODULES = {
         *(*ops.ELEMENTWISE_MODULES, *ops.PER_CHANNEL_MODULES, *ops.MOVEMENT_MODULES, *ops.CONVOLUTIONS, *ops.LINEAR),
         *(*ops.NORMS, *ops.GROUP_NORMS, *ops.PER_CHANNEL_WEIGHTS, *ops.FINAL_MODULES),
         *(nn.LayerNorm, nn.MultiheadAttention, nn.LocalResponseNorm, nn.GLU, nn.Softmin, nn.Softmax2d, nn.RMSNorm),
-        *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+        *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Bilinear, nn.GRU, nn.LSTM, nn.RNN),
         *(Select, Mode),
     )
 }
