@@ -165,7 +165,7 @@ CALLS = {
     ),
     "baddbmm": lambda f, x: f(x[0], x[0], x[0].flip(0), beta=0.5, alpha=2),
     "where": each(lambda f, x: f(x > 0, x, 0.5), lambda f, x: f(x.flip(1) > x, x, known(6))),
-    "masked_fill": lambda f, x: f(x, x > 0.3, -2.0),
+    **dict.fromkeys(("masked_fill", "masked_fill_"), lambda f, x: f(x, x > 0.3, -2.0)),
     # movements
     **dict.fromkeys(
         ("cat", "concat", "hstack", "stack"),

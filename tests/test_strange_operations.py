@@ -75,6 +75,12 @@ FREE = {
     "groups": lambda m, x: m.groups(x),
     "a slope per unit": lambda m, x: m.act(x - 0.2),
     "in place": lambda m, x: x.clone().add_(1),
+    "positions": lambda m, x: (x.movedim(1, -1) + m.table(torch.arange(8, device=x.device))).movedim(-1, 1),
+    "positions in a buffer": lambda m, x: (x.movedim(1, -1) + m.table(m.order[None, None, :1])).movedim(-1, 1),
+    "the larger of two": lambda m, x: torch.max(x, x.flip(1)) + x.min(0.5 * x),
+    "the largest of each": lambda m, x: x - x.max(3)[0][..., None] + torch.min(x, dim=2, keepdim=True).values,
+    "a condition": lambda m, x: torch.where(x > 0.1, x, x * 0.5) + x.masked_fill(x.lt(0), -1),
+    "a condition on a constant": lambda m, x: x * (x >= m.factor) + torch.where(m.factor > 0, x, 0.0),
 }
 
 PINNED = {
@@ -82,7 +88,7 @@ PINNED = {
     "another bound for each": (lambda m, x: torch.clamp(x, x * 0.5), "clamp: it reads several tensors of the network"),
     "a sum by keywords": (
         lambda m, x: torch.add(input=x, other=x),
-        "add: its operands are not two tensors, or a tensor and a number",
+        "add: its operands are not tensors and numbers side by side",
     ),
     "sums of tuples": (lambda m, x: torch.cat(x.chunk(2, 1) + x.chunk(2, 1), 1)[:, :6], "an operand is not one tensor"),
     "pools that tell places": (lambda m, x: f.max_pool2d(x, 2, return_indices=True)[0], "max_pool2d_with_indices"),
@@ -94,7 +100,8 @@ PINNED = {
     "a norm of all": (lambda m, x: x / (x.norm() + 1), "norm"),
     "the largest of all": (lambda m, x: x / (1 + x.abs().amax()), "amax: it is not over given dimensions"),
     "one number of all": (lambda m, x: x * x[0, 0, 0, 0], "getitem: it gives no tensor"),
-    "a share of all": (lambda m, x: x * (x > 0).double().mean(), "gt"),
+    "a share of all": (lambda m, x: x * (x > 0).double().mean(), "mean: it is not over given dimensions"),
+    "the place of the largest": (lambda m, x: x + x.max(1, True)[1], "max"),
     "one image for all": (lambda m, x: x + f.conv2d(x[0], m.kernel), "getitem: it moves parts of an image among"),
     "two of one image": (lambda m, x: torch.stack([x[0], x[0]]).mean(0) + x, "stack: it moves parts of an image among"),
     "rows as images": (lambda m, x: f.relu(x.reshape(-1, 6, 4, 8)).reshape(-1, 6, 8, 8), "among the images"),
@@ -131,6 +138,10 @@ PINNED = {
     "a computed factor": (
         lambda m, x: x * (m.weight @ m.weight).sum(0).view(6, 1, 1),
         "a constant of several dimensions is an operand",
+    ),
+    "the same vector twice": (
+        lambda m, x: x + m.table(m.order // 3).sum(0)[:, None, None],
+        "a constant of several dimensions",
     ),
     "frequencies": (lambda m, x: torch.fft.fft2(x).abs(), "fft2"),
     "halves over images": (lambda m, x: f.glu(torch.cat([x, x]), 0), "glu: it is over images"),
@@ -180,7 +191,8 @@ def test_relevance_crosses_several_that_follow_each_other():
 
 # what files of networks may not call: their list is short on purpose
 NOT_IN_FILES = {
-    *("pools that tell places", "gathered", "numbers by size", "a table of vectors", "frequencies"),
+    *("pools that tell places", "the place of the largest", "gathered", "numbers by size", "a table of vectors"),
+    *("the same vector twice", "frequencies"),
 }
 
 
@@ -201,6 +213,35 @@ def test_a_cut_network_is_read_from_its_file_or_not_saved(name, tmp_path):
     with torch.no_grad():
         found = netfile.load_network(tmp_path / "x.pth.tar").eval()(images)
         assert torch.equal(found, saved.compact.network.eval()(images))
+
+
+class Transformer(nn.Module):
+    """Torch's own encoder on columns of maps, with a learned place for each; `mask`: they see those before only."""
+
+    def __init__(self, mask):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(6, 2, 12, batch_first=True, norm_first=mask)
+        self.conv, self.places, self.fc = nn.Conv2d(2, 6, (8, 1)), nn.Embedding(20, 6), nn.Linear(6, 5)
+        self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(6), enable_nested_tensor=False)
+        self.mask = nn.Transformer.generate_square_subsequent_mask(8) if mask else None
+
+    def forward(self, images):
+        columns = self.conv(images).flatten(2).transpose(1, 2)
+        columns = columns + self.places(torch.arange(columns.shape[1], device=images.device))
+        return self.fc(self.encoder(columns, mask=self.mask)[:, -1])
+
+
+@pytest.mark.parametrize("mask", (False, True))
+def test_encoders_of_torch_are_looked_into(mask):
+    network = Transformer(mask).eval()
+    compact = assert_exact(network)
+    layers = {name: compact.layers.layers[depth].units for depth, name in enumerate(compact.layers.names)}
+    assert [units for name, units in layers.items() if name.endswith("linear1")] == [12, 12]
+    images = torch.randn(3, *IMAGE.shape)
+    with torch.no_grad():
+        found = CompactNetwork.parent(network, IMAGE).network(images)
+    torch.testing.assert_close(found, network(images))
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_images_may_be_standardised_by_their_own_numbers():

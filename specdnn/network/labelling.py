@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import re
 from collections import Counter
@@ -26,7 +27,7 @@ from specdnn.network.labels import (
     uniform_dimension,
 )
 from specdnn.network.modules import Given, module_of, named
-from specdnn.network.tracing import in_place, settle_signs
+from specdnn.network.tracing import in_place, settle_signs, settle_tables
 from specdnn.structures import SpecDNNError, first_line
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
@@ -38,10 +39,14 @@ class Recorder(fx.Interpreter):
 
     def __init__(self, network: fx.GraphModule) -> None:
         super().__init__(network)
+        self.network = network
         self.seen: dict[str, Any] = {}
         self.tensors: set[str] = set()
+        self.rows: dict[str, torch.Tensor] = {}  # which vectors a table is asked for
 
     def run_node(self, node: fx.Node) -> Any:
+        if isinstance(module_of(node, self.network), nn.Embedding):
+            self.rows[node.name] = self.fetch_args_kwargs_from_env(node)[0][0]
         found = super().run_node(node)
         self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
         if torch.is_tensor(found):
@@ -122,6 +127,7 @@ class Labelling:
         further.run(torch.cat([images, images[:1]]))
         self.seen, self.seen_of_more = recorder.seen, further.seen  # shapes of IMAGES images, and of one more
         settle_signs(network, recorder.tensors)
+        settle_tables(network, recorder.rows, further.rows)
         self.aliases = Aliases(network)
         self.values: dict[str, Any] = {}  # labels, tuples of labels, or the plain value for one image
         self.labelled: set[str] = set()
@@ -327,7 +333,7 @@ class Labelling:
             return self.per_channel
         kinds = (
             (ops.ELEMENTWISE, self.elementwise),
-            (ops.BINARY, self.binary),
+            (ops.BINARY | ops.CHOICES, self.binary),
             (ops.PER_CHANNEL, self.per_channel),
             (ops.REDUCTIONS, self.reduction),
             (ops.GATES, self.gated),
@@ -406,18 +412,18 @@ class Labelling:
             raise NotUnderstood("it changes in place what others read")
 
     def binary(self, node: fx.Node) -> torch.Tensor:
-        if len(node.args) < 2:
-            raise NotUnderstood("its operands are not two tensors, or a tensor and a number")
-        operands = [self.operand(value) for value in node.args[:2]]
-        labelled = [labels for labels in operands if labels is not None]
-        if len(labelled) == 2:
-            return self.join(*labelled)
-        plain = [self.plain_operand(value) for value in node.args[:2]]
-        place = next((k for k, value in enumerate(plain) if torch.is_tensor(value) and value.numel() > 1), None)
-        if place is not None:
-            return self.join(labelled[0], self.table(node, node.args[place], plain[place], labelled[0]))
-        self.box(labelled[0])
-        return labelled[0]
+        given = node.args[: 3 if node.target in ops.CHOICES else 2]
+        if len(given) < 2 + (node.target in ops.CHOICES):
+            raise NotUnderstood("its operands are not tensors and numbers side by side")
+        labelled = [labels for labels in map(self.operand, given) if labels is not None]
+        plain = [self.plain_operand(value) for value in given]
+        found = functools.reduce(self.join, labelled)
+        tables = [pair for pair in zip(given, plain, strict=True) if torch.is_tensor(pair[1]) and pair[1].numel() > 1]
+        for source, constant in tables:
+            found = self.join(found, self.table(node, source, constant, found))
+        if len(labelled) + len(tables) == 1:
+            self.box(found)
+        return found
 
     def operand(self, value: Given) -> torch.Tensor | None:
         """The labels of an operand, None if it has none."""

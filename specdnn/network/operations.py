@@ -28,6 +28,7 @@ _MATHEMATICS = _words("""
     relu relu_ sigmoid sigmoid_ tanh tanh_ exp exp_ expm1 log log1p sqrt rsqrt abs neg square sign sin cos erf
     clamp clamp_ clip clone detach round floor ceil reciprocal nan_to_num selu celu
 """)
+_COMPARISONS = _words("eq ne lt le gt ge")
 _CASTS = _words("float double half bfloat16 to type type_as cpu cuda")
 _POOLS = _words("max_pool avg_pool adaptive_avg_pool adaptive_max_pool lp_pool")
 _REDUCTIONS = _words("mean sum amax amin var std")
@@ -65,6 +66,15 @@ BINARY = {
     ),
     *(getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")),
     *_words("add add_ sub sub_ mul mul_ div div_ true_divide maximum minimum pow pow_ __add__ __radd__ __mul__"),
+    *_functions(_COMPARISONS, torch, operator),
+    *_COMPARISONS,
+}
+# The same with three: a condition, and what is taken where it holds and where it does not.
+CHOICES = {torch.where, "masked_fill", "masked_fill_"}
+# The largest and the smallest -> along dimensions, and of two tensors.
+LARGEST: dict[Any, tuple[Any, Any]] = {
+    **dict.fromkeys((torch.max, "max"), (torch.amax, torch.maximum)),
+    **dict.fromkeys((torch.min, "min"), (torch.amin, torch.minimum)),
 }
 # What changes its left side in place -> the method that does so to a tensor, and what it means for numbers.
 IN_PLACE_SIGNS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -46,7 +47,37 @@ class Tracer(fx.Tracer):
         return Proxy(node, self)
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        if type(module) in (nn.TransformerEncoder, nn.TransformerEncoderLayer):
+            return False
         return isinstance(module, (Select, Mode)) or super().is_leaf_module(module, name)
+
+    def call_module(self, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        forward = functools.partial(_encoded, module) if type(module) is nn.TransformerEncoder else forward
+        return super().call_module(module, forward, args, kwargs)
+
+
+def _encoded(
+    encoder: nn.TransformerEncoder,
+    src: Given,
+    mask: Given = None,
+    src_key_padding_mask: Given = None,
+    is_causal: bool | None = None,
+) -> Given:
+    """What torch's encoder gives: its own forward looks at tensors first, to see whether they are nested."""
+    for layer in encoder.layers:
+        src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal))
+    return src if encoder.norm is None else encoder.norm(src)
+
+
+@contextlib.contextmanager
+def _step_by_step() -> Iterator[None]:
+    """Without torch's one function for a whole layer of a transformer, for which its forward looks at tensors."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
@@ -64,6 +95,7 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     notes += _follow_the_mode(network, graph, training)
     notes += _without_final(network, graph)
     _stack_beside_the_images(graph)
+    _largest_without_places(graph)
     without_dead_code(graph, network)
     found = fx.GraphModule(network.eval(), graph, type(network).__name__)
     _in_any_memory_layout(found)
@@ -114,7 +146,8 @@ def _graph(network: nn.Module) -> fx.Graph:
         return copy.deepcopy(network.graph)
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
-        graph = Tracer().trace(network, defaults)
+        with _step_by_step():
+            graph = Tracer().trace(network, defaults)
     except Exception as error:  # torch.fx lets through whatever the user's forward raises on stand-ins
         raise SpecDNNError(
             f"{type(network).__name__} cannot be traced: {first_line(error)}{_place(error)}; {WHAT_TO_DO}"
@@ -215,6 +248,35 @@ def _averages_the_first(node: fx.Node) -> bool:
     return node.op != "output" and node.target in operations.REDUCTIONS and len(node.args) > 0 and _over_the_first(node)
 
 
+def _largest_without_places(graph: fx.Graph) -> None:
+    """Write max and min by other functions of torch where nobody asks at which place the largest is.
+
+    Of equal ones each gets its share of a gradient then, not one of them all.
+    """
+    for node in list(graph.nodes):
+        among, of_two = operations.LARGEST.get(node.target, (None, None))
+        if among is None or (along := _dimension_alone(node)) is None:
+            continue
+        parts = {user for user in node.users if user.target in (operator.getitem, getattr)}
+        if not along and len(node.args) == 2:
+            node.op, node.target = "call_function", node.target if parts else of_two
+        elif not along or all(user.args[1] in (0, "values") for user in parts) and parts == set(node.users):
+            node.op, node.target, node.args, node.kwargs = "call_function", among, node.args[:1], along
+            for user in parts if along else ():
+                user.replace_all_uses_with(node)
+                graph.erase_node(user)
+
+
+def _dimension_alone(node: fx.Node) -> dict[str, Any] | None:
+    """The dimension of max and min and whether it is kept, none in `max(x)` and `max(x, y)`; None for anything else."""
+    given = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | node.kwargs
+    if not node.args or not given.keys() <= {"dim", "keepdim"}:
+        return None
+    if not given or (len(node.args) == 2 and isinstance(given["dim"], fx.Node) and not node.kwargs):
+        return {}
+    return given if isinstance(given.get("dim"), int) and isinstance(given.get("keepdim", False), bool) else None
+
+
 def settle_signs(network: fx.GraphModule, tensors: set[str]) -> None:
     """Write `x += y` as `x.add_(y)` where x is one of `tensors`, and as `x + y` where it is a number."""
     for node in network.graph.nodes:
@@ -223,6 +285,37 @@ def settle_signs(network: fx.GraphModule, tensors: set[str]) -> None:
             tensor = node.args[0].name in tensors
             node.op, node.target = ("call_method", method) if tensor else ("call_function", function)
     network.recompile()
+
+
+def settle_tables(network: fx.GraphModule, rows: dict[str, torch.Tensor], of_more: dict[str, torch.Tensor]) -> None:
+    """Make a parameter of the vectors of an Embedding that is asked for the same ones whatever the images: positions.
+
+    `rows`: node -> which vectors it was asked for; `of_more`: the same where there was one image more.
+    """
+    if not rows:
+        return
+    for node in [node for node in network.graph.nodes if node.name in rows]:
+        table, asked = module_of(node, network), rows[node.name]
+        varying = not torch.equal(asked, of_more[node.name]) or _depends_on_images(node.args[0])
+        if varying or len(asked.unique()) < asked.numel() or table.max_norm is not None:
+            continue
+        name = f"{str(node.target).replace('.', '_')}_rows"
+        while hasattr(network, name):
+            name += "_"
+        network.register_parameter(name, nn.Parameter(table(asked).detach()))
+        node.op, node.target, node.args = "get_attr", name, ()
+    without_dead_code(network.graph, network)
+    network.delete_all_unused_submodules()
+    network.recompile()
+
+
+def _depends_on_images(node: Given) -> bool:
+    """Whether a node reads more of the images than their size."""
+    if not isinstance(node, fx.Node) or node.target in operations.QUESTIONS:
+        return False
+    if node.target is getattr and node.args[1] in operations.ATTRIBUTES:
+        return False
+    return node.op == "placeholder" or any(map(_depends_on_images, node.all_input_nodes))
 
 
 # ------------------------------------------------------------------------------------------ what is left out

@@ -29,7 +29,7 @@ ARITHMETIC = {
     *(operator.ifloordiv, operator.ipow, operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
 }
 _BEYOND = {  # what networks here compute without a rule for units
-    *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.where, torch.logsumexp, torch.cumsum),
+    *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.logsumexp, torch.cumsum),
     *(torch.index_select, torch.norm, torch.sort, torch.argsort, torch.topk, torch.ones_like),
     *(functional.layer_norm, functional.group_norm, functional.batch_norm, functional.instance_norm),
     *(functional.local_response_norm, functional.normalize, functional.linear, functional.prelu, functional.glu),
@@ -40,6 +40,7 @@ _BEYOND = {  # what networks here compute without a rule for units
 _TABLES: tuple[set[Any], ...] = (
     ops.ELEMENTWISE,
     ops.BINARY,
+    ops.CHOICES,
     ops.PER_CHANNEL,
     ops.REDUCTIONS,
     ops.MOVEMENTS,
@@ -48,7 +49,7 @@ _TABLES: tuple[set[Any], ...] = (
 )
 _ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
 _methods = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
-_methods |= {"matmul", "bmm", "masked_fill", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
+_methods |= {"matmul", "bmm", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
 _methods |= {"norm", "sort", "argsort", "topk"}
 METHODS = frozenset(name for name in _methods if not name.startswith("__"))
 MODULES = {
