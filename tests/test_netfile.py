@@ -265,14 +265,11 @@ class Fourth(nn.Module):
     [
         (Cosines(), "the function torch._C._special.special_bessel_j0"),
         (Fourth(), "the method kthvalue of a tensor is none that a file may hold"),
-        (nn.Bilinear, "the module ip1 is a ParametrizedLinear"),
         (nn.Embedding, "the module ip1 is a CircuitLinear"),
     ],
 )
 def test_what_is_in_no_table_is_refused_by_name(last, told, path):
     network = Own(last if isinstance(last, nn.Module) else nn.Identity())
-    if last is nn.Bilinear:
-        nn.utils.parametrizations.orthogonal(network.ip1)
     if last is nn.Embedding:
         network.ip1.__class__ = type("CircuitLinear", (nn.Linear,), {"__module__": "torch.nn.circuits"})
     with pytest.raises(SpecDNNError) as error:

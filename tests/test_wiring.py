@@ -8,11 +8,12 @@ import pytest
 import torch
 from test_network_surgery import assert_alike, results
 from torch import nn
-from torch.nn import functional
+from torch.nn import functional, utils
 from torch.nn.utils import parametrizations
 from zoo_networks import ZOO, LeNet5, free_units
 
 from specdnn.network.surgery import CompactNetwork, cut, masked
+from specdnn.network.tracing import traced
 from specdnn.network.wiring import trace
 from specdnn.structures import SpecDNNError
 
@@ -184,9 +185,12 @@ class Tied(Plain):
         return self.conv3(functional.relu(super().features(x)))
 
 
-def parametrized():
+def computed(change, *names):
+    """The plain network after a step of training in which weights were computed from others."""
     network = Plain()
-    parametrizations.weight_norm(network.conv2)
+    for name in names:
+        setattr(network, name, change(getattr(network, name)))
+    network.train()(torch.randn(2, *IMAGE.shape)).sum().backward()
     return network
 
 
@@ -209,12 +213,35 @@ class Softmaxed(Plain):
         return super().features(x).softmax(1)
 
 
+OLD_NORMS = (utils.weight_norm, utils.spectral_norm)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("change", (parametrizations.weight_norm, parametrizations.spectral_norm, *OLD_NORMS))
+def test_weights_that_are_computed_become_plain_ones(change):
+    network = computed(change, "conv2", "fc")
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    found, notes = traced(network)
+    assert notes == ("weights that are computed from others (parametrization) are plain ones from here on: conv2, fc",)
+    assert {name for name, _ in found.named_parameters()} == {name for name, _ in Plain().named_parameters()}
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+    images = torch.randn(3, *IMAGE.shape)
+    torch.testing.assert_close(found(images), network.eval()(images))
+    assert not assert_exact(found).pins
+
+
+def test_a_hook_that_is_not_known_is_refused():
+    network = Plain()
+    network.conv2.register_forward_hook(lambda module, given, found: found * 2)
+    with pytest.raises(SpecDNNError, match="^module conv2 carries hooks, which cannot be traced: remove them first$"):
+        traced(network)
+
+
 @pytest.mark.parametrize(
     "make, told, free",
     [
         (Twice, "Conv2d conv2: it is used 2 times", set()),
         (Tied, "Conv2d conv2: its weights are shared with another module", set()),
-        (parametrized, "conv2", set()),
         (Reading, "Conv2d conv2: its weights are read elsewhere, too", set()),
         (Normalised, "LayerNorm norm", {"conv1"}),
         (Softmaxed, "softmax", {"conv1"}),
@@ -252,12 +279,6 @@ class Branching(Plain):
         return super().forward(x)
 
 
-class Hooked(Plain):
-    def __init__(self):
-        super().__init__()
-        nn.utils.weight_norm(self.conv1)
-
-
 class Wrong(Plain):
     def forward(self, x):
         return self.fc(self.features(x).flatten(1))
@@ -283,12 +304,6 @@ def test_a_network_that_cannot_be_followed_is_refused_in_one_sentence(make, told
     with pytest.raises(SpecDNNError, match=told) as raised:
         trace(make(), IMAGE)
     assert "\n" not in str(raised.value)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_weight_norm_by_hooks_is_to_be_removed_first():
-    with pytest.raises(SpecDNNError, match="module conv1 carries hooks .* remove them"):
-        trace(Hooked(), IMAGE)
 
 
 def test_an_ordinary_sequential_is_traced():

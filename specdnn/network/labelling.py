@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.nn.utils import parametrize
 
 from specdnn.network import operations as ops
 from specdnn.network.labels import (
@@ -697,8 +696,6 @@ def _why_not_by_themselves(network: fx.GraphModule) -> dict[str, str]:
     calls = Counter(n.target for n in network.graph.nodes if n.op == "call_module")
     found = {}
     for name, module in network.named_modules(remove_duplicate=False):
-        if parametrize.is_parametrized(module):
-            found[name] = "its weights are computed (parametrization)"
         if calls[name] > 1 and any(True for _ in module.parameters()):
             found[name] = f"it is used {calls[name]} times"
     for name in _shared_parameters(network):

@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
+from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
 import specdnn
 from specdnn.network import operations
@@ -21,6 +24,10 @@ from specdnn.structures import SpecDNNError, first_line
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 OURS = tuple(str(package.__file__).removesuffix("__init__.py") for package in (specdnn, torch))  # and torch's
+NORMS_OF_WEIGHTS: dict[type, Callable[..., Any]] = {
+    WeightNorm: remove_weight_norm,
+    SpectralNorm: remove_spectral_norm,
+}
 WHAT_TO_DO = (
     "what the network does must not depend on the values of its tensors, and forward must take one batch of images"
 )
@@ -89,8 +96,8 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """
     while type(network).__name__ in WRAPPERS:
         network = getattr(network, WRAPPERS[type(network).__name__])
-    _must_have_no_hooks(network)
     network, notes = copied(network)
+    _must_have_no_hooks(network)
     graph, training = (_graph(network.train(mode)) for mode in (False, True))
     notes += _follow_the_mode(network, graph, training)
     notes += _without_final(network, graph)
@@ -116,21 +123,51 @@ def _must_have_no_hooks(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if module._forward_pre_hooks or module._forward_hooks:
             raise SpecDNNError(
-                f"module {name or type(network).__name__} carries hooks (such as torch.nn.utils.weight_norm), which "
-                "cannot be traced: remove them (torch.nn.utils.remove_weight_norm) first"
+                f"module {name or type(network).__name__} carries hooks, which cannot be traced: remove them first"
             )
 
 
 def copied(network: nn.Module) -> tuple[nn.Module, list[str]]:
-    """A copy in single precision at least, and what to say of it."""
-    try:
-        network = copy.deepcopy(network).requires_grad_()
+    """A copy in single precision at least, all weights of which are plain ones, and what to say of it."""
+    computed = (t for m in network.modules() for t in vars(m).values() if torch.is_tensor(t) and not t.is_leaf)
+    try:  # torch copies no tensor that is computed, such as weight_norm leaves in its module
+        network = copy.deepcopy(network, {id(tensor): tensor.detach().clone() for tensor in computed})
+        notes = _with_plain_weights(network.eval().requires_grad_())
     except Exception as error:  # whatever a user's own __deepcopy__ raises
         raise SpecDNNError(f"{type(network).__name__} cannot be copied: {first_line(error)}") from None
+    network.requires_grad_()
     half = {p.dtype for p in network.parameters()} & {torch.float16, torch.bfloat16}
     if half:
-        return network.float(), [f"the network's {half.pop()} is worked on in single precision".replace("torch.", "")]
-    return network, []
+        notes.append(f"the network's {half.pop()} is worked on in single precision".replace("torch.", ""))
+        network.float()
+    return network, notes
+
+
+def _with_plain_weights(network: nn.Module) -> list[str]:
+    """Take the place of weights that are computed from others, by torch's parametrizations or its older hooks."""
+    changed = []
+    for name, module in network.named_modules():
+        hooks = [hook for hook in module._forward_pre_hooks.values() if type(hook) in NORMS_OF_WEIGHTS]
+        for hook in hooks:
+            NORMS_OF_WEIGHTS[type(hook)](module, hook.name)
+        parametrized = parametrize.is_parametrized(module)
+        if parametrized:
+            _without_parametrizations(module)
+        changed += [name] if hooks or parametrized else []
+    if not changed:
+        return []
+    names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    return [f"weights that are computed from others (parametrization) are plain ones from here on: {names}"]
+
+
+def _without_parametrizations(module: Given) -> None:
+    """What torch's remove_parametrizations does, which would change the class of the module that this is a copy of."""
+    with torch.no_grad():
+        values = {name: getattr(module, name).clone() for name in module.parametrizations}
+    module.__class__ = parametrize.type_before_parametrizations(module)
+    del module.parametrizations
+    for name, value in values.items():
+        module.register_parameter(name, nn.Parameter(value))
 
 
 def _graph(network: nn.Module) -> fx.Graph:
