@@ -75,6 +75,10 @@ FREE = {
     "groups": lambda m, x: m.groups(x),
     "a slope per unit": lambda m, x: m.act(x - 0.2),
     "in place": lambda m, x: x.clone().add_(1),
+    "numbers by size": lambda m, x: (
+        x * torch.linspace(0.1, 1, x.shape[1])[:, None, None] + torch.eye(8, device=x.device)
+    ),
+    "zeros beside units": lambda m, x: torch.cat([torch.zeros(x.shape[0], 2, 8, 8, device=x.device), x], 1)[:, 2:],
     "positions": lambda m, x: (x.movedim(1, -1) + m.table(torch.arange(8, device=x.device))).movedim(-1, 1),
     "positions in a buffer": lambda m, x: (x.movedim(1, -1) + m.table(m.order[None, None, :1])).movedim(-1, 1),
     "the larger of two": lambda m, x: torch.max(x, x.flip(1)) + x.min(0.5 * x),
@@ -112,7 +116,11 @@ PINNED = {
     "the best two by name": (lambda m, x: x.topk(2, 3).values, "topk"),
     "a sum over units": (lambda m, x: x * x.sum(1, keepdim=True), "sum: it mixes all units"),
     "beside their mean": (lambda m, x: torch.cat([x, x.mean(1, keepdim=True)], 1)[:, 1:], "mean: it mixes all units"),
-    "numbers by size": (lambda m, x: x * torch.arange(x.shape[1]).view(-1, 1, 1), "of a size that depends on it"),
+    "whole numbers by size": (lambda m, x: x * torch.arange(x.shape[1]).view(-1, 1, 1), "a constant of several"),
+    "a number for every image": (
+        lambda m, x: x * torch.ones(x.shape[0], x.shape[1], 1, 1),
+        "of a size that depends on it",
+    ),
     "ones": (lambda m, x: x + torch.ones_like(x), "ones_like"),
     "a function's norm": (lambda m, x: f.layer_norm(x, x.shape[1:]), "layer_norm"),
     "a function's convolution": (lambda m, x: f.conv2d(x, m.kernel), "conv2d"),
@@ -126,6 +134,12 @@ PINNED = {
     "attention": (lambda m, x: maps(m.attention(rows(x), rows(x), rows(x))[0]), "MultiheadAttention attention"),
     "recurrence": (lambda m, x: maps(m.recurrent(rows(x))[0]), "GRU recurrent"),
     "recurrence with a memory": (lambda m, x: maps(m.memory(rows(x))[0]), "LSTM memory"),
+    "a first state": (
+        lambda m, x: maps(
+            m.memory(rows(x), (torch.zeros(1, x.size(0), 6).to(x), torch.zeros((1, x.size(0), 6)).to(x)))[0]
+        ),
+        "LSTM memory",
+    ),
     "the last state": (lambda m, x: x + m.memory(rows(x))[1][0][-1][:, :, None, None], "LSTM memory"),
     "a table of vectors": (
         lambda m, x: x + m.table((100 * x.mean((1, 2, 3))).long() % 10)[:, :, None, None],
@@ -191,7 +205,13 @@ def test_relevance_crosses_several_that_follow_each_other():
 
 # what files of networks may not call: their list is short on purpose
 NOT_IN_FILES = {
-    *("pools that tell places", "the place of the largest", "gathered", "numbers by size", "a table of vectors"),
+    *(
+        "pools that tell places",
+        "the place of the largest",
+        "gathered",
+        "a number for every image",
+        "a table of vectors",
+    ),
     *("the same vector twice", "frequencies"),
 }
 

@@ -26,7 +26,7 @@ from specdnn.network.labels import (
     uniform_dimension,
 )
 from specdnn.network.modules import Given, module_of, named
-from specdnn.network.tracing import in_place, settle_signs, settle_tables
+from specdnn.network.tracing import in_place, reading, settle_made, settle_signs, settle_tables
 from specdnn.structures import SpecDNNError, first_line
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
@@ -42,6 +42,8 @@ class Recorder(fx.Interpreter):
         self.seen: dict[str, Any] = {}
         self.tensors: set[str] = set()
         self.rows: dict[str, torch.Tensor] = {}  # which vectors a table is asked for
+        self.made: dict[str, torch.Tensor] = {}  # from nothing but sizes and numbers
+        self.reading = reading(network.graph)
 
     def run_node(self, node: fx.Node) -> Any:
         if isinstance(module_of(node, self.network), nn.Embedding):
@@ -50,6 +52,8 @@ class Recorder(fx.Interpreter):
         self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
         if torch.is_tensor(found):
             self.tensors.add(node.name)
+            if node not in self.reading:
+                self.made[node.name] = found.clone()
         return found
 
 
@@ -127,6 +131,7 @@ class Labelling:
         self.seen, self.seen_of_more = recorder.seen, further.seen  # shapes of IMAGES images, and of one more
         settle_signs(network, recorder.tensors)
         settle_tables(network, recorder.rows, further.rows)
+        settle_made(network, recorder.made, further.made)
         self.aliases = Aliases(network)
         self.values: dict[str, Any] = {}  # labels, tuples of labels, or the plain value for one image
         self.labelled: set[str] = set()

@@ -8,8 +8,9 @@ import functools
 import inspect
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import fx, nn
@@ -77,14 +78,22 @@ def _encoded(
 
 
 @contextlib.contextmanager
-def _step_by_step() -> Iterator[None]:
-    """Without torch's one function for a whole layer of a transformer, for which its forward looks at tensors."""
+def _in_a_form_to_be_followed() -> Iterator[None]:
+    """Without torch's one function for a whole layer of a transformer, for which its forward looks at tensors; and with
+    the sizes of new tensors in a tuple: `torch.zeros(n, 8)` takes no stand-in for n."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with contextlib.ExitStack() as stack:
+            for name in ("zeros", "ones", "empty", "rand", "randn"):
+                stack.enter_context(mock.patch.object(torch, name, _sizes_in_a_tuple(getattr(torch, name))))
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _sizes_in_a_tuple(make: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *sizes, **named: make(*sizes, **named) if len(sizes) < 2 else make(sizes, **named)
 
 
 def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
@@ -183,7 +192,7 @@ def _graph(network: nn.Module) -> fx.Graph:
         return copy.deepcopy(network.graph)
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
-        with _step_by_step():
+        with _in_a_form_to_be_followed():
             graph = Tracer().trace(network, defaults)
     except Exception as error:  # torch.fx lets through whatever the user's forward raises on stand-ins
         raise SpecDNNError(
@@ -329,30 +338,62 @@ def settle_tables(network: fx.GraphModule, rows: dict[str, torch.Tensor], of_mor
 
     `rows`: node -> which vectors it was asked for; `of_more`: the same where there was one image more.
     """
-    if not rows:
-        return
+    images = reading(network.graph, ("placeholder",))
     for node in [node for node in network.graph.nodes if node.name in rows]:
         table, asked = module_of(node, network), rows[node.name]
-        varying = not torch.equal(asked, of_more[node.name]) or _depends_on_images(node.args[0])
+        varying = not torch.equal(asked, of_more[node.name]) or node.args[0] in images
         if varying or len(asked.unique()) < asked.numel() or table.max_norm is not None:
             continue
-        name = f"{str(node.target).replace('.', '_')}_rows"
-        while hasattr(network, name):
-            name += "_"
+        name = _free_name(network, f"{node.target}_rows")
         network.register_parameter(name, nn.Parameter(table(asked).detach()))
         node.op, node.target, node.args = "get_attr", name, ()
+    _tidy(network)
+
+
+def settle_made(network: fx.GraphModule, made: dict[str, torch.Tensor], of_more: dict[str, torch.Tensor]) -> None:
+    """Make a buffer of what is made from sizes and numbers alone, such as torch.arange, if it is always the same."""
+    same = {name for name, tensor in made.items() if torch.equal(tensor, of_more[name])}
+    _zeros_of_the_images(network.graph, made.keys() - same)
+    for node in [node for node in network.graph.nodes if node.name in same]:
+        changed = any(map(in_place, (node, *node.users)))
+        if changed or all(user.name in same for user in node.users):
+            continue
+        name = _free_name(network, node.name)
+        network.register_buffer(name, made[node.name])
+        node.op, node.target, node.args, node.kwargs = "get_attr", name, (), {}
+    _tidy(network)
+
+
+def _zeros_of_the_images(graph: fx.Graph, varying: Container[str]) -> None:
+    """Zeros for every image are asked of the images, as zeros beside units are and files know them."""
+    images = next(iter(graph.nodes))
+    for node in graph.nodes:
+        if node.name in varying and node.target is torch.zeros and len(node.args) == 1:
+            kind = {"dtype": node.kwargs["dtype"]} if node.kwargs.get("dtype") else {}
+            node.op, node.target, node.args, node.kwargs = "call_method", "new_zeros", (images, *node.args), kind
+
+
+def _free_name(network: nn.Module, name: str) -> str:
+    name = name.replace(".", "_")
+    while hasattr(network, name):
+        name += "_"
+    return name
+
+
+def _tidy(network: fx.GraphModule) -> None:
     without_dead_code(network.graph, network)
     network.delete_all_unused_submodules()
     network.recompile()
 
 
-def _depends_on_images(node: Given) -> bool:
-    """Whether a node reads more of the images than their size."""
-    if not isinstance(node, fx.Node) or node.target in operations.QUESTIONS:
-        return False
-    if node.target is getattr and node.args[1] in operations.ATTRIBUTES:
-        return False
-    return node.op == "placeholder" or any(map(_depends_on_images, node.all_input_nodes))
+def reading(graph: fx.Graph, numbers: Sequence[str] = ("placeholder", "get_attr", "call_module")) -> set[fx.Node]:
+    """The nodes that read the numbers of images, of own tensors or of modules; all others know sizes at most."""
+    found = set[fx.Node]()
+    for node in graph.nodes:
+        asks = node.target in operations.QUESTIONS or (node.target is getattr and node.args[1] in operations.ATTRIBUTES)
+        if node.op in numbers or (not asks and not found.isdisjoint(node.all_input_nodes)):
+            found.add(node)
+    return found
 
 
 # ------------------------------------------------------------------------------------------ what is left out
