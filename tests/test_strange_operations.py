@@ -105,6 +105,8 @@ PINNED = {
     "the largest of all": (lambda m, x: x / (1 + x.abs().amax()), "amax: it is not over given dimensions"),
     "one number of all": (lambda m, x: x * x[0, 0, 0, 0], "getitem: it gives no tensor"),
     "a share of all": (lambda m, x: x * (x > 0).double().mean(), "mean: it is not over given dimensions"),
+    "the largest along what is computed": (lambda m, x: x - x.max(x.dim() - 1)[0][..., None], "max"),
+    "the largest number": (lambda m, x: x / (1 + x.max()), "amax: it is not over given dimensions"),
     "the place of the largest": (lambda m, x: x + x.max(1, True)[1], "max"),
     "one image for all": (lambda m, x: x + f.conv2d(x[0], m.kernel), "getitem: it moves parts of an image among"),
     "two of one image": (lambda m, x: torch.stack([x[0], x[0]]).mean(0) + x, "stack: it moves parts of an image among"),
@@ -212,7 +214,7 @@ NOT_IN_FILES = {
         "a number for every image",
         "a table of vectors",
     ),
-    *("the same vector twice", "frequencies"),
+    *("the same vector twice", "frequencies", "the largest along what is computed"),
 }
 
 

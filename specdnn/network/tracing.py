@@ -300,27 +300,24 @@ def _largest_without_places(graph: fx.Graph) -> None:
     Of equal ones each gets its share of a gradient then, not one of them all.
     """
     for node in list(graph.nodes):
-        among, of_two = operations.LARGEST.get(node.target, (None, None))
-        if among is None or (along := _dimension_alone(node)) is None:
+        if node.op not in ("call_function", "call_method") or node.target not in operations.LARGEST or not node.args:
             continue
-        parts = {user for user in node.users if user.target in (operator.getitem, getattr)}
-        if not along and len(node.args) == 2:
-            node.op, node.target = "call_function", node.target if parts else of_two
-        elif not along or all(user.args[1] in (0, "values") for user in parts) and parts == set(node.users):
-            node.op, node.target, node.args, node.kwargs = "call_function", among, node.args[:1], along
-            for user in parts if along else ():
+        among, of_two = operations.LARGEST[node.target]
+        given = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | node.kwargs
+        parts = [user for user in node.users if user.target in (operator.getitem, getattr)]
+        if _is_a_dimension(given) and len(parts) == len(node.users) and all(u.args[1] in (0, "values") for u in parts):
+            node.op, node.target, node.args, node.kwargs = "call_function", among, node.args[:1], given
+            for user in parts:
                 user.replace_all_uses_with(node)
                 graph.erase_node(user)
+        elif not parts and not node.kwargs and (not given or list(map(type, given.values())) == [fx.Node]):
+            node.op, node.target = "call_function", of_two if given else among
 
 
-def _dimension_alone(node: fx.Node) -> dict[str, Any] | None:
-    """The dimension of max and min and whether it is kept, none in `max(x)` and `max(x, y)`; None for anything else."""
-    given = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | node.kwargs
-    if not node.args or not given.keys() <= {"dim", "keepdim"}:
-        return None
-    if not given or (len(node.args) == 2 and isinstance(given["dim"], fx.Node) and not node.kwargs):
-        return {}
-    return given if isinstance(given.get("dim"), int) and isinstance(given.get("keepdim", False), bool) else None
+def _is_a_dimension(given: dict[str, Any]) -> bool:
+    """Whether a reduction is given one dimension, and at most whether to keep it."""
+    flag = isinstance(given.get("keepdim", False), bool)
+    return given.keys() <= {"dim", "keepdim"} and isinstance(given.get("dim"), int) and flag
 
 
 def settle_signs(network: fx.GraphModule, tensors: set[str]) -> None:
