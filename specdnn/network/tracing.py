@@ -17,6 +17,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
+from torch.utils._pytree import tree_leaves
 
 import specdnn
 from specdnn.network import operations
@@ -29,6 +30,10 @@ NORMS_OF_WEIGHTS: dict[type, Callable[..., Any]] = {
     WeightNorm: remove_weight_norm,
     SpectralNorm: remove_spectral_norm,
 }
+WITHOUT_STAND_INS = (
+    *("zeros", "ones", "empty", "full", "rand", "randn", "arange", "linspace", "eye"),
+    *("cat", "concat", "stack", "hstack"),
+)
 WHAT_TO_DO = (
     "what the network does must not depend on the values of its tensors, and forward must take one batch of images"
 )
@@ -80,20 +85,26 @@ def _encoded(
 @contextlib.contextmanager
 def _in_a_form_to_be_followed() -> Iterator[None]:
     """Without torch's one function for a whole layer of a transformer, for which its forward looks at tensors; and with
-    the sizes of new tensors in a tuple: `torch.zeros(n, 8)` takes no stand-in for n."""
+    functions that take stand-ins where torch's own, in some of its versions, take none: sizes, a device, a tuple."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with contextlib.ExitStack() as stack:
-            for name in ("zeros", "ones", "empty", "rand", "randn"):
-                stack.enter_context(mock.patch.object(torch, name, _sizes_in_a_tuple(getattr(torch, name))))
+            for name in WITHOUT_STAND_INS:
+                stack.enter_context(mock.patch.object(torch, name, _with_stand_ins(getattr(torch, name))))
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def _sizes_in_a_tuple(make: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *sizes, **named: make(*sizes, **named) if len(sizes) < 2 else make(sizes, **named)
+def _with_stand_ins(function: Callable[..., Any]) -> Callable[..., Any]:
+    def called(*args: Given, **kwargs: Given) -> Any:
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, fx.Proxy)]
+        if not given:
+            return function(*args, **kwargs)
+        return given[0].tracer.create_proxy("call_function", function, args, kwargs)
+
+    return called
 
 
 def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
@@ -365,9 +376,10 @@ def _zeros_of_the_images(graph: fx.Graph, varying: Container[str]) -> None:
     """Zeros for every image are asked of the images, as zeros beside units are and files know them."""
     images = next(iter(graph.nodes))
     for node in graph.nodes:
-        if node.name in varying and node.target is torch.zeros and len(node.args) == 1:
+        if node.name in varying and node.target is torch.zeros and node.args:
             kind = {"dtype": node.kwargs["dtype"]} if node.kwargs.get("dtype") else {}
-            node.op, node.target, node.args, node.kwargs = "call_method", "new_zeros", (images, *node.args), kind
+            sizes = node.args if len(node.args) > 1 else node.args[0]
+            node.op, node.target, node.args, node.kwargs = "call_method", "new_zeros", (images, sizes), kind
 
 
 def _free_name(network: nn.Module, name: str) -> str:
