@@ -154,6 +154,18 @@ def test_the_rivals_have_different_marks_and_colours():
     assert len({(line.get_marker(), line.get_color()) for line in drawn.lines}) == 8
 
 
+def test_a_rival_that_did_not_make_every_class_stands_with_the_classes_not_with_the_means():
+    rows = scorecard.cells([*(retrained(k) for k in (0, 1)), retrained(1, algo="few"), *_both("all")], "net")
+    drawn = axes()
+    pictures.rival_points(drawn, rows, "accuracy")
+    sizes = {line.get_label(): line.get_markersize() for line in drawn.lines}
+    assert set(sizes) == {"all", "few (1)"} and sizes["few (1)"] < sizes["all"]
+
+
+def _both(algo):
+    return [retrained(k, algo=algo) for k in (0, 1)]
+
+
 def test_the_published_points_and_their_mean():
     drawn = axes()
     pictures.published_points(drawn, scorecard.published_cells([], {0: (0.002, 0.9), 4: (0.004, 0.8)}))

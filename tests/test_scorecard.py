@@ -62,7 +62,8 @@ def test_the_main_rows_share_the_most_used_budget():
     rows = cells(*half, one, retrained(0), retrained(1), retrained(2, kept=one["kept"]), retrained(0, algo="linear"))
     assert [(r["algo"], r["class"]) for r in scorecard.main_rows(rows)] == [("OSLOM", 0), ("OSLOM", 1), ("linear", 0)]
     assert [row["recipe_name"] for row in rows] == ["rate 0.5", "rate 0.5", "max-params 9", "none"]
-    assert [r["class"] for r in scorecard.of_all_classes(scorecard.of_algo(rows, "OSLOM"))] == [0, 1]
+    assert [r["class"] for r in scorecard.of_all_classes(rows, "OSLOM")] == [0, 1]
+    assert scorecard.of_all_classes(rows, "linear") == []  # which made the first of two classes
 
 
 # ------------------------------------------------------------------------------------------ spreads and pairs

@@ -180,7 +180,7 @@ def points(rows: Rows, view: View, looks: dict[str, int]) -> list[Point]:
     found = []
     for algo, look in looks.items():
         own = scorecard.of_algo(rows, algo)
-        whole = scorecard.by_recipe(scorecard.of_all_classes(own))
+        whole = scorecard.by_recipe(scorecard.of_all_classes(rows, algo))
         for recipe, group in scorecard.by_recipe(own).items():
             classes = scorecard.by_class(group)
             found += [_point(one, view, look, f"class {k}", False) for k, one in classes.items()]

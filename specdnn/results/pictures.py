@@ -83,7 +83,7 @@ def pareto(rows: list[Record], published: list[PublishedCell]) -> bytes:
         below.set(xlabel="weights by the paper rule, %", ylabel="accuracy %", title=title)
         handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
         handles |= dict(zip(*reversed(below.get_legend_handles_labels()), strict=True))
-        title = "large: mean of the classes; small: one class, its number beside its smallest network"
+        title = "large: mean of the classes; small: one class, its number beside its smallest network or in brackets"
         figure.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
         figure.draw_without_rendering()  # from here on everything has its place
         for axes in (left, right, below, way):
@@ -122,7 +122,7 @@ def against_size(axes: Axes, rows: list[Record], measure: str, size: str, scale:
         x, y = _curve(group, size, measure, scale)
         looks: Looks = {"color": (*to_rgb(BLUE), 0.35), "linewidth": 0.8, "markerfacecolor": BLUE, **CLASS_POINT}
         axes.plot(x, y, gid=str(wanted), **looks)
-    x, y = _curve(scorecard.of_all_classes(ours), size, measure, scale)
+    x, y = _curve(scorecard.of_all_classes(rows, OURS), size, measure, scale)
     axes.plot(x, y, color=BLUE, marker="o", markersize=7, linewidth=2.5, label=OURS)
 
 
@@ -178,12 +178,19 @@ def _number(axes: Axes, line: Line2D, offset: np.ndarray) -> None:
 
 
 def rival_points(axes: Axes, rows: list[Record], measure: str) -> None:
-    """The means of the other algorithms."""
+    """The means of the other algorithms, or, small, the networks of one that did not make every class."""
     for k, algo in enumerate(sorted({row["algo"] for row in rows} - {OURS})):
         mark, colour = RIVAL_MARKS[k % len(RIVAL_MARKS)]
-        x, y = _curve(scorecard.of_all_classes(scorecard.of_algo(rows, algo)), "true_parameters", measure, 1)
-        looks: Looks = {"marker": mark, "markersize": 6.5, "markeredgecolor": "white", "linewidth": 1.2}
-        axes.plot(x, y, label=algo, color=colour, **looks)
+        looks: Looks = {"marker": mark, "color": colour}
+        if whole := scorecard.of_all_classes(rows, algo):
+            x, y = _curve(whole, "true_parameters", measure, 1)
+            axes.plot(x, y, label=algo, markersize=6.5, markeredgecolor="white", linewidth=1.2, **looks)
+            continue
+        some = scorecard.by_class(scorecard.of_algo(rows, algo))
+        for group in some.values():
+            x, y = _curve(group, "true_parameters", measure, 1)
+            label = f"{algo} ({', '.join(map(str, some))})"
+            axes.plot(x, y, label=label, markersize=4.5, markeredgewidth=0.6, linewidth=0, **looks)
 
 
 def _curve(rows: list[Record], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:

@@ -171,11 +171,16 @@ def of_algo(rows: list[Record], algo: str) -> list[Record]:
     return [row for row in rows if row["algo"] == algo]
 
 
-def of_all_classes(rows: list[Record]) -> list[Record]:
-    """The rows of the recipes that every class was made by: a mean over some classes is no mean."""
-    classes = {recipe: {row["class"] for row in group} for recipe, group in by_recipe(rows).items()}
-    most = max(map(len, classes.values()), default=0)
-    return [row for row in rows if len(classes[row["recipe"]]) == most]
+def of_all_classes(rows: list[Record], algo: str) -> list[Record]:
+    """An algorithm's rows of the recipes by which it made every class: a mean over some classes is no mean.
+
+    Every class is what most were made by one recipe and algorithm.
+    """
+    made = defaultdict(set)
+    for row in rows:
+        made[row["algo"], row["recipe"]].add(row["class"])
+    most: set[int] = max(made.values(), key=len, default=set())
+    return [row for row in of_algo(rows, algo) if made[algo, row["recipe"]] >= most]
 
 
 def by_recipe(rows: list[Record]) -> dict[int, list[Record]]:
