@@ -151,6 +151,13 @@ def against(**balanced):
     return markdown(*found)
 
 
+def test_the_first_sentence_says_in_how_many_classes_a_rival_was_measured():
+    few = markdown(
+        *(retrained(k, balanced_accuracy=0.9) for k in (0, 1)), retrained(1, algo="few", balanced_accuracy=0.92)
+    )
+    assert few.startswith("**few (by 2.00, in 1 of 2 classes) is ahead of OSLOM")
+
+
 def test_the_first_sentence_says_which_rival_is_ahead():
     """taylor - OSLOM: 2 and 4 points, 3 ± 1; random is behind."""
     text = against(OSLOM=(0.90, 0.90), taylor=(0.92, 0.94), random=(0.5, 0.5))

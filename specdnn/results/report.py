@@ -241,7 +241,8 @@ def lead(rows: Rows) -> str:
         return f"No rival has been measured beside {OURS} yet."
     compared.sort(key=lambda one: (one[0].mean, one[1]))
     in_front = [one for one in compared if one[0].mean < 0]
-    named = _list(f"{algo} (by {_points(found)})" for found, algo in in_front or compared)
+    classes = len(scorecard.by_class(ours))
+    named = _list(f"{algo} (by {_points(found)}{_fewer(found, classes)})" for found, algo in in_front or compared)
     if in_front:
         return f"**{named} {'is' if len(in_front) == 1 else 'are'} ahead of {OURS} {IN_WHAT}.**"
     return f"{OURS} is ahead of {named} {IN_WHAT}."
@@ -249,6 +250,10 @@ def lead(rows: Rows) -> str:
 
 def _points(found: Paired) -> str:
     return f"{100 * abs(found.mean):.2f}{_error(found)}"
+
+
+def _fewer(found: Paired, classes: int) -> str:
+    return f", in {found.classes} of {classes} classes" if found.classes < classes else ""
 
 
 def _list(words: Iterable[str]) -> str:
