@@ -264,7 +264,8 @@ MODULES = {
     "Select": each(([3, 0, 1],), ([5, 144, 140, 4], (2, 2), True), ([1, 4, 2], (), True)),
 }
 
-# what C cannot say in any way, since numbers in it are of single precision; all of them stand in SENTENCES as well
+# what C cannot say in any way, as its numbers are of single precision and it has no words for an order; all of them
+# stand in SENTENCES as well
 NONE = ("half", "bfloat16", "sort", "argsort", "topk")
 # what is told by a sentence: the name -> (a way to call it, what the sentence says)
 SENTENCES = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import keyword
-import operator
 import re
 import warnings
 from collections.abc import Collection, Container
@@ -35,7 +34,6 @@ KINDS: dict[str, tuple[type, dict[str, Any]]] = {
     "memory_format": (torch.memory_format, {str(f): f for f in (torch.contiguous_format, torch.channels_last)}),
     "device": (torch.device, {"cpu": torch.device("cpu")}),
 }
-NAMED: dict[Any, int] = {("values",): 0, ("indices",): 1}  # parts of what gives two tensors -> their places
 TAKEN = frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph())))  # what a network's own names must not cover
 
 
@@ -61,10 +59,6 @@ def to_text(network: fx.GraphModule) -> str:
 
 
 def _node(node: fx.Node, places: dict[fx.Node, int]) -> Record:
-    if node.target is getattr and node.args[1:] in NAMED:
-        node = fx.Node(
-            node.graph, node.name, "call_function", operator.getitem, (node.args[0], NAMED[node.args[1:]]), {}
-        )
     try:
         args = [_encoded(value, places) for value in node.args]
         kwargs = {name: _encoded(value, places) for name, value in node.kwargs.items()}

@@ -26,7 +26,7 @@ from specdnn.network.labels import (
     uniform_dimension,
 )
 from specdnn.network.modules import Given, module_of, named
-from specdnn.network.tracing import in_place, reading, settle_made, settle_signs, settle_tables
+from specdnn.network.tracing import in_place, is_question, reading, settle_made, settle_signs, settle_tables, tidy
 from specdnn.structures import SpecDNNError, first_line
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen
@@ -38,7 +38,6 @@ class Recorder(fx.Interpreter):
 
     def __init__(self, network: fx.GraphModule) -> None:
         super().__init__(network)
-        self.network = network
         self.seen: dict[str, Any] = {}
         self.tensors: set[str] = set()
         self.rows: dict[str, torch.Tensor] = {}  # which vectors a table is asked for
@@ -46,7 +45,7 @@ class Recorder(fx.Interpreter):
         self.reading = reading(network.graph)
 
     def run_node(self, node: fx.Node) -> Any:
-        if isinstance(module_of(node, self.network), nn.Embedding):
+        if isinstance(module_of(node, self.module), nn.Embedding):
             self.rows[node.name] = self.fetch_args_kwargs_from_env(node)[0][0]
         found = super().run_node(node)
         self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
@@ -132,6 +131,7 @@ class Labelling:
         settle_signs(network, recorder.tensors)
         settle_tables(network, recorder.rows, further.rows)
         settle_made(network, recorder.made, further.made)
+        tidy(network)
         self.aliases = Aliases(network)
         self.values: dict[str, Any] = {}  # labels, tuples of labels, or the plain value for one image
         self.labelled: set[str] = set()
@@ -149,7 +149,7 @@ class Labelling:
     def run(self) -> None:
         for node in list(self.network.graph.nodes):
             sources = self.sources(node)
-            if node.op not in ("placeholder", "get_attr", "output") and (not sources or self.is_question(node)):
+            if node.op not in ("placeholder", "get_attr", "output") and (not sources or is_question(node)):
                 self.plain(node)
                 continue
             try:
@@ -166,11 +166,6 @@ class Labelling:
 
     def sources(self, node: fx.Node) -> list[fx.Node]:
         return [n for n in node.all_input_nodes if n.name in self.labelled]
-
-    def is_question(self, node: fx.Node) -> bool:
-        if node.target is getattr:
-            return node.args[1] in ops.ATTRIBUTES
-        return node.op in ("call_function", "call_method") and node.target in ops.QUESTIONS
 
     def plain(self, node: fx.Node) -> None:
         """Run what has no labelled inputs, or asks for a size, for one image."""

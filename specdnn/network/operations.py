@@ -71,6 +71,8 @@ BINARY = {
 }
 # The same with three: a condition, and what is taken where it holds and where it does not.
 CHOICES = {torch.where, "masked_fill", "masked_fill_"}
+# What the two tensors are called that sorting gives -> their places.
+PARTS = {"values": 0, "indices": 1}
 # The largest and the smallest -> along dimensions, and of two tensors.
 LARGEST: dict[Any, tuple[Any, Any]] = {
     **dict.fromkeys((torch.max, "max"), (torch.amax, torch.maximum)),

@@ -122,6 +122,7 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     notes += _follow_the_mode(network, graph, training)
     notes += _without_final(network, graph)
     _stack_beside_the_images(graph)
+    _parts_by_their_places(graph)
     _largest_without_places(graph)
     without_dead_code(graph, network)
     found = fx.GraphModule(network.eval(), graph, type(network).__name__)
@@ -135,8 +136,11 @@ def _left_out(network: nn.Module, found: nn.Module) -> list[str]:
     unused = [name for name, _ in network.named_parameters() if name not in used]
     if not unused:
         return []
-    names = ", ".join(unused[:3]) + (f" and {len(unused) - 3} more" if len(unused) > 3 else "")
-    return [f"left out, since the outputs do not depend on it: {names}"]
+    return [f"left out, since the outputs do not depend on it: {_first_names(unused)}"]
+
+
+def _first_names(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _must_have_no_hooks(network: nn.Module) -> None:
@@ -152,7 +156,7 @@ def copied(network: nn.Module) -> tuple[nn.Module, list[str]]:
     computed = (t for m in network.modules() for t in vars(m).values() if torch.is_tensor(t) and not t.is_leaf)
     try:  # torch copies no tensor that is computed, such as weight_norm leaves in its module
         network = copy.deepcopy(network, {id(tensor): tensor.detach().clone() for tensor in computed})
-        notes = _with_plain_weights(network.eval().requires_grad_())
+        notes = _with_plain_weights(network.eval())
     except Exception as error:  # whatever a user's own __deepcopy__ raises
         raise SpecDNNError(f"{type(network).__name__} cannot be copied: {first_line(error)}") from None
     network.requires_grad_()
@@ -176,8 +180,9 @@ def _with_plain_weights(network: nn.Module) -> list[str]:
         changed += [name] if hooks or parametrized else []
     if not changed:
         return []
-    names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-    return [f"weights that are computed from others (parametrization) are plain ones from here on: {names}"]
+    return [
+        f"weights that are computed from others (parametrization) are plain ones from here on: {_first_names(changed)}"
+    ]
 
 
 def _without_parametrizations(module: Given) -> None:
@@ -250,9 +255,7 @@ def _follow_the_mode(network: nn.Module, graph: fx.Graph, training: fx.Graph) ->
         return ["the network does something else in training mode; what it does in evaluation mode is traced"]
     switches = [(a, b) for a, b in pairs if _switched(a, b)]
     if switches:
-        name = "mode"
-        while hasattr(network, name):
-            name += "_"
+        name = _free_name(network, "mode")
         network.add_module(name, Mode())
         with graph.inserting_before(next(iter(graph.nodes)).next):
             mode = graph.call_module(name)
@@ -305,6 +308,13 @@ def _averages_the_first(node: fx.Node) -> bool:
     return node.op != "output" and node.target in operations.REDUCTIONS and len(node.args) > 0 and _over_the_first(node)
 
 
+def _parts_by_their_places(graph: fx.Graph) -> None:
+    """Write `x.sort().values` as `x.sort()[0]`."""
+    for node in graph.nodes:
+        if node.target is getattr and node.args[1] in operations.PARTS:
+            node.target, node.args = operator.getitem, (node.args[0], operations.PARTS[node.args[1]])
+
+
 def _largest_without_places(graph: fx.Graph) -> None:
     """Write max and min by other functions of torch where nobody asks at which place the largest is.
 
@@ -315,8 +325,8 @@ def _largest_without_places(graph: fx.Graph) -> None:
             continue
         among, of_two = operations.LARGEST[node.target]
         given = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | node.kwargs
-        parts = [user for user in node.users if user.target in (operator.getitem, getattr)]
-        if _is_a_dimension(given) and len(parts) == len(node.users) and all(u.args[1] in (0, "values") for u in parts):
+        parts = [user for user in node.users if user.target is operator.getitem]
+        if _is_a_dimension(given) and len(parts) == len(node.users) and all(user.args[1] == 0 for user in parts):
             node.op, node.target, node.args, node.kwargs = "call_function", among, node.args[:1], given
             for user in parts:
                 user.replace_all_uses_with(node)
@@ -338,7 +348,6 @@ def settle_signs(network: fx.GraphModule, tensors: set[str]) -> None:
             method, function = operations.IN_PLACE_SIGNS[node.target]
             tensor = node.args[0].name in tensors
             node.op, node.target = ("call_method", method) if tensor else ("call_function", function)
-    network.recompile()
 
 
 def settle_tables(network: fx.GraphModule, rows: dict[str, torch.Tensor], of_more: dict[str, torch.Tensor]) -> None:
@@ -355,7 +364,6 @@ def settle_tables(network: fx.GraphModule, rows: dict[str, torch.Tensor], of_mor
         name = _free_name(network, f"{node.target}_rows")
         network.register_parameter(name, nn.Parameter(table(asked).detach()))
         node.op, node.target, node.args = "get_attr", name, ()
-    _tidy(network)
 
 
 def settle_made(network: fx.GraphModule, made: dict[str, torch.Tensor], of_more: dict[str, torch.Tensor]) -> None:
@@ -369,7 +377,6 @@ def settle_made(network: fx.GraphModule, made: dict[str, torch.Tensor], of_more:
         name = _free_name(network, node.name)
         network.register_buffer(name, made[node.name])
         node.op, node.target, node.args, node.kwargs = "get_attr", name, (), {}
-    _tidy(network)
 
 
 def _zeros_of_the_images(graph: fx.Graph, varying: Container[str]) -> None:
@@ -389,18 +396,25 @@ def _free_name(network: nn.Module, name: str) -> str:
     return name
 
 
-def _tidy(network: fx.GraphModule) -> None:
+def tidy(network: fx.GraphModule) -> None:
+    """Leave out what a changed graph reads no more, and let the network do what the graph says."""
     without_dead_code(network.graph, network)
     network.delete_all_unused_submodules()
     network.recompile()
+
+
+def is_question(node: fx.Node) -> bool:
+    """Whether a node asks a tensor for its size, its type or its place."""
+    if node.target is getattr:
+        return node.args[1] in operations.ATTRIBUTES
+    return node.op in ("call_function", "call_method") and node.target in operations.QUESTIONS
 
 
 def reading(graph: fx.Graph, numbers: Sequence[str] = ("placeholder", "get_attr", "call_module")) -> set[fx.Node]:
     """The nodes that read the numbers of images, of own tensors or of modules; all others know sizes at most."""
     found = set[fx.Node]()
     for node in graph.nodes:
-        asks = node.target in operations.QUESTIONS or (node.target is getattr and node.args[1] in operations.ATTRIBUTES)
-        if node.op in numbers or (not asks and not found.isdisjoint(node.all_input_nodes)):
+        if node.op in numbers or (not is_question(node) and not found.isdisjoint(node.all_input_nodes)):
             found.add(node)
     return found
 

@@ -201,10 +201,8 @@ def _gradients(
     """
     network, images = _behind_gathering(compact, data.images, augmented)
     weights, prunable, norms_now = list(network.parameters()), compact.wiring.layers.prunable, outgoing_norms(compact)
-    targets, offsets = (
-        one_against_rest(data.labels, sampling.classes.tolist()),
-        None if sampling.whole else sampling.offsets(),
-    )
+    targets = one_against_rest(data.labels, sampling.classes.tolist())
+    offsets = None if sampling.whole else sampling.offsets()
     place = None if augmented is None else torch.empty_like(images[: recipe.batch_size])
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:

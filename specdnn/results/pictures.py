@@ -187,10 +187,9 @@ def rival_points(axes: Axes, rows: list[Record], measure: str) -> None:
             axes.plot(x, y, label=algo, markersize=6.5, markeredgecolor="white", linewidth=1.2, **looks)
             continue
         some = scorecard.by_class(scorecard.of_algo(rows, algo))
-        for group in some.values():
-            x, y = _curve(group, "true_parameters", measure, 1)
-            label = f"{algo} ({', '.join(map(str, some))})"
-            axes.plot(x, y, label=label, markersize=4.5, markeredgewidth=0.6, linewidth=0, **looks)
+        x, y = np.hstack([_curve(group, "true_parameters", measure, 1) for group in some.values()])
+        label = f"{algo} ({', '.join(map(str, some))})"
+        axes.plot(x, y, label=label, markersize=4.5, markeredgewidth=0.6, linewidth=0, **looks)
 
 
 def _curve(rows: list[Record], size: str, measure: str, scale: float) -> tuple[list[float], list[float]]:
