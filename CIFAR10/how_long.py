@@ -11,9 +11,9 @@ import torch
 from models.ResNet_20 import ResNet_20
 
 BATCH, BATCHES, STEPS = 128, 352, 3  # images of a step, steps of an epoch, steps that are timed
-# What one class takes, in steps of the whole network on one thread: 24 epochs of two fifths of the images, in which a
+# What one class takes, in steps of the whole network on one thread: 15 epochs of two fifths of the images, in which a
 # step of the compact network takes 0.56 of one of the whole, and as long as 300 steps before them.
-PER_CLASS = round(24 * 0.4 * BATCHES * 0.56) + 300
+PER_CLASS = round(15 * 0.4 * BATCHES * 0.56) + 300
 PARENT = 100 * BATCHES  # on two threads
 
 

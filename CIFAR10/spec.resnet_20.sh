@@ -16,7 +16,7 @@ saved=${SAVED:-$here/saved_models}
 training=(--optimizer SGD --lr 0.1 --momentum 0.9 --weight-decay 5e-4 --epochs 100 --loss ce)
 # Nothing is trained before the long retraining: what a cut removes is made up for by regression.
 recipe=(--warmup-epochs 0 --rounds 1 --brief-epochs 0 --compensate regress --candidates shape)
-recipe+=(--rest 3 --retrain-epochs 24 --retrain-lr 0.01 --threshold balanced)
+recipe+=(--rest 3 --retrain-epochs 15 --retrain-lr 0.01 --threshold balanced)
 sweep=(--rate "${RATE:-0.25}" --threads 1 --jobs "$jobs" "${recipe[@]}")
 
 "$python" "$here/how_long.py" "$jobs" ${PARENT:+--trained}

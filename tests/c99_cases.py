@@ -82,10 +82,23 @@ CALLS = {
         words("add iadd add_ isub sub_ imul mul_ itruediv div div_ mul multiply"),
         PAIR,
     ),
-    **dict.fromkeys(words("sub subtract truediv true_divide eq ne lt le gt ge"), PAIR),
+    **dict.fromkeys(words("sub subtract truediv true_divide divide eq ne lt le gt ge"), PAIR),
+    **dict.fromkeys(
+        words("greater greater_equal less less_equal not_equal copysign atan2 arctan2 fmod hypot"), PAIR[1:]
+    ),
+    **dict.fromkeys(words("remainder logaddexp logaddexp2 logical_and logical_or logical_xor"), PAIR[1:]),
     **dict.fromkeys(words("floordiv ifloordiv mod floor_divide floor_divide_"), PAIR),
-    **dict.fromkeys(words("log sqrt rsqrt reciprocal"), POSITIVE),
-    "log1p": BETWEEN,
+    **dict.fromkeys(words("log log2 log10 sqrt sqrt_ rsqrt reciprocal"), POSITIVE),
+    **dict.fromkeys(words("log1p asin acos arcsin arccos atanh"), BETWEEN),
+    "acosh": lambda f, x: f(x.abs() + 1.1),
+    "logit": each(lambda f, x: f(x.sigmoid()), lambda f, x: f(x, 0.1)),
+    **dict.fromkeys(("isnan", "isinf", "isfinite"), lambda f, x: f(torch.where(x > 1, x / 0, x.log()))),
+    **dict.fromkeys(("fmax", "fmin"), each(*PAIR[1:], lambda f, x: f(x.log(), x))),
+    **dict.fromkeys(("xlogy", "float_power"), lambda f, x: f(x.abs() + 0.1, x.flip(1).abs() + 0.1)),
+    "lerp": each(lambda f, x: f(x, x.flip(1), 0.3), lambda f, x: f(x, x.flip(1), known(6))),
+    **dict.fromkeys(("addcmul", "addcdiv"), lambda f, x: f(x, x.flip(1), x.abs() + 0.1, value=0.3)),
+    "clamp_min": lambda f, x: f(x, 0.1),
+    "clamp_max": lambda f, x: f(x, 0.1),
     "add": each(*PAIR, lambda f, x: f(x, (x > 0).float())),
     "div": each(
         *PAIR,
@@ -110,10 +123,25 @@ CALLS = {
     **dict.fromkeys(("amax", "amin"), each(*REDUCTION[:3], lambda f, x: f(x, (0, 1, 2, 3)).view(1, 1))),
     "var": each(*REDUCTION, lambda f, x: torch.var(x, 1, correction=0)),
     "logsumexp": each(*REDUCTION[:3]),
-    "norm": each(*(lambda f, x, p=p: f(x, p, (1, 2), True) for p in (2, 1, 3.0, float("inf"))), lambda f, x: x / f(x)),
+    "norm": each(*(lambda f, x, p=p: f(x, p, 1, True) for p in (2, 1, 3.0, float("inf"))), lambda f, x: x / f(x)),
     "bilinear": lambda f, x: f(x, x.flip(1), known(3, 6, 6), known(3)),
     "index_select": each(*(lambda f, x, d=d: f(x, d, torch.tensor([2, 0, 3, 2])) for d in (1, 2, 3))),
-    "cumsum": each(lambda f, x: f(x, 1), lambda f, x: f(x, -1)),
+    "prod": each(lambda f, x: f(x, 1), lambda f, x: f(x, -1, keepdim=True), lambda f, x: f(x).view(1, 1)),
+    **dict.fromkeys(("any", "all"), each(lambda f, x: f(x > 0.5, 1), lambda f, x: f(x > 0.5, -1, keepdim=True))),
+    **dict.fromkeys(("std_mean", "var_mean"), each(lambda f, x: f(x, 1), lambda f, x: f(x, (2, 3), correction=0))),
+    **dict.fromkeys(("nansum", "diff"), each(lambda f, x: f(x.log(), dim=1), lambda f, x: f(x))),
+    "cdist": each(*(lambda f, x, p=p: f(x, x.flip(1), p) for p in (2.0, 1.0, 3.0, float("inf")))),
+    "vector_norm": each(lambda f, x: f(x, dim=1), lambda f, x: f(x, 3, (1, 2))),
+    "cosine_similarity": each(lambda f, x: f(x, x.flip(1)), lambda f, x: f(x, known(6), dim=-1)),
+    "pairwise_distance": lambda f, x: f(x, x.flip(1)),
+    "gather": lambda f, x: f(x, 1, torch.tensor([2, 0]).view(1, 2, 1, 1).expand(1, 2, 6, 6)),
+    "take_along_dim": lambda f, x: f(x, torch.tensor([2, 0]).view(1, 2, 1, 1), 1),
+    **dict.fromkeys(("tril", "triu"), each(lambda f, x: f(x), lambda f, x: f(x, 1))),
+    **dict.fromkeys(("mm", "inner"), lambda f, x: f(x[0, 0], x[0, 1])),
+    "mv": lambda f, x: f(x[0, 0], x[0, 1, 2]),
+    "outer": lambda f, x: f(x[0, 0, 0], x[0, 1, 2]),
+    "tensordot": lambda f, x: f(x, known(6, 4, 3), ([3, 1], [0, 1])),
+    **dict.fromkeys(("cumsum", "cumprod"), each(lambda f, x: f(x, 1), lambda f, x: f(x, -1))),
     **dict.fromkeys(("softmax", "log_softmax", "softmin"), each(lambda f, x: f(x, dim=1), lambda f, x: f(x, dim=-1))),
     "glu": lambda f, x: f(x, 1),
     "normalize": each(lambda f, x: f(x), lambda f, x: f(x, p=1.0, dim=-1)),
@@ -164,7 +192,11 @@ CALLS = {
         lambda f, x: f(x[0, 0], x[0, 1], x[0, 2]), lambda f, x: f(known(6), x[0, 1], x[0, 2], beta=0.5, alpha=2)
     ),
     "baddbmm": lambda f, x: f(x[0], x[0], x[0].flip(0), beta=0.5, alpha=2),
-    "where": each(lambda f, x: f(x > 0, x, 0.5), lambda f, x: f(x.flip(1) > x, x, known(6))),
+    "where": each(  # as a method, the first two change places
+        lambda f, x: f(x > 0, x < 0.5, x.flip(1) > 0),
+        lambda f, x: f(x > 0, x, 0.5),
+        lambda f, x: f(x.flip(1) > x, x, known(6)),
+    ),
     **dict.fromkeys(("masked_fill", "masked_fill_"), lambda f, x: f(x, x > 0.3, -2.0)),
     # movements
     **dict.fromkeys(
@@ -182,7 +214,8 @@ CALLS = {
     "reshape": each(lambda f, x: f(x, (1, 8, 18)), lambda f, x: f(x.transpose(1, 2), (1, 8, 18))),
     **dict.fromkeys(("view_as", "reshape_as"), lambda f, x: f(x, known(1, 8, 18))),
     "permute": each(lambda f, x: f(x, (0, 2, 3, 1)), lambda f, x: torch.relu(f(x, (0, 3, 1, 2))).flatten(1) * 2),
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims", "movedim"), lambda f, x: f(x, 1, 3)),
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims", "movedim", "moveaxis"), lambda f, x: f(x, 1, 3)),
+    "diagonal": each(lambda f, x: f(x, 0, 2, 3), lambda f, x: f(x, 1, 1, 2)),
     "narrow": lambda f, x: f(x, 1, 1, 2),
     "roll": each(lambda f, x: f(x, (1, 2), (1, 2)), lambda f, x: f(x, 5)),
     "unflatten": lambda f, x: f(x, 1, (2, 2)),
@@ -266,13 +299,16 @@ MODULES = {
 
 # what C cannot say in any way, as its numbers are of single precision and it has no words for an order; all of them
 # stand in SENTENCES as well
-NONE = ("half", "bfloat16", "sort", "argsort", "topk")
+NONE = ("half", "bfloat16", "sort", "argsort", "topk", "median", "argmax", "argmin")
 # what is told by a sentence: the name -> (a way to call it, what the sentence says)
 SENTENCES = {
     "half": (lambda x: x.half(), "numbers of type float16"),
     "bfloat16": (lambda x: x.bfloat16(), "numbers of type bfloat16"),
     "sort": (lambda x: x.sort(1)[0], "sort cannot be written in C: there are no words"),
     "argsort": (lambda x: x.argsort(1).float(), "sort cannot be written in C: there are no words"),
+    "median": (lambda x: x.median(1)[0], "median cannot be written in C: there are no words"),
+    "argmax": (lambda x: x.argmax(1).float(), "argmax cannot be written in C: there are no words"),
+    "argmin": (lambda x: x.argmin(1).float(), "argmin cannot be written in C: there are no words"),
     "topk": (lambda x: torch.topk(x, 2, 1)[0], "topk cannot be written in C: there are no words"),
     # ways to call what is covered otherwise
     "type": (lambda x: x.type(torch.int64).float(), "numbers of type int64"),

@@ -84,6 +84,13 @@ FREE = {
     "the larger of two": lambda m, x: torch.max(x, x.flip(1)) + x.min(0.5 * x),
     "the largest of each": lambda m, x: x - x.max(3)[0][..., None] + torch.min(x, dim=2, keepdim=True).values,
     "a condition": lambda m, x: torch.where(x > 0.1, x, x * 0.5) + x.masked_fill(x.lt(0), -1),
+    "curves": lambda m, x: torch.sinc(x) + x.atan() + torch.logit(x.sigmoid()) * x.isfinite() + x.clamp_min(0.1).log2(),
+    "pairs of numbers": lambda m, x: torch.hypot(x, x.flip(1)) + x.subtract(0.5).divide(2) + torch.atan2(x, m.factor),
+    "between two": lambda m, x: torch.lerp(x, x.flip(1), 0.3) + torch.addcmul(x, x, x, value=0.1) + x.lerp(x, m.factor),
+    "numbers for every image": lambda m, x: (
+        x * torch.full((x.shape[0], x.shape[1], 1, 1), 0.5) + torch.ones(x.shape[0], 1, 8, 1)
+    ),
+    "ones beside units": lambda m, x: torch.cat([x, torch.ones(x.shape[0], 1, 8, 8)], 1).flip(1)[:, 1:],
     "a condition on a constant": lambda m, x: x * (x >= m.factor) + torch.where(m.factor > 0, x, 0.0),
 }
 
@@ -119,10 +126,17 @@ PINNED = {
     "a sum over units": (lambda m, x: x * x.sum(1, keepdim=True), "sum: it mixes all units"),
     "beside their mean": (lambda m, x: torch.cat([x, x.mean(1, keepdim=True)], 1)[:, 1:], "mean: it mixes all units"),
     "whole numbers by size": (lambda m, x: x * torch.arange(x.shape[1]).view(-1, 1, 1), "a constant of several"),
-    "a number for every image": (
-        lambda m, x: x * torch.ones(x.shape[0], x.shape[1], 1, 1),
+    "a range for every image": (
+        lambda m, x: x * torch.linspace(0.5, 1, x.shape[0])[:, None, None, None],
         "of a size that depends on it",
     ),
+    "the middle": (lambda m, x: x - x.median(1, keepdim=True)[0] + x.prod(1, keepdim=True), "median"),
+    "standardised at once": (lambda m, x: x - torch.std_mean(x, 1, keepdim=True)[1], "std_mean"),
+    "likeness to another": (
+        lambda m, x: x * f.cosine_similarity(x, x.flip(1), 1)[:, None] + torch.cdist(x, x.flip(2)),
+        "cosine_similarity",
+    ),
+    "the place of the largest, taken": (lambda m, x: x + x.take_along_dim(x.argmax(1, keepdim=True), 1), "argmax"),
     "ones": (lambda m, x: x + torch.ones_like(x), "ones_like"),
     "a function's norm": (lambda m, x: f.layer_norm(x, x.shape[1:]), "layer_norm"),
     "a function's convolution": (lambda m, x: f.conv2d(x, m.kernel), "conv2d"),
@@ -207,7 +221,7 @@ def test_relevance_crosses_several_that_follow_each_other():
 
 # what files of networks may not call: their list is short on purpose
 NOT_IN_FILES = {
-    *("pools that tell places", "gathered", "a number for every image", "a table of vectors", "the same vector twice"),
+    *("pools that tell places", "a range for every image", "a table of vectors", "the same vector twice"),
     *("the place of the largest", "the largest along what is computed", "frequencies"),
 }
 

@@ -43,7 +43,7 @@ _UNARY = {
 _BINARY = {
     "mul": "{0} * {1}",
     "atan2": "atan2f({0}, {1})",
-    "fmod": "fmodf({0}, {1})",
+    **{name: f"{name}f({{0}}, {{1}})" for name in ("fmod", "fmax", "fmin", "hypot", "copysign")},
     "maximum": "{0} != {0} || {0} > {1} ? {0} : {1}",
     "minimum": "{0} != {0} || {0} < {1} ? {0} : {1}",
 }
@@ -207,7 +207,15 @@ def _count(shape: Ints, dim: Dim) -> int:
 
 
 def _cumsum(p: Program, x: Value, dim: int, dtype: torch.dtype | None = None) -> Value:
-    """Each sum is added to the next element, in a copy."""
+    return _cumulated(p, x, dim, "+=")
+
+
+def _cumprod(p: Program, x: Value, dim: int, dtype: torch.dtype | None = None) -> Value:
+    return _cumulated(p, x, dim, "*=")
+
+
+def _cumulated(p: Program, x: Value, dim: int, sign: str) -> Value:
+    """What has been found is put together with the next element, in a copy."""
     buffer = p.buffer(math.prod(x.shape))
     p.fill(buffer, x, x.shape)
     dim %= len(x.shape) or 1
@@ -215,7 +223,7 @@ def _cumsum(p: Program, x: Value, dim: int, dtype: torch.dtype | None = None) ->
     loops = f"for (int i = 0; i < {buffer.size // (step * x.shape[dim])}; i++)", f"for (int k = 0; k < {step}; k++)"
     turn = f"for (int j = {step}; j < {step * x.shape[dim]}; j += {step})"
     at = f"{buffer.name}[i * {step * x.shape[dim]} + j + k"
-    lines = [f"{loops[0]} {{", f"    {turn} {{", f"        {loops[1]} {{", f"            {at}] += {at} - {step}];"]
+    lines = [f"{loops[0]} {{", f"    {turn} {{", f"        {loops[1]} {{", f"            {at}] {sign} {at} - {step}];"]
     p.add(Statement([*lines, "        }", "    }", "}"], {buffer.name}, buffer.name))
     return p.whole(buffer, x.shape)
 
@@ -230,6 +238,15 @@ def _log_softmax(p: Program, x: Value, dim: int, half_to_float: bool = False) ->
     x = p.placed(x)
     centred = p.placed(p.computed("{0} - {1}", x, _amax(p, x, dim, True)))
     return p.computed("{0} - logf({1})", centred, _sum(p, p.computed("expf({0})", centred), dim, True))
+
+
+def _cdist(p: Program, one: Value, other: Value, power: float, mode: int | None = None) -> Value:
+    """The distance of every row of one to every row of the other."""
+    one, other = moved(p, torch.unsqueeze, one, -2), moved(p, torch.unsqueeze, other, -3)
+    apart = p.placed(p.computed("fabsf({0} - {1})", one, other))
+    if power == math.inf:
+        return _amax(p, apart, -1)
+    return _pow(p, p.placed(_sum(p, _pow(p, apart, power), -1)), 1 / power)
 
 
 # ------------------------------------------------------------------------------------------ norms
@@ -579,7 +596,14 @@ OPERATIONS: dict[str, Operation] = {
     **{"hardtanh": _hardtanh, "round": _round, "elu": _elu, "leaky_relu": _leaky_relu, "gelu": _gelu},
     **{"rrelu_with_noise_functional": _rrelu, "_prelu_kernel": _prelu, "prelu": _prelu, "_to_copy": _to_copy},
     **{"sum": _sum, "mean": _mean, "amax": _amax, "amin": _amin, "prod": _prod, "any": _any, "all": _all, "var": _var},
-    **{"var_mean": _var_mean, "cumsum": _cumsum, "_softmax": _softmax, "_log_softmax": _log_softmax},
+    **{
+        "var_mean": _var_mean,
+        "cumsum": _cumsum,
+        "cumprod": _cumprod,
+        "_cdist_forward": _cdist,
+        "_softmax": _softmax,
+        "_log_softmax": _log_softmax,
+    },
     **{"native_layer_norm": _layer_norm, "native_group_norm": _group_norm},
     **{"_native_batch_norm_legit_no_training": _batch_norm, "_native_batch_norm_legit": _own_batch_norm},
     **{"cat": _cat, "stack": _stack, "copy": _copy, "index_put": _index_put, "constant_pad_nd": _pad},

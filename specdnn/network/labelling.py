@@ -332,7 +332,7 @@ class Labelling:
             return self.per_channel
         kinds = (
             (ops.ELEMENTWISE, self.elementwise),
-            (ops.BINARY | ops.CHOICES, self.binary),
+            (ops.BINARY | ops.TERNARY, self.binary),
             (ops.PER_CHANNEL, self.per_channel),
             (ops.REDUCTIONS, self.reduction),
             (ops.GATES, self.gated),
@@ -411,8 +411,8 @@ class Labelling:
             raise NotUnderstood("it changes in place what others read")
 
     def binary(self, node: fx.Node) -> torch.Tensor:
-        given = node.args[: 3 if node.target in ops.CHOICES else 2]
-        if len(given) < 2 + (node.target in ops.CHOICES):
+        given = node.args[: 3 if node.target in ops.TERNARY else 2]
+        if len(given) < 2 + (node.target in ops.TERNARY):
             raise NotUnderstood("its operands are not tensors and numbers side by side")
         labelled = [labels for labels in map(self.operand, given) if labels is not None]
         plain = [self.plain_operand(value) for value in given]

@@ -25,16 +25,22 @@ _ACTIVATIONS = _words("""
     softshrink rrelu rrelu_ dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout
 """)
 _MATHEMATICS = _words("""
-    relu relu_ sigmoid sigmoid_ tanh tanh_ exp exp_ expm1 log log1p sqrt rsqrt abs neg square sign sin cos erf
-    clamp clamp_ clip clone detach round floor ceil reciprocal nan_to_num selu celu
+    relu relu_ sigmoid sigmoid_ tanh tanh_ exp exp_ exp2 expm1 log log2 log10 log1p sqrt sqrt_ rsqrt abs abs_ absolute
+    neg neg_ negative positive square sign sgn sin cos tan asin acos atan arcsin arccos arctan sinh cosh asinh acosh
+    atanh sinc erf erfc logit clamp clamp_ clamp_min clamp_max clip clone detach round floor ceil trunc fix frac
+    reciprocal nan_to_num isnan isinf isfinite logical_not selu celu
 """)
-_COMPARISONS = _words("eq ne lt le gt ge")
+_COMPARISONS = _words("eq ne lt le gt ge greater greater_equal less less_equal not_equal")
+_OF_TWO = _words("""
+    add sub mul div true_divide maximum minimum fmax fmin pow subtract multiply divide atan2 arctan2 fmod remainder
+    hypot logaddexp logaddexp2 copysign xlogy float_power logical_and logical_or logical_xor
+""")
 _CASTS = _words("float double half bfloat16 to type type_as cpu cuda")
 _POOLS = _words("max_pool avg_pool adaptive_avg_pool adaptive_max_pool lp_pool")
 _REDUCTIONS = _words("mean sum amax amin var std")
 _MOVED = _words("""
     flatten reshape permute transpose chunk split squeeze unsqueeze narrow roll unflatten swapaxes movedim
-    tensor_split flip unbind select ravel repeat_interleave
+    tensor_split flip fliplr flipud unbind select ravel repeat_interleave moveaxis diagonal
 """)
 _MOVED_BY_FUNCTIONS = _words("""
     cat concat stack swapdims hstack channel_shuffle pixel_shuffle pixel_unshuffle broadcast_to zeros_like
@@ -49,6 +55,11 @@ def _functions(names: Iterable[str], *places: ModuleType) -> set[Callable[..., A
     return {getattr(place, name) for name in names for place in places if hasattr(place, name)}
 
 
+def _kind(number: Any) -> torch.dtype | None:
+    """The type of a tensor that is filled with a number, if it is not that of all others."""
+    return torch.bool if isinstance(number, bool) else torch.int64 if isinstance(number, int) else None
+
+
 _pool_names = [f"{name}{dimensions}d" for name in _POOLS for dimensions in (1, 2, 3)]
 
 # One element in, one element out, each by itself: the units are those of the input.
@@ -61,16 +72,16 @@ ELEMENTWISE = {
 }
 # Two tensors (or a tensor and a number), element by element, broadcast: units that meet are one unit.
 BINARY = {
-    *_functions(
-        ("add", "sub", "mul", "div", "true_divide", "maximum", "minimum", "pow", "subtract", "multiply", "rsub"), torch
-    ),
+    *_functions((*_OF_TWO, "rsub"), torch),
     *(getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")),
-    *_words("add add_ sub sub_ mul mul_ div div_ true_divide maximum minimum pow pow_ __add__ __radd__ __mul__"),
+    *_OF_TWO,
+    *_words("add_ sub_ mul_ div_ pow_ __add__ __radd__ __mul__"),
     *_functions(_COMPARISONS, torch, operator),
     *_COMPARISONS,
 }
-# The same with three: a condition, and what is taken where it holds and where it does not.
-CHOICES = {torch.where, "masked_fill", "masked_fill_"}
+# The same with three, such as a condition, and what is taken where it holds and where it does not.
+_OF_THREE = _words("where lerp addcmul addcdiv")
+TERNARY = {*_functions(_OF_THREE, torch), *_OF_THREE, *_words("masked_fill masked_fill_")}
 # What the two tensors are called that sorting gives -> their places.
 PARTS = {"values": 0, "indices": 1}
 # The largest and the smallest -> along dimensions, and of two tensors.
@@ -105,14 +116,21 @@ SAME = {
 }
 SAME_MODULES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 COPIES = {
-    *_functions(("cat", "concat", "stack", "hstack", "roll", "flip", "repeat_interleave", "zeros_like"), torch),
-    *("roll", "flip", "repeat", "repeat_interleave", "new_zeros"),
+    *_functions(("cat", "concat", "stack", "hstack", "zeros_like"), torch),
+    *_functions(("roll", "flip", "fliplr", "flipud", "repeat_interleave"), torch),
+    *("roll", "flip", "fliplr", "flipud", "repeat", "repeat_interleave", "new_zeros"),
     functional.pad,
 }
 # What takes the size of another tensor.
 LIKE_ANOTHER = {"expand_as", "view_as", "reshape_as"}
 # Zeros in the shape of what is given, or in that of its arguments.
 ZEROS = {torch.zeros_like, "new_zeros"}
+# What makes a tensor of one number -> its sizes, the number and the type among what it is given.
+FILLED: dict[Any, Callable[..., tuple[Any, Any, torch.dtype | None]]] = {
+    torch.zeros: lambda *sizes, dtype=None, **_: (sizes if len(sizes) > 1 else sizes[0], 0, dtype),
+    torch.ones: lambda *sizes, dtype=None, **_: (sizes if len(sizes) > 1 else sizes[0], 1, dtype),
+    torch.full: lambda sizes, fill_value, dtype=None, **_: (sizes, fill_value, dtype or _kind(fill_value)),
+}
 # What asks for a tensor's size.
 ATTRIBUTES = ("shape", "ndim", "dtype", "device", "is_cuda", "requires_grad", "layout")
 QUESTIONS = {"size", "dim", "numel", "ndimension", "stride", "is_contiguous", "element_size", len}

@@ -369,7 +369,7 @@ def settle_tables(network: fx.GraphModule, rows: dict[str, torch.Tensor], of_mor
 def settle_made(network: fx.GraphModule, made: dict[str, torch.Tensor], of_more: dict[str, torch.Tensor]) -> None:
     """Make a buffer of what is made from sizes and numbers alone, such as torch.arange, if it is always the same."""
     same = {name for name, tensor in made.items() if torch.equal(tensor, of_more[name])}
-    _zeros_of_the_images(network.graph, made.keys() - same)
+    _numbers_of_the_images(network.graph, made.keys() - same)
     for node in [node for node in network.graph.nodes if node.name in same]:
         changed = any(map(in_place, (node, *node.users)))
         if changed or all(user.name in same for user in node.users):
@@ -379,14 +379,19 @@ def settle_made(network: fx.GraphModule, made: dict[str, torch.Tensor], of_more:
         node.op, node.target, node.args, node.kwargs = "get_attr", name, (), {}
 
 
-def _zeros_of_the_images(graph: fx.Graph, varying: Container[str]) -> None:
-    """Zeros for every image are asked of the images, as zeros beside units are and files know them."""
+def _numbers_of_the_images(graph: fx.Graph, varying: Container[str]) -> None:
+    """Zeros for every image are asked of the images, as zeros beside units are and files know them; ones are 0 + 1."""
     images = next(iter(graph.nodes))
-    for node in graph.nodes:
-        if node.name in varying and node.target is torch.zeros and node.args:
-            kind = {"dtype": node.kwargs["dtype"]} if node.kwargs.get("dtype") else {}
-            sizes = node.args if len(node.args) > 1 else node.args[0]
-            node.op, node.target, node.args, node.kwargs = "call_method", "new_zeros", (images, sizes), kind
+    for node in list(graph.nodes):
+        if node.name not in varying or node.target not in operations.FILLED or not node.args:
+            continue
+        sizes, value, dtype = operations.FILLED[node.target](*node.args, **node.kwargs)
+        kind = {"dtype": dtype} if dtype else {}
+        node.op, node.target, node.args, node.kwargs = "call_method", "new_zeros", (images, sizes), kind
+        if value:
+            with graph.inserting_after(node):
+                filled = graph.call_function(operator.add, (node, value))
+            node.replace_all_uses_with(filled, lambda user, filled=filled: user is not filled)
 
 
 def _free_name(network: nn.Module, name: str) -> str:

@@ -29,8 +29,12 @@ ARITHMETIC = {
     *(operator.ifloordiv, operator.ipow, operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
 }
 _BEYOND = {  # what networks here compute without a rule for units
-    *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.logsumexp, torch.cumsum),
-    *(torch.index_select, torch.norm, torch.sort, torch.argsort, torch.topk, torch.ones_like),
+    *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.mm, torch.mv, torch.outer),
+    *(torch.logsumexp, torch.cumsum, torch.cumprod, torch.prod, torch.any, torch.all, torch.median, torch.std_mean),
+    *(torch.var_mean, torch.argmax, torch.argmin, torch.gather, torch.take_along_dim, torch.tril, torch.triu),
+    *(torch.index_select, torch.norm, torch.sort, torch.argsort, torch.topk, torch.ones_like, torch.cdist),
+    *(torch.nansum, torch.tensordot, torch.inner, torch.diff),
+    *(functional.cosine_similarity, functional.pairwise_distance),
     *(functional.layer_norm, functional.group_norm, functional.batch_norm, functional.instance_norm),
     *(functional.local_response_norm, functional.normalize, functional.linear, functional.prelu, functional.glu),
     *(getattr(functional, f"conv{dimensions}d") for dimensions in (1, 2, 3)),
@@ -40,7 +44,7 @@ _BEYOND = {  # what networks here compute without a rule for units
 _TABLES: tuple[set[Any], ...] = (
     ops.ELEMENTWISE,
     ops.BINARY,
-    ops.CHOICES,
+    ops.TERNARY,
     ops.PER_CHANNEL,
     ops.REDUCTIONS,
     ops.MOVEMENTS,
@@ -50,7 +54,8 @@ _TABLES: tuple[set[Any], ...] = (
 _ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
 _methods = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
 _methods |= {"matmul", "bmm", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
-_methods |= {"norm", "sort", "argsort", "topk"}
+_methods |= {"norm", "sort", "argsort", "topk", "mm", "mv", "outer", "cumprod", "prod", "any", "all", "median"}
+_methods |= {"argmax", "argmin", "gather", "take_along_dim", "tril", "triu", "log_softmax", "nansum", "diff"}
 METHODS = frozenset(name for name in _methods if not name.startswith("__"))
 MODULES = {
     kind.__name__: kind
@@ -86,6 +91,7 @@ def functions() -> dict[str, Function]:
 
     allowed: set[Any] = {f for table in _TABLES for f in table if callable(f)} | ARITHMETIC | _BEYOND
     found: dict[str, Function] = {"getattr": getattr, "functional.logsigmoid": functional.logsigmoid}
+    found |= {f"linalg.{name}": getattr(torch.linalg, name) for name in ("norm", "vector_norm")}
     for place, module in PLACES.items():
         found |= {f"{place}.{f.__name__}": f for f in allowed if _is_in(module, f)}
     return dict(sorted(found.items()))
