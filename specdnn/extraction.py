@@ -18,7 +18,7 @@ from specdnn.board import Board
 from specdnn.images import dataset_of
 from specdnn.measures import metrics_of
 from specdnn.method import warmed_up
-from specdnn.network import evaluation, netfile
+from specdnn.network import evaluation, netfile, operations
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring
@@ -114,7 +114,8 @@ def extract(
     `model`: images (n, ...) -> logits (n, all classes), any network that torch.fx can trace; it stays as it is. `data`,
     `validation`, `test`: a pair of tensors (images as the model takes them, labels), a `torch.utils.data.Dataset` of
     such pairs, or a `DataLoader` of one; without `validation` an eighth of `data` is held out. What takes more than
-    `memory` bytes is streamed. `classes`: one, several (one output each), or None for all.
+    `memory` bytes is streamed. Where the model begins with an Embedding, images are the numbers of words. `classes`:
+    one, several (one output each), or None for all.
 
     The size: `max_params` parameters, `rate` (share of the parent's weights), or the smallest that reaches a balanced
     accuracy of `min_balanced` on validation. `algo` and `others` are the options of `main.py`, by their names there
@@ -131,7 +132,8 @@ def extract(
         whole = CompactNetwork.parent(model, _first_image(data))
         like_model = next(whole.network.parameters())
         count = whole.wiring.layers.widths[-1]
-        images = dataset_of(data, validation, test, count, class_names, like_model, memory)
+        tokens = any(isinstance(module, operations.TABLES) for module in whole.network.modules())
+        images = dataset_of(data, validation, test, count, class_names, like_model, memory, tokens)
         chosen = dataclasses.replace(
             chosen,
             arch=type(whole.network).__name__,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -57,25 +58,27 @@ def dataset_of(
     names: Iterable[str] | None,
     like: torch.Tensor,
     limit: float,
+    tokens: bool = False,
 ) -> Dataset:
     """A data set of what a user gives; without `validation` a part of `data` is held out, every class in proportion.
 
     Images are of the device and type of `like`; those that take more than `limit` bytes are streamed. Without `test`
-    its place is taken by validation. Raises SpecDNNError where images or labels are not what a classifier of so many
-    `classes` is trained on.
+    its place is taken by validation. `tokens`: images may be whole numbers, such as those of words. Raises
+    SpecDNNError where images or labels are not what a classifier of so many `classes` is trained on.
     """
-    train = _read(data, classes, like, limit, "data")
-    held = _read(validation, classes, like, limit, "validation") if validation is not None else None
+    read = functools.partial(_read, classes=classes, like=like, limit=limit, tokens=tokens)
+    train = read(data, what="data")
+    held = read(validation, what="validation") if validation is not None else None
     if held is None:
         train, held = _divided(train)
-    tested = _read(test, classes, like, limit, "test") if test is not None else held
+    tested = read(test, what="test") if test is not None else held
     names = tuple(map(str, names)) if names is not None else tuple(map(str, range(classes)))
     if len(names) != classes:
         raise SpecDNNError(f"class_names has {len(names)} names; the network has {classes} classes")
     return Dataset("", names, (0.0, 1.0), train, held, tested)
 
 
-def _read(given: Any, classes: int, like: torch.Tensor, limit: float, what: str) -> Split:
+def _read(given: Any, classes: int, like: torch.Tensor, limit: float, tokens: bool, what: str) -> Split:
     if isinstance(given, DataLoader):
         given = given.dataset
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(map(torch.is_tensor, given)):
@@ -86,7 +89,7 @@ def _read(given: Any, classes: int, like: torch.Tensor, limit: float, what: str)
         read = lambda: _stacked(given, like, limit)  # noqa: E731
     else:
         raise SpecDNNError(f"{what} must be {KINDS}, not {type(given).__name__}")
-    _check(images, labels, classes, what)
+    _check(images, labels, classes, tokens, what)
     return Split(read(), labels.to(like.device, torch.int64))
 
 
@@ -111,8 +114,8 @@ def _second(pair: Any, what: str) -> int:
     return int(pair[1])
 
 
-def _check(images: Any, labels: torch.Tensor, classes: int, what: str) -> None:
-    if torch.is_tensor(images) and not images.is_floating_point():
+def _check(images: Any, labels: torch.Tensor, classes: int, tokens: bool, what: str) -> None:
+    if torch.is_tensor(images) and not (images.is_floating_point() or tokens):
         raise SpecDNNError(
             f"{what}: images are {images.dtype}; give numbers as the network takes them, such as x / 255"
         )

@@ -299,11 +299,15 @@ MODULES = {
 
 # what C cannot say in any way, as its numbers are of single precision and it has no words for an order; all of them
 # stand in SENTENCES as well
-NONE = ("half", "bfloat16", "sort", "argsort", "topk", "median", "argmax", "argmin")
+NONE = ("half", "bfloat16", "long", "int", "EmbeddingBag", "sort", "argsort", "topk", "median", "argmax", "argmin")
+BAG = nn.EmbeddingBag(5, 3)
 # what is told by a sentence: the name -> (a way to call it, what the sentence says)
 SENTENCES = {
     "half": (lambda x: x.half(), "numbers of type float16"),
     "bfloat16": (lambda x: x.bfloat16(), "numbers of type bfloat16"),
+    "long": (lambda x: x.long().float(), "numbers of type int64"),
+    "int": (lambda x: x.int().float(), "numbers of type int32"),
+    "EmbeddingBag": (lambda x: BAG(x.flatten(1).abs().long() % 5), "numbers of type int64"),
     "sort": (lambda x: x.sort(1)[0], "sort cannot be written in C: there are no words"),
     "argsort": (lambda x: x.argsort(1).float(), "sort cannot be written in C: there are no words"),
     "median": (lambda x: x.median(1)[0], "median cannot be written in C: there are no words"),
@@ -339,6 +343,17 @@ class First(nn.Module):
         return values(self.module(*[x] * self.times))
 
 
+class Sequence(nn.Module):
+    """A table that is asked for the numbers that an image tells, those beyond its last one as well."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def forward(self, x):
+        return self.table((x.abs() * 2).clamp(max=self.table.num_embeddings - 1).long())
+
+
 class Moody(nn.Module):
     """Asks for its mode."""
 
@@ -363,7 +378,8 @@ def cases() -> dict[str, list[tuple[tuple[int, ...], object]]]:
         name: _of_function(word, function)[: None if words.index(word) == place else 1]
         for place, (word, (name, function)) in enumerate(zip(words, functions.items(), strict=True))
     }
-    return found | {name: _of_module(name, kind) for name, kind in sorted(whitelist.MODULES.items())}
+    modules = {name: kind for name, kind in sorted(whitelist.MODULES.items()) if name not in NONE}
+    return found | {name: _of_module(name, kind) for name, kind in modules.items()}
 
 
 def _method(name: str):
@@ -387,6 +403,8 @@ def _of_module(name: str, kind) -> list:
     if issubclass(kind, nn.RNNBase):
         more = {"bias": False, "batch_first": True, "bidirectional": True}
         return [((5, 6), _random(First(kind(6, 4)))), ((5, 6), _random(First(kind(6, 3, 2, **more))))]
+    if kind is nn.Embedding:
+        return [((4, 6), _random(Sequence(kind(5, 3)))), ((1,), _random(Sequence(kind(3, 7))))]
     if kind is nn.Bilinear:
         return [((5, 6), _random(First(kind(6, 6, 4), 2)))]
     return [(way.shape, _random(kind(*way.one))) for way in ways(MODULES.get(name, ()))]

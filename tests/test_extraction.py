@@ -237,3 +237,36 @@ def test_without_training_regression_makes_up_for_what_is_gone(trained, digits):
         expected = trained(digits.test.images)[:, 3]
         errors = [(one(digits.test.images)[:, 0] - expected).pow(2).mean() for one in (small.network, plain)]
     assert errors[0] < errors[1] / 2
+
+
+class Sentences(nn.Module):
+    """Which of four topics most words are of, 25 words each."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.hidden, self.out = nn.Embedding(100, 16), nn.Linear(16, 24), nn.Linear(24, 4)
+
+    def forward(self, words):
+        return self.out(torch.relu(self.hidden(self.words(words).mean(1))))
+
+
+def test_what_reads_words_is_specialised_and_leaves_the_house(tmp_path):
+    torch.manual_seed(0)
+    words, model = torch.randint(0, 100, (1000, 9)), Sentences()
+    topics = (words // 25).mode(1)[0]
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    for batch in torch.arange(len(words)).repeat(5).split(50):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(words[batch]), topics[batch]).backward()
+        optimizer.step()
+    small = specdnn.extract(model, (words, topics), 2, algo="magnitude", rate=0.5, **{**BRIEF, "retrain_epochs": 20})
+    assert small.metrics["balanced_accuracy"] > 0.8 and small.kept.widths[1] < 16
+    small.save(tmp_path / "x.pth.tar")
+    assert torch.equal(specdnn.load(tmp_path / "x.pth.tar")(words[:5]), small.network(words[:5]))
+    small.export(tmp_path / "x")  # the ONNX file and the C give what torch gives, or it raises
+
+
+def test_whole_numbers_are_no_images_of_other_networks(extract, digits):
+    pixels = (digits.train.images * 255).long()
+    with pytest.raises(SpecDNNError, match="images are torch.int64; give numbers as the network takes them"):
+        extract(data=(pixels, digits.train.labels))

@@ -339,8 +339,8 @@ def test_the_readme_is_short_and_links_to_the_whole_report():
 
 def test_the_readme_says_on_what_it_was_measured():
     on_gpu = retrained(1, options={"cuda": True})
-    assert "\nOn the processor, 1 threads; specdnn 1" in readme(retrained(0))
-    assert "\nOn the GPU and processor, 1 threads;" in readme(retrained(0), on_gpu)
+    assert "\nOn the processor, 1 thread; specdnn 1" in readme(retrained(0))
+    assert "\nOn the GPU and processor, 1 thread;" in readme(retrained(0), on_gpu)
 
 
 def test_a_section_is_replaced_between_its_markers():

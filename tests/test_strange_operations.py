@@ -9,7 +9,7 @@ from torch.nn import functional as f
 
 from specdnn.network import netfile, scores
 from specdnn.network.netfile import Checkpoint
-from specdnn.network.surgery import CompactNetwork, cut
+from specdnn.network.surgery import CompactNetwork, cut, masked
 from specdnn.structures import SpecDNNError
 
 
@@ -159,7 +159,7 @@ PINNED = {
     "the last state": (lambda m, x: x + m.memory(rows(x))[1][0][-1][:, :, None, None], "LSTM memory"),
     "a table of vectors": (
         lambda m, x: x + m.table((100 * x.mean((1, 2, 3))).long() % 10)[:, :, None, None],
-        "Embedding table",
+        "mean: it mixes all units",
     ),
     "pairs": (lambda m, x: x + m.pairs(x.mean((2, 3)), x.amax((2, 3)))[:, :, None, None], "Bilinear pairs"),
     "a transposed convolution": (lambda m, x: m.grown(x), "ConvTranspose2d grown"),
@@ -221,7 +221,7 @@ def test_relevance_crosses_several_that_follow_each_other():
 
 # what files of networks may not call: their list is short on purpose
 NOT_IN_FILES = {
-    *("pools that tell places", "a range for every image", "a table of vectors", "the same vector twice"),
+    *("pools that tell places", "a range for every image"),
     *("the place of the largest", "the largest along what is computed", "frequencies"),
 }
 
@@ -243,6 +243,43 @@ def test_a_cut_network_is_read_from_its_file_or_not_saved(name, tmp_path):
     with torch.no_grad():
         found = netfile.load_network(tmp_path / "x.pth.tar").eval()(images)
         assert torch.equal(found, saved.compact.network.eval()(images))
+
+
+class Words(nn.Module):
+    """Classifies a row of twelve words, numbered 0 to 19."""
+
+    def __init__(self, bag):
+        super().__init__()
+        self.bag = bag
+        self.words = nn.EmbeddingBag(20, 8) if bag else nn.Embedding(20, 8, padding_idx=0)
+        self.conv, self.fc1, self.fc2 = nn.Conv1d(8, 9, 3), nn.Linear(8 if bag else 9, 10), nn.Linear(10, 4)
+
+    def forward(self, words):
+        found = self.words(words)
+        if not self.bag:
+            found = f.relu(self.conv(found.transpose(1, 2))).amax(2)
+        return self.fc2(f.relu(self.fc1(found)))
+
+
+@pytest.mark.parametrize("bag", (False, True))
+def test_vectors_of_words_are_cut(bag, tmp_path):
+    torch.manual_seed(0)
+    words = torch.randint(0, 20, (5, 12))
+    parent = CompactNetwork.parent(Words(bag).eval(), words[0])
+    names = parent.wiring.layers.names
+    assert "words" in {names[depth] for depth in parent.wiring.layers.prunable}
+    kept = parent.kept
+    for depth in parent.wiring.layers.prunable:
+        kept = kept.replace(depth, range(0, len(kept.units[depth]), 3))
+    small = cut(parent, kept)
+    expected = masked(parent, kept)(words)
+    for given in (words, words.float()):
+        torch.testing.assert_close(small.network(given), expected)
+    numbers = [p for p in small.network.parameters() if p.requires_grad]
+    assert parent.wiring.parameters(kept) == sum(map(torch.numel, numbers))
+    assert small.network.get_submodule("words").weight.shape == (20, 3)
+    netfile.save(tmp_path / "x.pth.tar", Checkpoint("Words", "", small, (0.0, 1.0), 0.5))
+    assert torch.equal(netfile.load_network(tmp_path / "x.pth.tar").eval()(words), small.network(words))
 
 
 class Transformer(nn.Module):

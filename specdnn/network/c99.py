@@ -13,7 +13,7 @@ from torch._decomp import get_decompositions
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx.node import map_arg
 
-from specdnn.network.c99_operations import OPERATIONS
+from specdnn.network.c99_operations import OPERATIONS, WHOLE
 from specdnn.network.c99_program import INDENT, Computed, Placed, Program, Value, sum_of
 from specdnn.structures import SpecDNNError, first_line
 
@@ -172,7 +172,8 @@ def _check(node: fx.Node) -> None:
         raise SpecDNNError("there are no words for it")
     found = node.meta.get("val")
     kind = getattr(found[0] if isinstance(found, (tuple, list)) and found else found, "dtype", None)
-    if kind not in (*FLOATS, torch.bool):
+    asks = kind in WHOLE and _name(node) == "_to_copy" and all(_name(user) == "embedding" for user in node.users)
+    if kind not in (*FLOATS, torch.bool) and not asks:
         raise SpecDNNError(f"it gives numbers of type {str(kind).removeprefix('torch.')}")
     if kind == torch.bool and _name(node) == "add":
         raise SpecDNNError("it adds truths")

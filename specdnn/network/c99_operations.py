@@ -26,6 +26,7 @@ Dim: TypeAlias = int | Ints | None  # of one dimension, of several, or of all
 
 MINUS_INFINITY = torch.tensor(-math.inf)
 ZERO = torch.tensor(0.0)
+WHOLE = (torch.int64, torch.int32)
 
 # ------------------------------------------------------------------------------------------ element by element
 
@@ -144,7 +145,9 @@ def _prelu(p: Program, x: Value, weight: Value) -> Value:
 
 
 def _to_copy(p: Program, x: Value, dtype: torch.dtype | None = None, **where: Any) -> Value:
-    return p.computed(f"(float)({_TRUE})", x) if dtype == torch.bool else x
+    if dtype == torch.bool:
+        return p.computed(f"(float)({_TRUE})", x)
+    return p.computed("truncf({0})", x) if dtype in WHOLE else x
 
 
 def _full_like(p: Program, x: Value, value: float = 0.0, dtype: torch.dtype | None = None) -> Value:
@@ -511,6 +514,21 @@ def _addmm(p: Program, start: Value, one: Value, other: Value, beta: float = 1, 
     return _matmul(p, one, other, start)
 
 
+def _embedding(p: Program, table: torch.Tensor, which: Value, *options: Any) -> Value:
+    """The vectors of these numbers; of a number that no vector has, the first or the last."""
+    (count, size), numbers = table.shape, math.prod(which.shape)
+    (vectors, t), (asked, w), into = p.pointer(table), p.pointer(which), p.buffer(numbers * size)
+    lines = [
+        f"for (int i = 0; i < {numbers}; i++) {{",
+        f"    const float at = ({asked})[i] < {count}.0f ? ({asked})[i] : {count - 1}.0f;",
+        f"    const float *const row = {vectors} + (at > 0.0f ? (int)at : 0) * {size};",
+        f"    for (int k = 0; k < {size}; k++) {into.name}[i * {size} + k] = row[k];",
+        "}",
+    ]
+    p.add(Statement(lines, p.read(t, w), into.name))
+    return p.whole(into, (*which.shape, size))
+
+
 def convolution(
     p: Program,
     x: Value,
@@ -611,7 +629,7 @@ OPERATIONS: dict[str, Operation] = {
     **{f"avg_pool{n}d": avg_pool(n) for n in (2, 3)},
     **{f"_adaptive_avg_pool{n}d": adaptive_avg_pool(n) for n in (2, 3)},
     **{f"adaptive_max_pool{n}d": adaptive_max_pool(n) for n in (2, 3)},
-    **{"mm": _matmul, "bmm": _matmul, "addmm": _addmm, "convolution": convolution},
+    **{"mm": _matmul, "bmm": _matmul, "addmm": _addmm, "convolution": convolution, "embedding": _embedding},
     **{"full_like": _full_like, "zeros_like": _full_like, "empty_like": _full_like},
     "getitem": lambda p, values, place: values[place],
 }

@@ -352,6 +352,7 @@ class Labelling:
             (ops.ELEMENTWISE_MODULES, self.elementwise),
             (ops.PER_CHANNEL_MODULES, self.per_channel),
             (ops.GATE_MODULES, self.gated),
+            (ops.TABLES, self.looked_up),
         )
 
     def strange(self, node: fx.Node) -> Labels:
@@ -659,6 +660,20 @@ class Labelling:
         self.along(labels, 1)
         self.add_through(str(node.target), "norm", self.columns(labels, 1), weights=0, parameters=1)
         return labels
+
+    def looked_up(self, node: fx.Node) -> torch.Tensor:
+        """Vectors of a table: their elements are units; which vectors they are is told by units that stay."""
+        labels, module, shape = self.one(node), self.module(node), self.shape(node)
+        if module.max_norm is not None:
+            raise NotUnderstood("it changes its vectors")
+        self.fix(f"{describe(node)}: it takes them for numbers of vectors", labels)
+        made = self.fresh(shape, len(shape) - 1)
+        channels = self.along(made, len(shape) - 1)
+        self.made.append((str(node.target), channels))
+        self.bridge((labels,), (made,))
+        counts = {"weights": module.num_embeddings, "parameters": module.num_embeddings}
+        self.add_through(str(node.target), "table", channels << HALF, **counts)
+        return made
 
     def group_norm(self, node: fx.Node) -> torch.Tensor:
         """Channels that are normalised together go together."""

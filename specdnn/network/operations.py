@@ -35,7 +35,7 @@ _OF_TWO = _words("""
     add sub mul div true_divide maximum minimum fmax fmin pow subtract multiply divide atan2 arctan2 fmod remainder
     hypot logaddexp logaddexp2 copysign xlogy float_power logical_and logical_or logical_xor
 """)
-_CASTS = _words("float double half bfloat16 to type type_as cpu cuda")
+_CASTS = _words("float double half bfloat16 long int to type type_as cpu cuda")
 _POOLS = _words("max_pool avg_pool adaptive_avg_pool adaptive_max_pool lp_pool")
 _REDUCTIONS = _words("mean sum amax amin var std")
 _MOVED = _words("""
@@ -178,6 +178,8 @@ GATES = {functional.glu}
 GATE_MODULES = (nn.GLU,)
 GROUP_NORMS = (nn.GroupNorm,)
 PER_CHANNEL_WEIGHTS = (nn.PReLU,)
+# Tables of vectors, which are asked for by whole numbers.
+TABLES = (nn.Embedding, nn.EmbeddingBag)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # How many numbers a network may gather from tensors of its own (torch.index_select), for each number that it stores.
 GATHERED = 32

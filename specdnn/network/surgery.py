@@ -137,7 +137,9 @@ def sliced(module: Any, one: Link | Through | None, alive: Alive, copies: dict[i
     if isinstance(one, Through) and torch.is_tensor(module):
         return _like(module, module.detach().index_select(one.dim, rows.to(module.device)))
     smaller = nn.utils.skip_init(type(module), **_resized(module, one, len(rows), len(columns)), device="cpu")
-    _fill(smaller, module, rows, columns if isinstance(one, Link) else None)
+    if isinstance(one, Through) and one.kind == "table":
+        rows, columns = torch.arange(module.num_embeddings), rows
+    _fill(smaller, module, rows, None if isinstance(one, Through) and one.kind != "table" else columns)
     return smaller.train(module.training)
 
 
@@ -166,7 +168,7 @@ def _resized(module: Any, one: Link | Through, rows: int, columns: int) -> dict[
         own["num_groups"] = rows * module.num_groups // module.num_channels
     names = {"out_features": rows, "out_channels": rows, "in_features": columns, "in_channels": columns}
     if isinstance(one, Through) and one.kind != "bundles":
-        names = dict.fromkeys(("num_features", "num_channels", "num_parameters"), rows)
+        names = dict.fromkeys(("num_features", "num_channels", "num_parameters", "embedding_dim"), rows)
     return own | {name: value for name, value in names.items() if name in own}
 
 

@@ -124,6 +124,7 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     _stack_beside_the_images(graph)
     _parts_by_their_places(graph)
     _largest_without_places(graph)
+    _whole_numbers_for_tables(network, graph)
     without_dead_code(graph, network)
     found = fx.GraphModule(network.eval(), graph, type(network).__name__)
     _in_any_memory_layout(found)
@@ -333,6 +334,14 @@ def _largest_without_places(graph: fx.Graph) -> None:
                 graph.erase_node(user)
         elif not parts and not node.kwargs and (not given or list(map(type, given.values())) == [fx.Node]):
             node.op, node.target = "call_function", of_two if given else among
+
+
+def _whole_numbers_for_tables(network: nn.Module, graph: fx.Graph) -> None:
+    """Images that are numbers of vectors, such as those of words, may be given in any type."""
+    for node in list(graph.nodes):
+        if isinstance(module_of(node, network), operations.TABLES) and node.args[0].op == "placeholder":
+            with graph.inserting_before(node):
+                node.args = (graph.call_method("long", node.args[:1]), *node.args[1:])
 
 
 def _is_a_dimension(given: dict[str, Any]) -> bool:

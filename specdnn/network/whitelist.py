@@ -61,7 +61,7 @@ MODULES = {
     kind.__name__: kind
     for kind in (
         *(*ops.ELEMENTWISE_MODULES, *ops.PER_CHANNEL_MODULES, *ops.MOVEMENT_MODULES, *ops.CONVOLUTIONS, *ops.LINEAR),
-        *(*ops.NORMS, *ops.GROUP_NORMS, *ops.PER_CHANNEL_WEIGHTS, *ops.FINAL_MODULES),
+        *(*ops.NORMS, *ops.GROUP_NORMS, *ops.PER_CHANNEL_WEIGHTS, *ops.TABLES, *ops.FINAL_MODULES),
         *(nn.LayerNorm, nn.MultiheadAttention, nn.LocalResponseNorm, nn.GLU, nn.Softmin, nn.Softmax2d, nn.RMSNorm),
         *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Bilinear, nn.GRU, nn.LSTM, nn.RNN),
         *(Select, Mode),

@@ -57,8 +57,9 @@ class Through:
     """A module or parameter that holds numbers for every unit that passes.
 
     `kind`: "norm" (BatchNorm, PReLU, ...), "groups" (GroupNorm), "bundles" (grouped convolution, whose inputs are
-    `sources`), "parameter" (along dimension `dim`). `labels`: (n,) of what passes; `weights`, `parameters`: numbers per
-    label in tensors of two dimensions or more, and in all; `places`: how often they are applied to an image.
+    `sources`), "table" (Embedding), "parameter" (along dimension `dim`). `labels`: (n,) of what passes; `weights`,
+    `parameters`: numbers per label in tensors of two dimensions or more, and in all; `places`: how often they are
+    applied to an image.
     """
 
     name: str

@@ -491,7 +491,8 @@ def made_with(rows: Rows) -> str:
     """The same without the dates, and without a full stop."""
     devices = sorted({"GPU" if row["options"].get("cuda") else "processor" for row in rows})
     versions = [f"{name} {_each(rows, f'{name.lower()}_version')}" for name in ("specdnn", "torch", "Python")]
-    return f"On the {_list(devices)}, {_each(rows, 'threads')} threads; {', '.join(versions)}"
+    threads = _each(rows, "threads")
+    return f"On the {_list(devices)}, {threads} thread{'s' * (threads != '1')}; {', '.join(versions)}"
 
 
 def _each(rows: Rows, name: str) -> str:
