@@ -18,7 +18,7 @@ from specdnn.board import Board
 from specdnn.images import dataset_of
 from specdnn.measures import metrics_of
 from specdnn.method import warmed_up
-from specdnn.network import evaluation, netfile, operations
+from specdnn.network import evaluation, netfile
 from specdnn.network.netfile import Checkpoint
 from specdnn.network.surgery import CompactNetwork
 from specdnn.network.wiring import Wiring
@@ -132,7 +132,7 @@ def extract(
         whole = CompactNetwork.parent(model, _first_image(data))
         like_model = next(whole.network.parameters())
         count = whole.wiring.layers.widths[-1]
-        tokens = any(isinstance(module, operations.TABLES) for module in whole.network.modules())
+        tokens = whole.wiring.reads_tokens
         images = dataset_of(data, validation, test, count, class_names, like_model, memory, tokens)
         chosen = dataclasses.replace(
             chosen,

@@ -240,7 +240,7 @@ CALLS = {
     "new_zeros": lambda f, x: torch.cat((x, f(x, (1, 2, 6, 6))), 1),
     # casts and questions
     "type_as": lambda f, x: f(x, known(1)),
-    "to": each(lambda f, x: f(x, torch.float64), lambda f, x: f(x, known(1))),
+    "to": each(lambda f, x: f(x, torch.float64), lambda f, x: f(x, known(1)), lambda f, x: f(x.round(), torch.bool)),
     "type": lambda f, x: f(x, torch.float64) * 2,
     "getattr": lambda f, x: x * f(x, "shape")[1] + f(x, "ndim"),
     "size": lambda f, x: x * f(x, 1),

@@ -77,10 +77,6 @@ def _sub(p: Program, one: Operand, other: Operand, alpha: float = 1) -> Value:
     return _add(p, one, other, alpha, "-")
 
 
-def _rsub(p: Program, one: Operand, other: Operand, alpha: float = 1) -> Value:
-    return _sub(p, other, one, alpha)
-
-
 def _div(p: Program, one: Operand, other: Operand, rounding_mode: str | None = None) -> Value:
     if rounding_mode == "floor":
         return p.computed(f"{p.helper('floor_divide')}({{0}}, {{1}})", one, other)
@@ -138,12 +134,6 @@ def _gelu(p: Program, x: Value, approximate: str = "none") -> Value:
     return p.computed(_GELU[approximate], x)
 
 
-def _prelu(p: Program, x: Value, weight: Value) -> Value:
-    if isinstance(weight, torch.Tensor) and weight.dim() == 1 and len(x.shape) > 1:
-        weight = weight.view(-1, *[1] * (len(x.shape) - 2))
-    return p.computed("{0} > 0.0f ? {0} : {0} * {1}", x, weight)
-
-
 def _to_copy(p: Program, x: Value, dtype: torch.dtype | None = None, **where: Any) -> Value:
     if dtype == torch.bool:
         return p.computed(f"(float)({_TRUE})", x)
@@ -179,10 +169,6 @@ def _prod(p: Program, x: Value, dim: Dim = (), keepdim: bool = False, dtype: tor
 
 def _any(p: Program, x: Value, dim: Dim = (), keepdim: bool = False) -> Value:
     return p.reduced(x, _dims(dim), keepdim, "0.0f", "{0} = {0} != 0.0f || {1} != 0.0f ? 1.0f : 0.0f;")
-
-
-def _all(p: Program, x: Value, dim: Dim = (), keepdim: bool = False) -> Value:
-    return p.reduced(x, _dims(dim), keepdim, "1.0f", "{0} = {0} != 0.0f && {1} != 0.0f ? 1.0f : 0.0f;")
 
 
 def _var(p: Program, x: Value, dim: Dim = (), correction: float | None = 1, keepdim: bool = False) -> Value:
@@ -353,23 +339,8 @@ def _cat(p: Program, tensors: Sequence[Value], dim: int = 0) -> Value:
     return Placed(torch.cat(parts, dim))
 
 
-def _stack(p: Program, tensors: Sequence[Value], dim: int = 0) -> Value:
-    return Placed(torch.stack([p.placed(x).addresses for x in tensors], dim))
-
-
 def _copy(p: Program, x: Value, source: Value, non_blocking: bool = False) -> Any:
     return moved(p, torch.Tensor.expand, source, x.shape)
-
-
-def _index_put(
-    p: Program, x: Value, indices: Sequence[torch.Tensor | None], values: Value, accumulate: bool = False
-) -> Value:
-    _must(not accumulate, "adds up what it puts in the same place")
-    _must(all(i is None or isinstance(i, torch.Tensor) for i in indices), "is told by the image what to move")
-    index = tuple(slice(None) if i is None else i for i in indices)
-    addresses = p.placed(x).addresses.clone()
-    addresses[index] = p.placed(values).addresses
-    return Placed(addresses)
 
 
 def _pad(p: Program, x: Value, sides: Ints, value: float = 0.0) -> Placed:
@@ -610,10 +581,10 @@ OPERATIONS: dict[str, Operation] = {
     **{name: _on_addresses(name, tensors) for name, tensors in MOVEMENTS.items()},
     **dict.fromkeys(SAME, lambda p, x, **layout: x),
     **dict.fromkeys(_RESHAPED, _view),
-    **{"add": _add, "sub": _sub, "rsub": _rsub, "div": _div, "remainder": _remainder, "pow": _pow, "clamp": _clamp},
+    **{"add": _add, "sub": _sub, "div": _div, "remainder": _remainder, "pow": _pow, "clamp": _clamp},
     **{"hardtanh": _hardtanh, "round": _round, "elu": _elu, "leaky_relu": _leaky_relu, "gelu": _gelu},
-    **{"rrelu_with_noise_functional": _rrelu, "_prelu_kernel": _prelu, "prelu": _prelu, "_to_copy": _to_copy},
-    **{"sum": _sum, "mean": _mean, "amax": _amax, "amin": _amin, "prod": _prod, "any": _any, "all": _all, "var": _var},
+    **{"rrelu_with_noise_functional": _rrelu, "_to_copy": _to_copy},
+    **{"sum": _sum, "mean": _mean, "amax": _amax, "amin": _amin, "prod": _prod, "any": _any, "var": _var},
     **{
         "var_mean": _var_mean,
         "cumsum": _cumsum,
@@ -624,7 +595,7 @@ OPERATIONS: dict[str, Operation] = {
     },
     **{"native_layer_norm": _layer_norm, "native_group_norm": _group_norm},
     **{"_native_batch_norm_legit_no_training": _batch_norm, "_native_batch_norm_legit": _own_batch_norm},
-    **{"cat": _cat, "stack": _stack, "copy": _copy, "index_put": _index_put, "constant_pad_nd": _pad},
+    **{"cat": _cat, "copy": _copy, "constant_pad_nd": _pad},
     **{f"max_pool{n}d_with_indices": max_pool(n) for n in (2, 3)},
     **{f"avg_pool{n}d": avg_pool(n) for n in (2, 3)},
     **{f"_adaptive_avg_pool{n}d": adaptive_avg_pool(n) for n in (2, 3)},

@@ -72,7 +72,7 @@ def parameters(kind: type[nn.Module]) -> dict[str, inspect.Parameter]:
     hidden = {"self", "args", "kwargs", *PLACES}
     if recurrent:
         hidden |= {"mode"} if kind is nn.LSTM else {"mode", "proj_size"}
-    return {name: one for name, one in told.items() if name not in hidden}
+    return {name: one for name, one in told.items() if not (name in hidden or name.startswith("_"))}
 
 
 def arguments(module: nn.Module) -> dict[str, Any]:

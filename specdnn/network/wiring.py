@@ -29,7 +29,7 @@ from torch import fx, nn
 from specdnn.network.labelling import IMAGES, Labelling
 from specdnn.network.labels import HALF, Labels, at_channels, channels_of, places_of, spread
 from specdnn.network.modules import module_of
-from specdnn.network.operations import CONVOLUTIONS, LINEAR, MULTIPLYING
+from specdnn.network.operations import CONVOLUTIONS, LINEAR, MULTIPLYING, TABLES
 from specdnn.network.tracing import traced
 from specdnn.structures import KeptUnits, Layer, Layers, Pin, SpecDNNError, first_line
 
@@ -148,6 +148,11 @@ class Wiring:
     @property
     def everything(self) -> KeptUnits:
         return KeptUnits.everything(self.layers)
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether vectors are looked up by whole numbers, such as those of words."""
+        return any(isinstance(module, TABLES) for module in self.network.modules())
 
     def weights(self, kept: KeptUnits) -> int:
         """Numbers in tensors of two dimensions or more of the network that holds just `kept`."""
