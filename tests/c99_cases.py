@@ -344,7 +344,7 @@ class First(nn.Module):
 
 
 class Sequence(nn.Module):
-    """A table that is asked for the numbers that an image tells, those beyond its last one as well."""
+    """A table that is asked for the numbers that an image tells."""
 
     def __init__(self, table):
         super().__init__()

@@ -121,6 +121,15 @@ def test_every_operation_that_a_file_may_hold_is_computed_as_torch_does(chunk, t
         assert_alike(one, other, name)
 
 
+@needs_a_compiler
+def test_numbers_that_no_vector_has_are_the_nearest_that_one_has(tmp_path):
+    table = nn.Embedding(3, 2)
+    network = Many([(1,)], [lambda x: table(x.long())])
+    predict = compiled(tmp_path, {"net": c99.header(network, (1,), "net")}, *STRICT)["net"]
+    for number, row in ((-4.0, 0), (0.0, 0), (1.9, 1), (2.0, 2), (9e9, 2)):
+        assert torch.equal(predict(torch.tensor([number]), 2)[0], table.weight[row])
+
+
 def test_the_tables_of_calls_name_nothing_that_no_file_may_hold():
     words = {name.rpartition(".")[2] for name in ALL}
     assert set(CALLS) | set(MODULES) <= words and set(NONE) <= set(SENTENCES)

@@ -316,14 +316,8 @@ def test_every_module_tells_all_that_its_constructor_was_given():
     given = {"padding": 1, "kernel_size": 3, "in_channels": 4, "out_channels": 4, "in_features": 4, "out_features": 4}
     given |= {"num_features": 4, "num_channels": 4, "num_groups": 2, "normalized_shape": (4,), "embed_dim": 4}
     given |= {"num_heads": 2, "threshold": 0.1, "value": 2.0, "output_size": 2, "norm_type": 2, "groups": 2, "size": 4}
-    given |= {
-        "num_embeddings": 5,
-        "embedding_dim": 4,
-        "in1_features": 4,
-        "in2_features": 4,
-        "input_size": 4,
-        "hidden_size": 4,
-    }
+    given |= {"in1_features": 4, "in2_features": 4, "input_size": 4, "hidden_size": 4}
+    given |= {"num_embeddings": 5, "embedding_dim": 4}
     given |= {"upscale_factor": 2, "downscale_factor": 2, "dim": 1, "unflattened_size": (2, 2), "index": [0]}
     for name, kind in whitelist.MODULES.items():
         parameters = modules.parameters(kind)

@@ -1,6 +1,7 @@
 """Sentences for what seldom goes wrong, each where it is said."""
 
 import argparse
+import sys
 import types
 
 import numpy as np
@@ -28,7 +29,7 @@ def test_the_package_gives_its_own_error_without_loading_torch_for_it():
 
 
 def test_a_cluster_needs_dask(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     with refused("needs Dask: pip install"):
         cluster._client("tcp://10.0.0.1:1")
 
@@ -120,7 +121,7 @@ def test_a_config_of_any_size_is_not_read(monkeypatch, tmp_path):
 
 
 def test_exported_tensors_need_safetensors(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
     with refused("needs safetensors: pip install"):
         portable._tensors(tmp_path / "x")
 

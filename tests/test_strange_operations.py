@@ -255,7 +255,7 @@ class Words(nn.Module):
         self.conv, self.fc1, self.fc2 = nn.Conv1d(8, 9, 3), nn.Linear(8 if bag else 9, 10), nn.Linear(10, 4)
 
     def forward(self, words):
-        found = self.words(words)
+        found = self.words(input=words)
         if not self.bag:
             found = f.relu(self.conv(found.transpose(1, 2))).amax(2)
         return self.fc2(f.relu(self.fc1(found)))

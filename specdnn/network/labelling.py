@@ -46,7 +46,7 @@ class Recorder(fx.Interpreter):
 
     def run_node(self, node: fx.Node) -> Any:
         if isinstance(module_of(node, self.module), nn.Embedding):
-            self.rows[node.name] = self.fetch_args_kwargs_from_env(node)[0][0]
+            self.rows[node.name] = self.env[node.all_input_nodes[0]]
         found = super().run_node(node)
         self.seen[node.name] = fx.node.map_aggregate(found, lambda v: tuple(v.shape) if torch.is_tensor(v) else v)
         if torch.is_tensor(found):
@@ -412,8 +412,9 @@ class Labelling:
             raise NotUnderstood("it changes in place what others read")
 
     def binary(self, node: fx.Node) -> torch.Tensor:
-        given = node.args[: 3 if node.target in ops.TERNARY else 2]
-        if len(given) < 2 + (node.target in ops.TERNARY):
+        count = 3 if node.target in ops.TERNARY else 2
+        given = node.args[:count]
+        if len(given) < count:
             raise NotUnderstood("its operands are not tensors and numbers side by side")
         labelled = [labels for labels in map(self.operand, given) if labels is not None]
         plain = [self.plain_operand(value) for value in given]
@@ -671,8 +672,8 @@ class Labelling:
         channels = self.along(made, len(shape) - 1)
         self.made.append((str(node.target), channels))
         self.bridge((labels,), (made,))
-        counts = {"weights": module.num_embeddings, "parameters": module.num_embeddings}
-        self.add_through(str(node.target), "table", channels << HALF, **counts)
+        numbers = module.num_embeddings
+        self.add_through(str(node.target), "table", channels << HALF, weights=numbers, parameters=numbers)
         return made
 
     def group_norm(self, node: fx.Node) -> torch.Tensor:

@@ -15,37 +15,37 @@ from torch import nn
 from torch.nn import functional
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     return text.split()
 
 
-_ACTIVATIONS = _words("""
+_ACTIVATIONS = words("""
     relu relu_ relu6 leaky_relu leaky_relu_ elu elu_ selu selu_ celu celu_ gelu silu mish softplus softsign
     tanhshrink hardtanh hardtanh_ hardswish hardsigmoid logsigmoid sigmoid tanh threshold threshold_ hardshrink
     softshrink rrelu rrelu_ dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout
 """)
-_MATHEMATICS = _words("""
+_MATHEMATICS = words("""
     relu relu_ sigmoid sigmoid_ tanh tanh_ exp exp_ exp2 expm1 log log2 log10 log1p sqrt sqrt_ rsqrt abs abs_ absolute
     neg neg_ negative positive square sign sgn sin cos tan asin acos atan arcsin arccos arctan sinh cosh asinh acosh
     atanh sinc erf erfc logit clamp clamp_ clamp_min clamp_max clip clone detach round floor ceil trunc fix frac
     reciprocal nan_to_num isnan isinf isfinite logical_not selu celu
 """)
-_COMPARISONS = _words("eq ne lt le gt ge greater greater_equal less less_equal not_equal")
-_OF_TWO = _words("""
+_COMPARISONS = words("eq ne lt le gt ge greater greater_equal less less_equal not_equal")
+_OF_TWO = words("""
     add sub mul div true_divide maximum minimum fmax fmin pow subtract multiply divide atan2 arctan2 fmod remainder
     hypot logaddexp logaddexp2 copysign xlogy float_power logical_and logical_or logical_xor
 """)
-_CASTS = _words("float double half bfloat16 long int to type type_as cpu cuda")
-_POOLS = _words("max_pool avg_pool adaptive_avg_pool adaptive_max_pool lp_pool")
-_REDUCTIONS = _words("mean sum amax amin var std")
-_MOVED = _words("""
+_CASTS = words("float double half bfloat16 long int to type type_as cpu cuda")
+_POOLS = words("max_pool avg_pool adaptive_avg_pool adaptive_max_pool lp_pool")
+_REDUCTIONS = words("mean sum amax amin var std")
+_MOVED = words("""
     flatten reshape permute transpose chunk split squeeze unsqueeze narrow roll unflatten swapaxes movedim
     tensor_split flip fliplr flipud unbind select ravel repeat_interleave moveaxis diagonal
 """)
-_MOVED_BY_FUNCTIONS = _words("""
+_MOVED_BY_FUNCTIONS = words("""
     cat concat stack swapdims hstack channel_shuffle pixel_shuffle pixel_unshuffle broadcast_to zeros_like
 """)
-_MOVED_BY_METHODS = _words("""
+_MOVED_BY_METHODS = words("""
     view expand expand_as t view_as reshape_as repeat new_zeros contiguous
 """)
 
@@ -75,13 +75,13 @@ BINARY = {
     *_functions((*_OF_TWO, "rsub"), torch),
     *(getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")),
     *_OF_TWO,
-    *_words("add_ sub_ mul_ div_ pow_ __add__ __radd__ __mul__"),
+    *words("add_ sub_ mul_ div_ pow_ __add__ __radd__ __mul__"),
     *_functions(_COMPARISONS, torch, operator),
     *_COMPARISONS,
 }
 # The same with three, such as a condition, and what is taken where it holds and where it does not.
-_OF_THREE = _words("where lerp addcmul addcdiv")
-TERNARY = {*_functions(_OF_THREE, torch), *_OF_THREE, *_words("masked_fill masked_fill_")}
+_OF_THREE = words("where lerp addcmul addcdiv")
+TERNARY = {*_functions(_OF_THREE, torch), *_OF_THREE, *words("masked_fill masked_fill_")}
 # What the two tensors are called that sorting gives -> their places.
 PARTS = {"values": 0, "indices": 1}
 # The largest and the smallest -> along dimensions, and of two tensors.

@@ -137,9 +137,12 @@ def sliced(module: Any, one: Link | Through | None, alive: Alive, copies: dict[i
     if isinstance(one, Through) and torch.is_tensor(module):
         return _like(module, module.detach().index_select(one.dim, rows.to(module.device)))
     smaller = nn.utils.skip_init(type(module), **_resized(module, one, len(rows), len(columns)), device="cpu")
-    if isinstance(one, Through) and one.kind == "table":
-        rows, columns = torch.arange(module.num_embeddings), rows
-    _fill(smaller, module, rows, None if isinstance(one, Through) and one.kind != "table" else columns)
+    if isinstance(one, Link):
+        _fill(smaller, module, rows, columns)
+    elif one.kind == "table":
+        _fill(smaller, module, torch.arange(module.num_embeddings), rows)
+    else:
+        _fill(smaller, module, rows, None)
     return smaller.train(module.training)
 
 

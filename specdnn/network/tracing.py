@@ -339,9 +339,10 @@ def _largest_without_places(graph: fx.Graph) -> None:
 def _whole_numbers_for_tables(network: nn.Module, graph: fx.Graph) -> None:
     """Images that are numbers of vectors, such as those of words, may be given in any type."""
     for node in list(graph.nodes):
-        if isinstance(module_of(node, network), operations.TABLES) and node.args[0].op == "placeholder":
-            with graph.inserting_before(node):
-                node.args = (graph.call_method("long", node.args[:1]), *node.args[1:])
+        if isinstance(module_of(node, network), operations.TABLES):
+            for images in [source for source in node.all_input_nodes if source.op == "placeholder"]:
+                with graph.inserting_before(node):
+                    node.replace_input_with(images, graph.call_method("long", (images,)))
 
 
 def _is_a_dimension(given: dict[str, Any]) -> bool:
@@ -367,7 +368,7 @@ def settle_tables(network: fx.GraphModule, rows: dict[str, torch.Tensor], of_mor
     images = reading(network.graph, ("placeholder",))
     for node in [node for node in network.graph.nodes if node.name in rows]:
         table, asked = module_of(node, network), rows[node.name]
-        varying = not torch.equal(asked, of_more[node.name]) or node.args[0] in images
+        varying = not torch.equal(asked, of_more[node.name]) or node.all_input_nodes[0] in images
         if varying or len(asked.unique()) < asked.numel() or table.max_norm is not None:
             continue
         name = _free_name(network, f"{node.target}_rows")

@@ -28,13 +28,15 @@ ARITHMETIC = {
     *(operator.itruediv, operator.floordiv, operator.mod, operator.pow, operator.neg, operator.abs),
     *(operator.ifloordiv, operator.ipow, operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge),
 }
-_BEYOND = {  # what networks here compute without a rule for units
-    *(torch.einsum, torch.matmul, torch.bmm, torch.addmm, torch.baddbmm, torch.mm, torch.mv, torch.outer),
-    *(torch.logsumexp, torch.cumsum, torch.cumprod, torch.prod, torch.any, torch.all, torch.median, torch.std_mean),
-    *(torch.var_mean, torch.argmax, torch.argmin, torch.gather, torch.take_along_dim, torch.tril, torch.triu),
-    *(torch.index_select, torch.norm, torch.sort, torch.argsort, torch.topk, torch.ones_like, torch.cdist),
-    *(torch.nansum, torch.tensordot, torch.inner, torch.diff),
-    *(functional.cosine_similarity, functional.pairwise_distance),
+# What networks here compute without a rule for units: as functions and as methods, and as functions alone.
+_BOTH = ops.words("""
+    matmul bmm mm mv outer logsumexp cumsum cumprod prod any all median argmax argmin gather take_along_dim tril triu
+    norm sort argsort topk nansum diff
+""")
+_BEYOND = {
+    *(getattr(torch, name) for name in _BOTH),
+    *(torch.einsum, torch.addmm, torch.baddbmm, torch.tensordot, torch.inner, torch.cdist, torch.index_select),
+    *(torch.std_mean, torch.var_mean, torch.ones_like, functional.cosine_similarity, functional.pairwise_distance),
     *(functional.layer_norm, functional.group_norm, functional.batch_norm, functional.instance_norm),
     *(functional.local_response_norm, functional.normalize, functional.linear, functional.prelu, functional.glu),
     *(getattr(functional, f"conv{dimensions}d") for dimensions in (1, 2, 3)),
@@ -53,9 +55,7 @@ _TABLES: tuple[set[Any], ...] = (
 )
 _ELSEWHERE = {"cpu", "cuda"}  # they say where, not what
 _methods = {name for table in _TABLES for name in table if isinstance(name, str)} - _ELSEWHERE
-_methods |= {"matmul", "bmm", "softmax", "cumsum", "logsumexp", "floor_divide", "floor_divide_"}
-_methods |= {"norm", "sort", "argsort", "topk", "mm", "mv", "outer", "cumprod", "prod", "any", "all", "median"}
-_methods |= {"argmax", "argmin", "gather", "take_along_dim", "tril", "triu", "log_softmax", "nansum", "diff"}
+_methods |= {*_BOTH, "floor_divide", "floor_divide_"}
 METHODS = frozenset(name for name in _methods if not name.startswith("__"))
 MODULES = {
     kind.__name__: kind
