@@ -100,8 +100,8 @@ def compensate(work: Work, before: CompactNetwork, smaller: CompactNetwork) -> N
     data, how = work.data.train, COMPENSATIONS.get(work.options.compensate)
     if how is None:
         return
-    with bar(1, f"compensation by {work.options.compensate}"):
-        how(before, smaller, sample_of(data, smaller.kept.classes, work.options.seed))
+    with bar(len(smaller.wiring.links), f"compensation by {work.options.compensate}, layer by layer") as shown:
+        how(before, smaller, sample_of(data, smaller.kept.classes, work.options.seed), shown.update)
 
 
 def sizes_told(compact: CompactNetwork) -> dict[str, float]:

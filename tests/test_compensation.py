@@ -234,6 +234,69 @@ def test_the_first_link_is_the_weighted_ridge_solution(dense):
     assert np.allclose(found.bias.detach().numpy(), expected[:, 5], atol=1e-4)
 
 
+class Winding(nn.Module):
+    """Read again behind links: the images, a constant, what has no dimension of images first, several of one tuple."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.out = nn.Linear(12, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.shift = nn.Parameter(torch.rand(8))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        first = torch.relu(self.one(x))
+        turned, (left, right) = first.transpose(0, 1), first.chunk(2, 1)
+        second = torch.relu(self.two(first)) + self.shift
+        return self.out(second + turned.transpose(0, 1) * torch.cat([right, left], 1) + x[:, :8])
+
+
+@pytest.mark.parametrize(("kind", "gone"), [(Winding, 0), (Dense, 3)])
+def test_every_link_is_solved_on_what_the_links_before_it_leave(kind, gone):
+    """The dull twin: what the finished network and its parent have there, all images at once."""
+    parent, (images, labels) = parent_of(kind, (1, 3, 4)), drawn((1, 3, 4), 600)
+    sample = sample_of(Split(images, labels), (1,), 3)
+    small, ticks = cut(parent, parent.kept.replace(1, parent.kept.units[1][gone:])), []
+    by_regression(parent, small, sample, lambda: ticks.append(1))
+    assert len(ticks) == 3
+    for link in parent.wiring.links:
+        seen, wanted = {}, {}
+        for network, into in ((small.network, seen), (parent.network, wanted)):
+            hook = network.get_submodule(link.name).register_forward_hook(
+                lambda _, given, output, into=into: into.update(given=given[0].detach(), output=output.detach())
+            )
+            network.eval()(images)
+            hook.remove()
+        sums = compensation.Sums(free=True)
+        alive = compensation.Alive(parent.wiring, small.kept)
+        sums.add(seen["given"], wanted["output"][:, alive(link.targets)], sample.weights)
+        weight, bias = sums.solution()
+        found = small.network.get_submodule(link.name)
+        assert torch.allclose(found.weight.double(), weight, atol=1e-3), link.name
+        assert torch.allclose(found.bias.double(), bias, atol=1e-3), link.name
+
+
+def test_all_batches_of_a_tensor_lie_in_one_piece_of_memory():
+    batches = [slice(0, 4), slice(4, 8), slice(8, 11)]
+    images = torch.arange(11 * 2 * 3 * 3.0).reshape(11, 2, 3, 3)
+    pieces = compensation.Pieces(batches)
+    for some in batches:
+        pieces.add("rows", images[some])
+        pieces.add("last", images[some].to(memory_format=torch.channels_last))
+        pieces.add("turned", images[some].transpose(0, 1))
+        pieces.add("one", images[some].sum())
+        pieces.add("several", images[some].chunk(2, 1))
+    for name in ("rows", "last"):
+        found = pieces.values[name]
+        assert torch.equal(torch.cat(found), images)
+        assert len({one.untyped_storage().data_ptr() for one in found}) == 1
+    assert all(one.is_contiguous(memory_format=torch.channels_last) for one in pieces.values["last"])
+    for some, turned, one, several in zip(
+        batches, pieces.values["turned"], pieces.values["one"], pieces.values["several"], strict=True
+    ):
+        assert torch.equal(turned, images[some].transpose(0, 1)) and torch.equal(one, images[some].sum())
+        assert torch.equal(torch.cat(several, 1), images[some])
+
+
 @pytest.mark.parametrize(("kind", "shape"), [(Dense, (1, 3, 4)), (Residual, (3, 6, 6))])
 def test_nothing_removed_leaves_what_the_network_says(kind, shape, monkeypatch):
     monkeypatch.setattr(compensation, "RIDGE", 1e-9)

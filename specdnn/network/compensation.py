@@ -79,16 +79,17 @@ def by_means(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, tick: 
     without a bias and without a BatchNorm behind it stays as it is.
     """
     alive = Alive(parent.wiring, cut.kept)
-    for link, mean in zip(parent.wiring.links, means(parent, sample, tick), strict=True):
+    for link, mean in zip(parent.wiring.links, means(parent, sample), strict=True):
         gone, rows = ~alive(link.sources), alive(link.targets)
         weight = named(parent.network, f"{link.name}.weight").double()
         total = weight.flatten(2).sum(2) if weight.dim() > 2 else weight
         missing = total[torch.as_tensor(rows)][:, torch.as_tensor(gone)] @ mean[torch.as_tensor(gone)]
         shift(cut.network, link, missing)
+        tick()
 
 
 @torch.no_grad()
-def means(parent: CompactNetwork, sample: Sample, tick: Tick) -> list[torch.Tensor]:
+def means(parent: CompactNetwork, sample: Sample, tick: Tick = lambda: None) -> list[torch.Tensor]:
     """Per link the mean of each of its inputs over images and places, (inputs,) float64."""
     groups = int(sample.groups.max()) + 1
     found = class_means(parent, Split(sample.images, sample.groups), groups, AS_THEY_ARE, tick=tick)
@@ -109,7 +110,7 @@ def by_regression(parent: CompactNetwork, cut: CompactNetwork, sample: Sample, t
     """
     sample = fitting_in_memory(cut, sample)
     places = Places(parent, cut, sample)
-    wanted = places.of_parent(tick)
+    wanted = places.of_parent()
     parent.network.eval()
     cut.network.eval()
     Fitting(cut, places, wanted, sample, tick).solve_all()
@@ -144,6 +145,36 @@ class Sizes(fx.Interpreter):
         return most
 
 
+class Pieces:
+    """What is found batch by batch, the tensors of all batches in one piece of memory.
+
+    Batches apart, some megabytes each and of many sizes, leave holes in the heap of the C library that nothing fits
+    into: it grows to several times of what they need, and is never given back.
+    """
+
+    def __init__(self, batches: list[slice]) -> None:
+        self.batches = batches
+        self.values: dict[Any, list[Any]] = {}
+        self.memory: dict[Any, torch.Tensor] = {}
+
+    def add(self, key: Any, value: Any) -> None:
+        """The value of the next batch, of which none is larger than the first."""
+        several = self.values.setdefault(key, [])
+        if torch.is_tensor(value) and value.dim():
+            value = self._moved(key, value, len(several))
+        several.append(value)
+
+    def _moved(self, key: Any, value: torch.Tensor, number: int) -> torch.Tensor:
+        if key not in self.memory:
+            last = value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last)
+            layout = torch.channels_last if last else torch.contiguous_format
+            shape = len(value) * len(self.batches), *value.shape[1:]
+            self.memory[key] = torch.empty(shape, dtype=value.dtype, device=value.device, memory_format=layout)
+        each = len(self.memory[key]) // len(self.batches)
+        place = self.memory[key][each * number :][: len(value)]
+        return place.copy_(value) if place.shape == value.shape else value
+
+
 class Places:
     """Where a link is looked at: all rows of a Linear's input, some places of a convolution's output, drawn once."""
 
@@ -162,30 +193,27 @@ class Places:
             self.drawn[key] = torch.randint(count, (images, each), generator=generator)
         return self.drawn[key].to(self.sample.weights.device)
 
-    def of_parent(self, tick: Tick) -> dict[str, list[torch.Tensor]]:
+    def of_parent(self) -> dict[str, list[torch.Tensor]]:
         """Link -> per batch the parent's pre-activations (rows of the cut network) at the chosen places."""
-        wanted: dict[str, list[torch.Tensor]] = {}
-        links = {link.name: link for link in self.parent.wiring.links}
-        hooks = []
-        for some in self.sample.batches():
+        wanted = Pieces(self.sample.batches())
+        for some in wanted.batches:
             hooks = [
-                self.parent.network.get_submodule(name).register_forward_hook(self.keeper(link, some, wanted))
-                for name, link in links.items()
+                self.parent.network.get_submodule(link.name).register_forward_hook(self.keeper(link, some, wanted))
+                for link in self.parent.wiring.links
             ]
             try:
                 self.parent.network.eval()(self.sample.images[some])
             finally:
                 for hook in hooks:
                     hook.remove()
-            tick()
-        return wanted
+        return wanted.values
 
-    def keeper(self, link: Link, some: slice, wanted: dict[str, list[torch.Tensor]]) -> Callable[..., None]:
+    def keeper(self, link: Link, some: slice, wanted: Pieces) -> Callable[..., None]:
         rows = torch.as_tensor(np.flatnonzero(self.alive(link.targets)))
 
         def keep(module: nn.Module, _: object, output: torch.Tensor) -> None:
             if solvable(module, output):
-                wanted.setdefault(link.name, []).append(self.outputs(link.name, module, output, some)[:, rows])
+                wanted.add(link.name, self.outputs(link.name, module, output, some)[:, rows])
 
         return keep
 
@@ -234,7 +262,7 @@ def _padded(given: torch.Tensor, module: nn.Conv2d) -> torch.Tensor:
 
 
 class Fitting(fx.Interpreter):
-    """Runs a network operation by operation on all batches at once, and solves each link before it is run."""
+    """Runs a network from link to link on all batches, and solves each link before it is run."""
 
     def __init__(
         self, cut: CompactNetwork, places: Places, wanted: dict[str, list[torch.Tensor]], sample: Sample, tick: Tick
@@ -243,26 +271,40 @@ class Fitting(fx.Interpreter):
         self.links = {link.name: link for link in cut.wiring.links}
         self.places, self.wanted, self.sample, self.tick = places, wanted, sample, tick
         self.extra_traceback = False
+        self.constants = {node: self.run_node(node) for node in self.graph.nodes if node.op == "get_attr"}
 
     def solve_all(self) -> None:
-        """Every operation in turn; what nobody reads any more is forgotten."""
-        batches = self.sample.batches()
-        values: dict[fx.Node, list[Any]] = {}
-        for node in self.graph.nodes:
-            if node.op == "output":
-                return
-            if node.op == "call_module" and node.target in self.wanted:
-                self.solve(node, values[node.all_input_nodes[0]])
-            values[node] = [self.of_batch(node, values, k, some) for k, some in enumerate(batches)]
-            for gone in self.user_to_last_uses.get(node, []):
-                values.pop(gone, None)
+        """Link by link; what nobody reads any more is forgotten, what is behind the last one is not run."""
+        stretch, *others = self.stretches()
+        held: dict[fx.Node, list[Any]] = {}
+        for following in others:
+            held = self.run_all(stretch, held)
+            self.solve(following[0], held[following[0].all_input_nodes[0]])
             self.tick()
+            stretch = following
 
-    def of_batch(self, node: fx.Node, values: dict[fx.Node, list[Any]], number: int, some: slice) -> Any:
-        if node.op == "placeholder":
-            return self.sample.images[some]
-        self.env = {known: several[number] for known, several in values.items()}
-        return self.run_node(node)
+    def stretches(self) -> list[list[fx.Node]]:
+        """All operations in their order; every stretch but the first begins with a link that is solved."""
+        found: list[list[fx.Node]] = [[]]
+        for node in self.graph.nodes:
+            if node.op == "call_module" and node.target in self.wanted:
+                found.append([])
+            if node not in self.constants:
+                found[-1].append(node)
+        return found
+
+    def run_all(self, stretch: list[fx.Node], held: dict[fx.Node, list[Any]]) -> dict[fx.Node, list[Any]]:
+        """What is read behind a stretch, batch by batch; `held` is what is read in it or behind it."""
+        found = Pieces(self.sample.batches())
+        for number, some in enumerate(found.batches):
+            self.env = self.constants | {known: several[number] for known, several in held.items()}
+            for node in stretch:
+                self.env[node] = self.sample.images[some] if node.op == "placeholder" else self.run_node(node)
+                for gone in self.user_to_last_uses.get(node, []):
+                    self.env.pop(gone, None)
+            for node in self.env.keys() - held.keys() - self.constants.keys():
+                found.add(node, self.env[node])
+        return {known: several for known, several in held.items() if known in self.env} | found.values
 
     def solve(self, node: fx.Node, given: list[torch.Tensor]) -> None:
         """The ridge solution of one link, from running sums."""
