@@ -311,6 +311,32 @@ def test_encoders_of_torch_are_looked_into(mask):
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+class Queries(nn.Module):
+    """Torch's own decoder: each class asks the places of a map, and sees the classes before it only."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerDecoderLayer(6, 2, 12, batch_first=True)
+        self.conv, self.classes, self.fc = nn.Conv2d(2, 6, 4, 4), nn.Parameter(torch.randn(5, 6)), nn.Linear(6, 1)
+        self.decoder = nn.TransformerDecoder(layer, 2, nn.LayerNorm(6))
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(5))
+
+    def forward(self, images):
+        places = self.conv(images).flatten(2).transpose(1, 2)
+        asked = self.classes.expand(len(images), -1, -1)
+        return self.fc(self.decoder(asked, places, tgt_mask=self.mask)).squeeze(-1)
+
+
+def test_decoders_of_torch_are_looked_into():
+    network = Queries().eval()
+    compact = assert_exact(network)
+    layers = {name: compact.layers.layers[depth].units for depth, name in enumerate(compact.layers.names)}
+    assert [units for name, units in layers.items() if name.endswith("linear1")] == [12, 12]
+    images = torch.randn(3, *IMAGE.shape)
+    with torch.no_grad():
+        torch.testing.assert_close(CompactNetwork.parent(network, IMAGE).network(images), network(images))
+
+
 def test_images_may_be_standardised_by_their_own_numbers():
     """All of them stay then, and the rest of the network is cut."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import copy
 import functools
@@ -60,12 +61,12 @@ class Tracer(fx.Tracer):
         return Proxy(node, self)
 
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        if type(module) in (nn.TransformerEncoder, nn.TransformerEncoderLayer):
+        if type(module) in (*STACKS, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer):
             return False
         return isinstance(module, (Select, Mode)) or super().is_leaf_module(module, name)
 
     def call_module(self, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        forward = functools.partial(_encoded, module) if type(module) is nn.TransformerEncoder else forward
+        forward = functools.partial(STACKS[type(module)], module) if type(module) in STACKS else forward
         return super().call_module(module, forward, args, kwargs)
 
 
@@ -82,6 +83,28 @@ def _encoded(
     return src if encoder.norm is None else encoder.norm(src)
 
 
+def _decoded(
+    decoder: nn.TransformerDecoder,
+    tgt: Given,
+    memory: Given,
+    tgt_mask: Given = None,
+    memory_mask: Given = None,
+    tgt_key_padding_mask: Given = None,
+    memory_key_padding_mask: Given = None,
+    tgt_is_causal: bool | None = None,
+    memory_is_causal: bool = False,
+) -> Given:
+    """What torch's decoder gives: its own forward counts the dimensions first, and looks for causes in a mask."""
+    masks = {"tgt_mask": tgt_mask, "memory_mask": memory_mask, "tgt_key_padding_mask": tgt_key_padding_mask}
+    masks["memory_key_padding_mask"] = memory_key_padding_mask
+    for layer in decoder.layers:
+        tgt = layer(tgt, memory, tgt_is_causal=bool(tgt_is_causal), memory_is_causal=memory_is_causal, **masks)
+    return tgt if decoder.norm is None else decoder.norm(tgt)
+
+
+STACKS: dict[type, Callable[..., Given]] = {nn.TransformerEncoder: _encoded, nn.TransformerDecoder: _decoded}
+
+
 @contextlib.contextmanager
 def _in_a_form_to_be_followed() -> Iterator[None]:
     """Without torch's one function for a whole layer of a transformer, for which its forward looks at tensors; and with
@@ -92,9 +115,19 @@ def _in_a_form_to_be_followed() -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             for name in WITHOUT_STAND_INS:
                 stack.enter_context(mock.patch.object(torch, name, _with_stand_ins(getattr(torch, name))))
+            stack.enter_context(mock.patch.object(builtins, "len", _length))
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _length(of: Any, count: Callable[[Any], int] = len) -> Any:
+    """Python's len takes a number only; of a stand-in for a tensor it is the size of its first dimension."""
+    return of.size(0) if isinstance(of, fx.Proxy) and not _is_size(of.node) else count(of)
+
+
+def _is_size(node: fx.Node) -> bool:
+    return node.target == "size" or (node.target is getattr and node.args[1] == "shape")
 
 
 def _with_stand_ins(function: Callable[..., Any]) -> Callable[..., Any]:
