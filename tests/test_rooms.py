@@ -26,7 +26,7 @@ RESULTS = {name for name in FILES if name.partition(".")[0] == "results"}
 NETWORK = tuple(
     f"network.{name}"
     for name in (
-        *("labels", "operations", "modules", "tracing", "labelling", "wiring", "compaction", "surgery"),
+        *("labels", "operations", "modules", "standins", "tracing", "labelling", "wiring", "compaction", "surgery"),
         *("sharing", "composition", "watching", "compensation", "scores", "evaluation", "sampling", "training"),
         *("deployed", "onnxfile", "running"),
     )
@@ -307,7 +307,7 @@ def test_files_of_networks_are_read_and_written_in_one_place_each_and_nothing_in
 
 def test_only_the_core_of_the_room_of_networks_knows_torch_fx():
     """Wiring and surgery make and read graphs; files of networks write them down, and so does C."""
-    core = {"tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
+    core = {"standins", "tracing", "labelling", "wiring", "compaction", "surgery", "composition", "modules", "deployed"}
     core |= {"sharing", "compensation"}
     core |= {"netfile", "graphtext", "dryrun", "c99"}
     for name, tree in FILES.items():

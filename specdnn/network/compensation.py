@@ -172,7 +172,10 @@ class Pieces:
             self.memory[key] = torch.empty(shape, dtype=value.dtype, device=value.device, memory_format=layout)
         each = len(self.memory[key]) // len(self.batches)
         place = self.memory[key][each * number :][: len(value)]
-        return place.copy_(value) if place.shape == value.shape else value
+        if place.shape != value.shape:
+            return value
+        place[:] = value
+        return place
 
 
 class Places:

@@ -25,8 +25,8 @@ from specdnn.network.labels import (
     rows_of,
     uniform_dimension,
 )
-from specdnn.network.modules import Given, module_of, named
-from specdnn.network.tracing import in_place, is_question, reading, settle_made, settle_signs, settle_tables, tidy
+from specdnn.network.modules import Given, is_question, module_of, named, reading
+from specdnn.network.tracing import in_place, settle_made, settle_signs, settle_tables, tidy
 from specdnn.structures import SpecDNNError, first_line
 
 IMAGES = 2  # in the example: two, so that what depends on their number is seen

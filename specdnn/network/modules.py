@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import fx, nn
 
+from specdnn.network import operations
 from specdnn.network.labels import NOTHING
 
 PLACES = ("device", "dtype")
@@ -80,4 +81,20 @@ def arguments(module: nn.Module) -> dict[str, Any]:
     found = {name: getattr(module, name) for name in parameters(type(module)) if hasattr(module, name)}
     if "bias" in found and not isinstance(found["bias"], bool):
         found["bias"] = found["bias"] is not None
+    return found
+
+
+def is_question(node: fx.Node) -> bool:
+    """Whether a node asks a tensor for its size, its type or its place."""
+    if node.target is getattr:
+        return node.args[1] in operations.ATTRIBUTES
+    return node.op in ("call_function", "call_method") and node.target in operations.QUESTIONS
+
+
+def reading(graph: fx.Graph, numbers: Sequence[str] = ("placeholder", "get_attr", "call_module")) -> set[fx.Node]:
+    """The nodes that read the numbers of images, of own tensors or of modules; all others know sizes at most."""
+    found = set[fx.Node]()
+    for node in graph.nodes:
+        if node.op in numbers or (not is_question(node) and not found.isdisjoint(node.all_input_nodes)):
+            found.add(node)
     return found

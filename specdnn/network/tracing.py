@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import builtins
-import contextlib
 import copy
-import functools
 import inspect
 import operator
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import fx, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm, remove_spectral_norm
 from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
-from torch.utils._pytree import tree_leaves
 
 import specdnn
 from specdnn.network import operations
-from specdnn.network.modules import Given, Mode, Select, module_of
+from specdnn.network.modules import Given, Mode, module_of, reading
+from specdnn.network.standins import Tracer, in_a_form_to_be_followed
 from specdnn.structures import SpecDNNError, first_line
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
@@ -31,118 +27,16 @@ NORMS_OF_WEIGHTS: dict[type, Callable[..., Any]] = {
     WeightNorm: remove_weight_norm,
     SpectralNorm: remove_spectral_norm,
 }
-WITHOUT_STAND_INS = (
-    *("zeros", "ones", "empty", "full", "rand", "randn", "arange", "linspace", "eye"),
-    *("cat", "concat", "stack", "hstack"),
-)
 WHAT_TO_DO = (
-    "what the network does must not depend on the values of its tensors, and forward must take one batch of images"
+    "what the network does must not depend on the values of its tensors or on how many images there are, and forward "
+    "must take one batch of images"
 )
 
 
-class Proxy(fx.Proxy):
-    """A stand-in that keeps `x += y` apart from `x = x + y`: others may read the same x."""
-
-    def changed(self, sign: Callable[..., Any], other: Given) -> fx.Proxy:
-        return self.tracer.create_proxy("call_function", sign, (self, other), {})
-
-    __iadd__ = functools.partialmethod(changed, operator.iadd)
-    __isub__ = functools.partialmethod(changed, operator.isub)
-    __imul__ = functools.partialmethod(changed, operator.imul)
-    __itruediv__ = functools.partialmethod(changed, operator.itruediv)
-    __ifloordiv__ = functools.partialmethod(changed, operator.ifloordiv)
-    __ipow__ = functools.partialmethod(changed, operator.ipow)
-
-
-class Tracer(fx.Tracer):
-    """Looks into everything but torch's own modules and ours."""
-
-    def proxy(self, node: fx.Node) -> Proxy:
-        return Proxy(node, self)
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        if type(module) in (*STACKS, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer):
-            return False
-        return isinstance(module, (Select, Mode)) or super().is_leaf_module(module, name)
-
-    def call_module(self, module: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        forward = functools.partial(STACKS[type(module)], module) if type(module) in STACKS else forward
-        return super().call_module(module, forward, args, kwargs)
-
-
-def _encoded(
-    encoder: nn.TransformerEncoder,
-    src: Given,
-    mask: Given = None,
-    src_key_padding_mask: Given = None,
-    is_causal: bool | None = None,
-) -> Given:
-    """What torch's encoder gives: its own forward looks at tensors first, to see whether they are nested."""
-    for layer in encoder.layers:
-        src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal))
-    return src if encoder.norm is None else encoder.norm(src)
-
-
-def _decoded(
-    decoder: nn.TransformerDecoder,
-    tgt: Given,
-    memory: Given,
-    tgt_mask: Given = None,
-    memory_mask: Given = None,
-    tgt_key_padding_mask: Given = None,
-    memory_key_padding_mask: Given = None,
-    tgt_is_causal: bool | None = None,
-    memory_is_causal: bool = False,
-) -> Given:
-    """What torch's decoder gives: its own forward counts the dimensions first, and looks for causes in a mask."""
-    masks = {"tgt_mask": tgt_mask, "memory_mask": memory_mask, "tgt_key_padding_mask": tgt_key_padding_mask}
-    masks["memory_key_padding_mask"] = memory_key_padding_mask
-    for layer in decoder.layers:
-        tgt = layer(tgt, memory, tgt_is_causal=bool(tgt_is_causal), memory_is_causal=memory_is_causal, **masks)
-    return tgt if decoder.norm is None else decoder.norm(tgt)
-
-
-STACKS: dict[type, Callable[..., Given]] = {nn.TransformerEncoder: _encoded, nn.TransformerDecoder: _decoded}
-
-
-@contextlib.contextmanager
-def _in_a_form_to_be_followed() -> Iterator[None]:
-    """Without torch's one function for a whole layer of a transformer, for which its forward looks at tensors; and with
-    functions that take stand-ins where torch's own, in some of its versions, take none: sizes, a device, a tuple."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with contextlib.ExitStack() as stack:
-            for name in WITHOUT_STAND_INS:
-                stack.enter_context(mock.patch.object(torch, name, _with_stand_ins(getattr(torch, name))))
-            stack.enter_context(mock.patch.object(builtins, "len", _length))
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-def _length(of: Any, count: Callable[[Any], int] = len) -> Any:
-    """Python's len takes a number only; of a stand-in for a tensor it is the size of its first dimension."""
-    return of.size(0) if isinstance(of, fx.Proxy) and not _is_size(of.node) else count(of)
-
-
-def _is_size(node: fx.Node) -> bool:
-    return node.target == "size" or (node.target is getattr and node.args[1] == "shape")
-
-
-def _with_stand_ins(function: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*args: Given, **kwargs: Given) -> Any:
-        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, fx.Proxy)]
-        if not given:
-            return function(*args, **kwargs)
-        return given[0].tracer.create_proxy("call_function", function, args, kwargs)
-
-    return called
-
-
-def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
+def traced(network: nn.Module, image: torch.Tensor | None = None) -> tuple[fx.GraphModule, tuple[str, ...]]:
     """A copy of a network as a GraphModule in evaluation mode, and sentences on what is not as it was.
 
+    `image`, of any shape: what the code decides by sizes is decided as for images like this one.
     Its parameters are of single precision at least. What `forward` hands to functions as `training=self.training`
     follows the mode of the result. A softmax or sigmoid at the end is left out: the result gives logits.
     Raises SpecDNNError where torch.fx cannot trace it, or where it takes or gives more than one tensor.
@@ -151,7 +45,9 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
         network = getattr(network, WRAPPERS[type(network).__name__])
     network, notes = copied(network)
     _must_have_no_hooks(network)
-    graph, training = (_graph(network.train(mode)) for mode in (False, True))
+    tracer = Tracer(None if image is None else _as_parameters(image, network))
+    graph, training = (_graph(network.train(mode), tracer) for mode in (False, True))
+    notes += tracer.notes()
     notes += _follow_the_mode(network, graph, training)
     notes += _without_final(network, graph)
     _stack_beside_the_images(graph)
@@ -162,6 +58,12 @@ def traced(network: nn.Module) -> tuple[fx.GraphModule, tuple[str, ...]]:
     found = fx.GraphModule(network.eval(), graph, type(network).__name__)
     _in_any_memory_layout(found)
     return found, tuple(notes + _left_out(network, found))
+
+
+def _as_parameters(image: torch.Tensor, network: nn.Module) -> torch.Tensor:
+    """On their device, and of their type unless these are numbers of words."""
+    like = next(network.parameters(), image)
+    return image.to(like.device, like.dtype if image.is_floating_point() else image.dtype)
 
 
 def _left_out(network: nn.Module, found: nn.Module) -> list[str]:
@@ -229,7 +131,7 @@ def _without_parametrizations(module: Given) -> None:
         module.register_parameter(name, nn.Parameter(value))
 
 
-def _graph(network: nn.Module) -> fx.Graph:
+def _graph(network: nn.Module, tracer: Tracer) -> fx.Graph:
     """The operations of a network, traced; what forward takes beside the images stays at its defaults."""
     inputs = list(inspect.signature(network.forward).parameters.values())
     needed = [p.name for p in inputs if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -242,8 +144,8 @@ def _graph(network: nn.Module) -> fx.Graph:
         return copy.deepcopy(network.graph)
     defaults = {p.name: p.default for p in inputs if p.default is not p.empty}
     try:
-        with _in_a_form_to_be_followed():
-            graph = Tracer().trace(network, defaults)
+        with in_a_form_to_be_followed():
+            graph = tracer.trace(network, defaults)
     except Exception as error:  # torch.fx lets through whatever the user's forward raises on stand-ins
         raise SpecDNNError(
             f"{type(network).__name__} cannot be traced: {first_line(error)}{_place(error)}; {WHAT_TO_DO}"
@@ -449,22 +351,6 @@ def tidy(network: fx.GraphModule) -> None:
     without_dead_code(network.graph, network)
     network.delete_all_unused_submodules()
     network.recompile()
-
-
-def is_question(node: fx.Node) -> bool:
-    """Whether a node asks a tensor for its size, its type or its place."""
-    if node.target is getattr:
-        return node.args[1] in operations.ATTRIBUTES
-    return node.op in ("call_function", "call_method") and node.target in operations.QUESTIONS
-
-
-def reading(graph: fx.Graph, numbers: Sequence[str] = ("placeholder", "get_attr", "call_module")) -> set[fx.Node]:
-    """The nodes that read the numbers of images, of own tensors or of modules; all others know sizes at most."""
-    found = set[fx.Node]()
-    for node in graph.nodes:
-        if node.op in numbers or (not is_question(node) and not found.isdisjoint(node.all_input_nodes)):
-            found.add(node)
-    return found
 
 
 # ------------------------------------------------------------------------------------------ what is left out

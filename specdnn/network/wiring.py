@@ -220,7 +220,7 @@ def trace(network: nn.Module, image: torch.Tensor, bundles: Collection[str] = ()
     SpecDNNError, one sentence, where torch.fx cannot trace it, where it takes or gives more than one tensor, or where
     it fails on two such images.
     """
-    module, notes = traced(network)
+    module, notes = traced(network, image)
     parameter = next(module.parameters(), image)
     images = image.to(parameter)[None].expand(IMAGES, *image.shape).contiguous()
     try:
