@@ -2,8 +2,10 @@
 
 import math
 
+import einops
 import pytest
 import torch
+from einops.layers.torch import Rearrange
 from test_wiring import IMAGE, Plain, assert_exact
 from torch import nn
 from torch.nn import functional as f
@@ -19,6 +21,7 @@ class Asking(Plain):
         super().__init__()
         self.code = [code]
         self.key, self.step, self.inner, self.back = (nn.Linear(*sizes) for sizes in ((6, 6), (6, 6), (6, 12), (12, 6)))
+        self.in_rows = Rearrange("n c h w -> n (h w) c")
         self.places = nn.Parameter(torch.randn(1, 100, 6))
         self.register_buffer("before", torch.tril(torch.ones(100, 100)))
 
@@ -87,10 +90,18 @@ def one_by_one(m, x):
     return torch.stack([x[:, number] * float(x.shape[1] - number) for number in range(x.shape[1])], 1)
 
 
+def by_einops(m, x):
+    """Functions and layers, groups of a dimension that is split and joined, a mean and a repetition."""
+    inner = m.back(torch.relu(m.inner(einops.rearrange(x, "n c (h a) (w b) -> n (h w) (a b) c", a=2, b=2))))
+    x = x + einops.rearrange(inner, "n (h w) (a b) c -> n c (h a) (w b)", h=4, a=2)
+    centre = einops.repeat(einops.reduce(x, "n c h w -> n c", "mean"), "n c -> n c h w", h=8, w=8)
+    return maps(m.in_rows(x - centre))
+
+
 COUNTING = (asserted, padded, attended, step_by_step, one_by_one)
 
 
-@pytest.mark.parametrize("code", (ranks, unpacked, *COUNTING))
+@pytest.mark.parametrize("code", (ranks, unpacked, by_einops, *COUNTING))
 def test_what_code_decides_by_sizes_is_followed(code):
     network = Asking(code).eval().double()
     wiring = assert_exact(network)
@@ -106,6 +117,10 @@ def test_what_code_decides_by_sizes_is_followed(code):
 
 def by_number_of_images(m, x):
     return x * 2 if len(x) == 1 else x
+
+
+def by_many_images(m, x):
+    return x * 2 if x.shape[0] > 100 else x
 
 
 def image_by_image(m, x):
@@ -124,7 +139,9 @@ def as_many_as_a_value(m, x):
     return x[:, : int(x.argmax())]
 
 
-@pytest.mark.parametrize("code", (by_number_of_images, image_by_image, by_values, by_one_value, as_many_as_a_value))
+@pytest.mark.parametrize(
+    "code", (by_number_of_images, by_many_images, image_by_image, by_values, by_one_value, as_many_as_a_value)
+)
 def test_what_code_decides_by_numbers_or_by_the_number_of_images_is_refused(code):
     told = "must not depend on the values of its tensors or on how many images there are"
     with pytest.raises(SpecDNNError, match=told) as raised:

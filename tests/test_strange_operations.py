@@ -112,7 +112,7 @@ PINNED = {
     "the largest of all": (lambda m, x: x / (1 + x.abs().amax()), "amax: it is not over given dimensions"),
     "one number of all": (lambda m, x: x * x[0, 0, 0, 0], "getitem: it gives no tensor"),
     "a share of all": (lambda m, x: x * (x > 0).double().mean(), "mean: it is not over given dimensions"),
-    "the largest along what is computed": (lambda m, x: x - x.max(x.dim() - 1)[0][..., None], "max"),
+    "the largest along what is computed": (lambda m, x: x - x.max(x.size(3) - 5)[0][..., None], "max"),
     "the largest number": (lambda m, x: x / (1 + x.max()), "amax: it is not over given dimensions"),
     "the place of the largest": (lambda m, x: x + x.max(1, True)[1], "max"),
     "one image for all": (lambda m, x: x + f.conv2d(x[0], m.kernel), "getitem: it moves parts of an image among"),
@@ -335,6 +335,80 @@ def test_decoders_of_torch_are_looked_into():
     images = torch.randn(3, *IMAGE.shape)
     with torch.no_grad():
         torch.testing.assert_close(CompactNetwork.parent(network, IMAGE).network(images), network(images))
+
+
+class Active(nn.BatchNorm2d):
+    """With an activation behind it, as libraries have it: the function, given all that it holds."""
+
+    def __init__(self, channels):
+        super().__init__(channels, eps=1e-3)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        torch._assert(x.ndim == 4, f"expected maps, got {x.ndim} dimensions")
+        if self.training and self.track_running_stats:
+            self.num_batches_tracked.add_(1)
+        mean, var = (getattr(self, f"running_{what}") for what in ("mean", "var"))
+        found = f.batch_norm(x, mean, var, self.weight, self.bias, self.training, self.momentum, self.eps)
+        return self.act(found)
+
+
+class Padding(nn.Conv2d):
+    def forward(self, x):
+        x = f.pad(x, (0, 1, 0, 1))
+        return f.conv2d(x, self.weight, self.bias, self.stride, (0, 0), self.dilation, groups=self.groups)
+
+
+class Careful(nn.Linear):
+    def forward(self, x):
+        return f.linear(x, self.weight.to(x.dtype) if x.dtype != self.weight.dtype else self.weight, bias=self.bias)
+
+
+class Scaling(nn.Linear):
+    def forward(self, x):
+        return f.linear(x, self.weight * 2, self.bias)
+
+
+class Mirroring(nn.Conv2d):
+    """What its class would do at the border is not what it does."""
+
+    def forward(self, x):
+        return f.conv2d(x, self.weight, self.bias, padding=self.padding)
+
+
+class OfALibrary(nn.Module):
+    def __init__(self, last=Careful):
+        super().__init__()
+        self.conv, self.norm, self.second = Padding(2, 6, 2), Active(6), Padding(6, 6, 2, groups=3, bias=False)
+        self.third = Mirroring(6, 5, 3, padding=1, padding_mode="reflect")
+        self.norm2, self.head = Active(6), last(5, 4)
+
+    def forward(self, x):
+        return self.head(self.third(self.norm2(self.second(self.norm(self.conv(x))))).mean((2, 3)))
+
+
+def test_classes_made_from_those_of_torch_are_cut_like_these(tmp_path):
+    network = OfALibrary()
+    wiring = assert_exact(network)
+    names = {type(module).__name__ for module in wiring.network.modules()}
+    assert {"Conv2d", "BatchNorm2d", "Linear"} <= names and not {"Active", "Padding", "Careful"} & names
+    assert {link.name for link in wiring.links} >= {"conv", "head"}
+    assert not wiring.notes and "conv" in pinned(wiring)  # Mirroring, of which only the function is right
+    images = torch.randn(5, *IMAGE.shape)
+    whole = CompactNetwork.parent(network.train(), IMAGE).network.train()
+    torch.testing.assert_close(whole(images), network(images))  # by the statistics of these
+    torch.testing.assert_close(whole.get_submodule("norm.plain").running_var, network.norm.running_var)
+    torch.testing.assert_close(whole.eval()(images), network.eval()(images))
+    small = CompactNetwork.parent(network, IMAGE)
+    netfile.save(tmp_path / "x.pth.tar", Checkpoint("OfALibrary", "", small, (0.0, 1.0), 0.5))
+    assert torch.equal(netfile.load_network(tmp_path / "x.pth.tar").eval()(images), small.network(images))
+
+
+def test_weights_that_a_class_changes_on_the_way_are_not_those_of_the_module():
+    network = OfALibrary(Scaling).eval()
+    images = torch.randn(5, *IMAGE.shape)
+    wiring = assert_exact(network)
+    torch.testing.assert_close(wiring.network(images.double()), network.double()(images.double()))
 
 
 def test_images_may_be_standardised_by_their_own_numbers():

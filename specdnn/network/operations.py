@@ -6,7 +6,8 @@ A function and a method of the same name do the same: a table holds the function
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -183,3 +184,36 @@ TABLES = (nn.Embedding, nn.EmbeddingBag)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # How many numbers a network may gather from tensors of its own (torch.index_select), for each number that it stores.
 GATHERED = 32
+
+
+@dataclass(frozen=True)
+class OfModules:
+    """A function that modules of torch call: what it is given, in this order, and what of that the modules hold.
+
+    `numbers`: name -> what it is if it is not given.
+    """
+
+    kinds: tuple[type[nn.Module], ...]
+    arguments: tuple[str, ...]
+    tensors: tuple[str, ...] = ("weight", "bias")
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+_STEPS = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_STATISTICS = ("running_mean", "running_var", "weight", "bias")
+OF_MODULES: dict[Any, OfModules] = {
+    functional.linear: OfModules(LINEAR, ("input", "weight", "bias")),
+    functional.batch_norm: OfModules(
+        BATCH_NORMS,
+        ("input", *_STATISTICS, "training", "momentum", "eps"),
+        _STATISTICS,
+        {"momentum": 0.1, "eps": 1e-5},
+    ),
+    functional.group_norm: OfModules(
+        GROUP_NORMS, ("input", "num_groups", "weight", "bias", "eps"), numbers={"num_groups": None, "eps": 1e-5}
+    ),
+    **{
+        getattr(functional, f"conv{n}d"): OfModules((kind,), ("input", "weight", "bias", *_STEPS), numbers=_STEPS)
+        for n, kind in enumerate(CONVOLUTIONS, 1)
+    },
+}

@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import functools
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -16,7 +17,8 @@ from torch.utils._pytree import tree_leaves
 
 from specdnn.network.modules import Given, Mode, Select, is_question, reading
 
-BATCHES = (1, 2, 3)  # images of the batches whose sizes are compared
+BATCHES = (1, 2)  # images of the batches that are tried
+COMPARISONS = (operator.lt, operator.le, operator.eq, operator.ne, operator.ge, operator.gt)
 CALL, GETATTR = nn.Module.__call__, nn.Module.__getattr__  # as they are while nothing is recorded
 WITHOUT_STAND_INS = (
     *("zeros", "ones", "empty", "full", "rand", "randn", "arange", "linspace", "eye"),
@@ -32,8 +34,21 @@ class Proxy(fx.Proxy):
 
     tracer: Tracer
 
-    def __getattr__(self, name: str) -> Attribute:
-        return Attribute(self, name)
+    def __getattr__(self, name: str) -> Any:
+        rank = self.tracer.rank(self.node) if name == "ndim" else None
+        return Attribute(self, name) if rank is None else rank
+
+    def dim(self) -> Any:
+        rank = self.tracer.rank(self.node)
+        return Attribute(self, "dim")() if rank is None else rank
+
+    ndimension = dim
+
+    def __len__(self) -> int:
+        parts = self.tracer.parts(self.node)
+        if parts is None:
+            raise TypeError("of a stand-in for a tensor the length is no number")
+        return parts
 
     def __index__(self) -> int:
         return operator.index(self.tracer.size(self.node))
@@ -73,11 +88,14 @@ class Tracer(fx.Tracer):
         self.trials: list[Trial] = []
 
     def trace(self, root: Any, concrete_args: dict[str, Any] | None = None) -> fx.Graph:
-        self.trials = []
+        before = [buffer.clone() for buffer in root.buffers()]
         try:
             return super().trace(root, concrete_args)
         finally:
             self.trials = []  # which hold all that was found
+            with torch.no_grad():  # statistics are learnt in training mode, whoever runs the code
+                for buffer, old in zip(root.buffers(), before, strict=False):
+                    buffer[...] = old
 
     def notes(self) -> list[str]:
         if not self.counted or self.image is None:
@@ -109,20 +127,35 @@ class Tracer(fx.Tracer):
         )
 
     def size(self, node: fx.Node) -> Any:
-        """What a node gives that knows sizes at most; torch's own refusal of anything else."""
+        """What a node gives that knows sizes at most, and not how many images there are; torch's refusal of others."""
         values = [] if node in reading(self.graph) else self._tried(node)
-        if not values or any(value != values[0] for value in values):
+        if not values or values[0] != values[1] or self._counts_images(node):
             super().to_bool(self.proxy(node))
         self.counted |= asks_for_size(node)
         return values[0]
+
+    def _counts_images(self, node: fx.Node) -> bool:
+        """Whether a fixed number is compared with one that grows with the images, if both batches lie on one side."""
+        if is_question(node):
+            return False
+        if node.target in COMPARISONS and len(node.all_input_nodes) == 1:
+            fewer, more = self._tried(node.all_input_nodes[0])
+            if fewer != more:
+                return True
+        return any(map(self._counts_images, node.all_input_nodes))
 
     def parts(self, node: fx.Node) -> int | None:
         """Of how many parts a tuple is, such as the shape of a tensor, or several tensors; None of a tensor."""
         lengths = {len(value) if isinstance(value, (tuple, list)) else None for value in self._tried(node)}
         return lengths.pop() if len(lengths) == 1 else None
 
+    def rank(self, node: fx.Node) -> int | None:
+        """How many dimensions a tensor has, which no cut changes; None of anything else, and where it is not known."""
+        ranks = {value.dim() if torch.is_tensor(value) else None for value in self._tried(node)}
+        return ranks.pop() if len(ranks) == 1 else None
+
     def _tried(self, node: fx.Node) -> list[Any]:
-        """What a node gives for batches of one, two and three images; nothing where it fails or there is no image."""
+        """What a node gives for each of BATCHES; nothing where it fails or there is no image."""
         if self.image is None:
             return []
         if not self.trials:
@@ -149,10 +182,11 @@ class Trial(fx.Interpreter):
         self.images, self.extra_traceback = images, False
 
     def result(self, node: fx.Node) -> Any:
-        with _running(self.module):
-            for one in self.graph.nodes:
-                if one not in self.env:
-                    self.env[one] = self._given(one) if one.op == "placeholder" else self.run_node(one)
+        if node not in self.env:
+            with _running(self.module):
+                for one in self.graph.nodes:
+                    if one not in self.env:
+                        self.env[one] = self._given(one) if one.op == "placeholder" else self.run_node(one)
         return self.env[node]
 
     def _given(self, node: fx.Node) -> Any:
@@ -226,17 +260,26 @@ def in_a_form_to_be_followed() -> Iterator[None]:
             for name in WITHOUT_STAND_INS:
                 stack.enter_context(mock.patch.object(torch, name, _with_stand_ins(getattr(torch, name))))
             stack.enter_context(mock.patch.object(builtins, "len", _length))
+            for patch in _for_einops():
+                stack.enter_context(patch)
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
+def _for_einops() -> Iterator[Any]:
+    """einops, where a network uses it, knows tensors by their class, and would remember stand-ins by their shapes."""
+    backends, main = (sys.modules.get(f"einops.{name}") for name in ("_backends", "einops"))
+    known, whole = getattr(backends, "_type2backend", None), getattr(main, "_reconstruct_from_shape_uncached", None)
+    if backends is not None and known is not None and whole is not None:
+        own = backends.get_backend(torch.empty(0))
+        yield mock.patch.dict(known, {Proxy: own, Attribute: own})
+        yield mock.patch.object(main, "_reconstruct_from_shape", whole)
+
+
 def _length(of: Any, count: Callable[[Any], int] = len) -> Any:
     """Python's len must be a number; of a stand-in for a tensor it is the size of its first dimension."""
-    if not isinstance(of, Proxy):
-        return count(of)
-    parts = of.tracer.parts(of.node)
-    return of.size(0) if parts is None else parts
+    return of.size(0) if isinstance(of, Proxy) and of.tracer.parts(of.node) is None else count(of)
 
 
 def _with_stand_ins(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -48,6 +48,7 @@ def traced(network: nn.Module, image: torch.Tensor | None = None) -> tuple[fx.Gr
     tracer = Tracer(None if image is None else _as_parameters(image, network))
     graph, training = (_graph(network.train(mode), tracer) for mode in (False, True))
     notes += tracer.notes()
+    _modules_of_torch(network, graph, training)
     notes += _follow_the_mode(network, graph, training)
     notes += _without_final(network, graph)
     _stack_beside_the_images(graph)
@@ -68,8 +69,8 @@ def _as_parameters(image: torch.Tensor, network: nn.Module) -> torch.Tensor:
 
 def _left_out(network: nn.Module, found: nn.Module) -> list[str]:
     """What is told of parameters that nothing uses which reaches the outputs."""
-    used = {name for name, _ in found.named_parameters(remove_duplicate=False)}
-    unused = [name for name, _ in network.named_parameters() if name not in used]
+    used = set(map(id, found.parameters()))
+    unused = [name for name, parameter in network.named_parameters() if id(parameter) not in used]
     if not unused:
         return []
     return [f"left out, since the outputs do not depend on it: {_first_names(unused)}"]
@@ -182,6 +183,68 @@ def _place(error: Exception) -> str:
             place = f" ({file}, line {line})"
         trace = trace.tb_next
     return place
+
+
+def _modules_of_torch(network: nn.Module, graph: fx.Graph, training: fx.Graph) -> None:
+    """What a class made from one of torch's computes by its function, from all that it holds, becomes torch's module.
+
+    Many libraries have a BatchNorm with an activation behind it, or a Linear that minds the precision.
+    """
+    fixed, learning = ({owner: n for n in one.nodes if (owner := _owner(n, network))} for one in (graph, training))
+    for owner in fixed.keys() & learning.keys():
+        here, there = _given(fixed[owner]), _given(learning[owner])
+        if (here.get("training"), there.get("training")) in ((None, None), (False, True)):
+            name = _plain(network, owner)
+            for one, node in ((graph, fixed[owner]), (training, learning[owner])):
+                with one.inserting_before(node):
+                    node.replace_all_uses_with(one.call_module(name, (_given(node)["input"],)))
+                one.erase_node(node)
+                without_dead_code(one)
+
+
+def _given(node: fx.Node) -> dict[str, Given]:
+    """What a function of a module is given, by name; what it is not given is as torch has it, or None."""
+    of = operations.OF_MODULES[node.target]
+    named = dict(zip(of.arguments, node.args, strict=False)) | node.kwargs
+    return dict.fromkeys(of.arguments) | dict(of.numbers) | named
+
+
+def _owner(node: fx.Node, network: nn.Module) -> str | None:
+    """The name of the module of which a function is given all tensors and numbers."""
+    if node.op != "call_function" or node.target not in operations.OF_MODULES:
+        return None
+    of, given = operations.OF_MODULES[node.target], _given(node)
+    first = given[of.tensors[0]]
+    name = str(first.target).rpartition(".")[0] if isinstance(first, fx.Node) and first.op == "get_attr" else ""
+    module = network.get_submodule(name)
+    if not name or not isinstance(module, of.kinds) or getattr(module, "padding_mode", "zeros") != "zeros":
+        return None
+    same = all(_is_own(given[tensor], f"{name}.{tensor}", getattr(module, tensor)) for tensor in of.tensors)
+    return name if same and all(_as_tuple(given[n]) == _as_tuple(getattr(module, n)) for n in of.numbers) else None
+
+
+def _is_own(given: Given, name: str, tensor: torch.Tensor | None) -> bool:
+    return given is None if tensor is None else isinstance(given, fx.Node) and given.target == name
+
+
+def _as_tuple(number: Given) -> tuple[Given, ...]:
+    """Of a convolution: its numbers for every dimension, one alone is for all."""
+    several = tuple(number) if isinstance(number, (tuple, list)) else (number,)
+    return several[:1] if len(set(several)) == 1 else several
+
+
+def _plain(network: nn.Module, name: str) -> str:
+    """The name of a module of torch's class with all that a user's has: in its place, or in it if it holds others."""
+    owner = network.get_submodule(name)
+    plain = copy.copy(owner)
+    plain.__class__ = next(
+        kind for of in operations.OF_MODULES.values() for kind in of.kinds if isinstance(owner, kind)
+    )
+    plain._modules = {}
+    if owner._modules:
+        name = f"{name}.{_free_name(owner, 'plain')}"
+    network.set_submodule(name, plain)
+    return name
 
 
 def _follow_the_mode(network: nn.Module, graph: fx.Graph, training: fx.Graph) -> list[str]:
