@@ -3,7 +3,7 @@
 #   PARENT=FILE  a trained network to start from, such as the published resnet20-12fca82f.th; without one it is trained
 #   RATE=0.25    share of its weights that a class may keep
 #   SAVED=DIR    where everything is written: saved_models/ beside this script, unless given
-# Up to four classes at once, one processor core and about two gigabytes of memory each; --jobs says otherwise.
+# Up to four classes at once; --jobs says otherwise. Each takes a processor core, and two gigabytes of memory, six while it is cut.
 # Options given here go to every call of main.py last, so they win: ./spec.resnet_20.sh --data-dir ../../data
 set -euo pipefail
 

@@ -120,11 +120,9 @@ class Tracer(fx.Tracer):
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         parts = self.parts(obj.node)
-        return (
-            super().iter(obj)
-            if parts is None
-            else iter([self.create_proxy("call_function", operator.getitem, (obj, k), {}) for k in range(parts)])
-        )
+        if parts is None:
+            return super().iter(obj)
+        return iter([self.create_proxy("call_function", operator.getitem, (obj, k), {}) for k in range(parts)])
 
     def size(self, node: fx.Node) -> Any:
         """What a node gives that knows sizes at most, and not how many images there are; torch's refusal of others."""
