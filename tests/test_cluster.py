@@ -110,7 +110,10 @@ def test_what_is_printed_is_the_same_but_for_the_death_of_a_worker(runs):
     died = [line for line in lines if "so it is tried once more" in line]
     assert len(died) == 1 and died[0].startswith("seed 2, class 7, OSLOM: its worker tcp://127.0.0.1:")
     assert [line for line in lines if line not in died] == runs.here.out.splitlines()
-    assert runs.cluster.err == runs.here.err and runs.cluster.code == runs.here.code == 1
+    waited = [line for line in runs.cluster.err.splitlines() if "has no worker: waiting for one" in line]
+    assert len(waited) <= 1  # of a busy machine, on which the workers come after the sweep
+    assert [line for line in runs.cluster.err.splitlines() if line not in waited] == runs.here.err.splitlines()
+    assert runs.cluster.code == runs.here.code == 1
     assert "seed 2, class 3, OSLOM (the OSLOM program failed" in runs.cluster.err
 
 

@@ -121,6 +121,23 @@ def test_numbers_of_classes_and_sizes_do_not_touch_each_other(which, published_r
     assert len(seen) == 3
 
 
+@pytest.mark.parametrize(
+    "rivals", [(), ("random", "attribution", "OSLOM-null", "graph-null", "relevance", "magnitude")]
+)
+def test_a_legend_of_long_names_stays_inside_the_picture(rivals, monkeypatch):
+    """Rivals of some classes have these in brackets."""
+    found = [retrained(k, accuracy=0.9, true_parameters=100 + k) for k in range(10)]
+    found += [retrained(k, algo=name, accuracy=0.8, true_parameters=100 + k) for name in rivals for k in (0, 3, 8)]
+    seen, original = [], pictures.number_classes
+    monkeypatch.setattr(pictures, "number_classes", lambda axes: original(axes) or seen.append(axes.figure))
+    pictures.pareto(scorecard.cells(found, "net"), [])
+    (legend,) = seen[0].legends
+    seen[0].draw_without_rendering()
+    box = legend.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= seen[0].bbox.width
+    assert {text.get_text() for text in legend.get_texts()} == {"OSLOM", *(f"{name} (0, 3, 8)" for name in rivals)}
+
+
 @pytest.mark.parametrize(("before", "after"), [((99, 101), (50, 200)), ((10, 100), (10, 100))])
 def test_sizes_that_are_nearly_the_same_have_room(before, after):
     drawn = axes()

@@ -45,6 +45,7 @@ STYLE = {
 }
 DPI = 160
 WIDTH = 8.0  # inches
+LETTERS = 105  # of a legend, beside each other
 A_ROW = 10  # images beside each other
 PANELS = 5  # heat maps beside each other
 
@@ -84,7 +85,8 @@ def pareto(rows: list[Record], published: list[PublishedCell]) -> bytes:
         handles = dict(zip(*reversed(left.get_legend_handles_labels()), strict=True))
         handles |= dict(zip(*reversed(below.get_legend_handles_labels()), strict=True))
         title = "large: mean of the classes; small: one class, its number beside its smallest network or in brackets"
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
+        columns = max(1, min(5, LETTERS // (max(map(len, handles), default=0) + 4)))
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, title=title)
         figure.draw_without_rendering()  # from here on everything has its place
         for axes in (left, right, below, way):
             fit_sizes(axes)
