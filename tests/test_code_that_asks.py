@@ -115,6 +115,14 @@ def test_what_code_decides_by_sizes_is_followed(code):
     assert any(layer.prunable for layer in wiring.layers.layers)
 
 
+def test_images_that_the_code_does_not_want_are_told():
+    told = (
+        r"^Asking fails on images of shape \(2, 6, 8\): six maps of 8 x 8, not .*; give images of the shape that it was"
+    )
+    with pytest.raises(SpecDNNError, match=told):
+        CompactNetwork.parent(Asking(asserted), torch.zeros(2, 6, 8))
+
+
 def by_number_of_images(m, x):
     return x * 2 if len(x) == 1 else x
 

@@ -148,6 +148,7 @@ def _graph(network: nn.Module, tracer: Tracer) -> fx.Graph:
         with in_a_form_to_be_followed():
             graph = tracer.trace(network, defaults)
     except Exception as error:  # torch.fx lets through whatever the user's forward raises on stand-ins
+        _must_take(network, tracer.image)
         raise SpecDNNError(
             f"{type(network).__name__} cannot be traced: {first_line(error)}{_place(error)}; {WHAT_TO_DO}"
         ) from None
@@ -155,6 +156,24 @@ def _graph(network: nn.Module, tracer: Tracer) -> fx.Graph:
         if node.args or not node.users:  # it stays at its default; all that reads it asserts just that
             _erase(graph, node)
     return graph
+
+
+def _must_take(network: nn.Module, image: torch.Tensor | None) -> None:
+    """Tell of a network that fails on real images of this shape, too."""
+    if image is None:
+        return
+    try:
+        with torch.no_grad():
+            copy.deepcopy(network).eval()(torch.stack([image, image]))
+    except Exception as error:  # whatever the user's forward raises
+        raise fails_on(image, network, error) from None
+
+
+def fails_on(image: torch.Tensor, network: nn.Module, error: Exception) -> SpecDNNError:
+    return SpecDNNError(
+        f"{type(network).__name__} fails on images of shape {tuple(image.shape)}: {first_line(error)}; "
+        "give images of the shape that it was made for"
+    )
 
 
 def _erase(graph: fx.Graph, node: fx.Node) -> None:

@@ -30,8 +30,8 @@ from specdnn.network.labelling import IMAGES, Labelling
 from specdnn.network.labels import HALF, Labels, at_channels, channels_of, places_of, spread
 from specdnn.network.modules import module_of
 from specdnn.network.operations import CONVOLUTIONS, LINEAR, MULTIPLYING, TABLES
-from specdnn.network.tracing import traced
-from specdnn.structures import KeptUnits, Layer, Layers, Pin, SpecDNNError, first_line
+from specdnn.network.tracing import fails_on, traced
+from specdnn.structures import KeptUnits, Layer, Layers, Pin
 
 
 @dataclass(frozen=True)
@@ -227,10 +227,7 @@ def trace(network: nn.Module, image: torch.Tensor, bundles: Collection[str] = ()
         with torch.no_grad():
             walk = Labelling(module, images, bundles)
     except Exception as error:  # whatever the user's forward raises
-        raise SpecDNNError(
-            f"{type(network).__name__} fails on images of shape {tuple(image.shape)}: {first_line(error)}; "
-            "give images of the shape that it was made for"
-        ) from None
+        raise fails_on(image, network, error) from None
     walk.run()
     return summed_up(walk, notes, tuple(image.shape))
 
