@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as f
 
 from specdnn.network.surgery import CompactNetwork
+from specdnn.network.tracing import traced
 from specdnn.structures import SpecDNNError
 
 
@@ -123,6 +124,18 @@ def test_images_that_the_code_does_not_want_are_told():
         CompactNetwork.parent(Asking(asserted), torch.zeros(2, 6, 8))
 
 
+def test_what_a_network_fails_on_before_it_is_asked_is_told():
+    with pytest.raises(SpecDNNError, match=r"^Asking fails on images of shape \(3, 8, 8\): .*channels"):
+        CompactNetwork.parent(Asking(asserted), torch.zeros(3, 8, 8))
+
+
+def test_without_an_image_nothing_is_known_of_sizes():
+    with pytest.raises(SpecDNNError, match="cannot be traced: .*control flow"):
+        traced(Asking(asserted))
+    network = traced(Asking(lambda m, x: x.view(len(x), 6, -1).view(x.shape[0], 6, 8, 8)))[0]
+    assert network(IMAGE[None]).shape == (1, 4)
+
+
 def by_number_of_images(m, x):
     return x * 2 if len(x) == 1 else x
 
@@ -133,6 +146,14 @@ def by_many_images(m, x):
 
 def image_by_image(m, x):
     return torch.stack([x[number] for number in range(x.shape[0])])
+
+
+def all_images_apart(m, x):
+    return torch.stack([*x])
+
+
+def by_a_length_as_a_number(m, x):
+    return x * x.__len__()
 
 
 def by_values(m, x):
@@ -148,7 +169,17 @@ def as_many_as_a_value(m, x):
 
 
 @pytest.mark.parametrize(
-    "code", (by_number_of_images, by_many_images, image_by_image, by_values, by_one_value, as_many_as_a_value)
+    "code",
+    (
+        by_number_of_images,
+        by_many_images,
+        image_by_image,
+        all_images_apart,
+        by_a_length_as_a_number,
+        by_values,
+        by_one_value,
+        as_many_as_a_value,
+    ),
 )
 def test_what_code_decides_by_numbers_or_by_the_number_of_images_is_refused(code):
     told = "must not depend on the values of its tensors or on how many images there are"
