@@ -404,6 +404,20 @@ def test_classes_made_from_those_of_torch_are_cut_like_these(tmp_path):
     assert torch.equal(netfile.load_network(tmp_path / "x.pth.tar").eval()(images), small.network(images))
 
 
+def test_a_class_made_from_one_of_torch_may_be_called_twice():
+    class Twice(Plain):
+        def __init__(self):
+            super().__init__()
+            self.again = Careful(6, 6)
+
+        def features(self, x):
+            rows = super().features(x).movedim(1, -1)
+            return self.again(torch.relu(self.again(rows))).movedim(-1, 1)
+
+    calls = [n for n in assert_exact(Twice()).network.graph.nodes if n.target == "again"]
+    assert len(calls) == 2
+
+
 def test_weights_that_a_class_changes_on_the_way_are_not_those_of_the_module():
     network = OfALibrary(Scaling).eval()
     images = torch.randn(5, *IMAGE.shape)

@@ -305,8 +305,9 @@ class Fitting(fx.Interpreter):
                 self.env[node] = self.sample.images[some] if node.op == "placeholder" else self.run_node(node)
                 for gone in self.user_to_last_uses.get(node, []):
                     self.env.pop(gone, None)
-            for node in self.env.keys() - held.keys() - self.constants.keys():
-                found.add(node, self.env[node])
+            for node, value in self.env.items():
+                if node not in held and node not in self.constants:
+                    found.add(node, value)
         return {known: several for known, several in held.items() if known in self.env} | found.values
 
     def solve(self, node: fx.Node, given: list[torch.Tensor]) -> None:

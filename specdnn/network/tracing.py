@@ -209,16 +209,27 @@ def _modules_of_torch(network: nn.Module, graph: fx.Graph, training: fx.Graph) -
 
     Many libraries have a BatchNorm with an activation behind it, or a Linear that minds the precision.
     """
-    fixed, learning = ({owner: n for n in one.nodes if (owner := _owner(n, network))} for one in (graph, training))
-    for owner in fixed.keys() & learning.keys():
-        here, there = _given(fixed[owner]), _given(learning[owner])
-        if (here.get("training"), there.get("training")) in ((None, None), (False, True)):
+    fixed, learning = (_by_owner(one, network) for one in (graph, training))
+    for owner, calls in fixed.items():
+        others = learning.get(owner, [])
+        modes = [(_given(a).get("training"), _given(b).get("training")) for a, b in zip(calls, others, strict=False)]
+        if len(calls) == len(others) and set(modes) in ({(None, None)}, {(False, True)}):
             name = _plain(network, owner)
-            for one, node in ((graph, fixed[owner]), (training, learning[owner])):
-                with one.inserting_before(node):
-                    node.replace_all_uses_with(one.call_module(name, (_given(node)["input"],)))
-                one.erase_node(node)
-                without_dead_code(one)
+            for node in (*calls, *others):
+                with node.graph.inserting_before(node):
+                    node.replace_all_uses_with(node.graph.call_module(name, (_given(node)["input"],)))
+                node.graph.erase_node(node)
+    for one in (graph, training):
+        without_dead_code(one)
+
+
+def _by_owner(graph: fx.Graph, network: nn.Module) -> dict[str, list[fx.Node]]:
+    """Module -> every call of its function that is given all that it holds."""
+    found: dict[str, list[fx.Node]] = {}
+    for node in graph.nodes:
+        if owner := _owner(node, network):
+            found.setdefault(owner, []).append(node)
+    return found
 
 
 def _given(node: fx.Node) -> dict[str, Given]:
