@@ -337,6 +337,15 @@ def test_the_readme_is_short_and_links_to_the_whole_report():
     assert "[as a page](x/net.html)" in text
 
 
+def test_the_readme_tells_every_budget_or_else_every_class():
+    """A line per size where there are several; per class the report has it."""
+    found = [retrained(0), retrained(1)]
+    assert len(lines(readme(*found), "What the networks detect")) == 3
+    text = readme(*found, retrained(0, options={"rate": 0.5}, auroc=0.75))
+    assert [line[0] for line in lines(text, "Every budget")] == ["none", "rate 0.5"]
+    assert "0.7500" in text and "What the networks detect" not in text
+
+
 def test_the_readme_says_on_what_it_was_measured():
     on_gpu = retrained(1, options={"cuda": True})
     assert "\nOn the processor, 1 thread; specdnn 1" in readme(retrained(0))

@@ -456,7 +456,7 @@ def readme_section(
     told = [
         f"{lead(main)} {measured(main, parents, cells)}" if rows else "",
         provenance(main or others),
-        published(cells) or DETECTION.section(scorecard.of_algo(main, OURS)),
+        published(cells) or budgets(rows) or DETECTION.section(scorecard.of_algo(main, OURS)),
         rivals(main),
         "" if rows else several(others),
         *_shown(pictures),
