@@ -239,15 +239,15 @@ def _first_image(data: Any) -> torch.Tensor:
 def undisturbed(chosen: options.Options, model: nn.Module) -> Iterator[None]:
     """While this lasts torch is as the method wants it; after it, random numbers, threads and modes are as before."""
     threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
-    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    deterministic = torch.get_deterministic_debug_mode()
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices), torch.inference_mode(False), torch.enable_grad():
         try:
             torch.set_num_threads(chosen.threads)
             torch.set_default_dtype(torch.float32)
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            torch.set_deterministic_debug_mode("warn")
             yield
         finally:
-            torch.use_deterministic_algorithms(strict, warn_only=warns)
+            torch.set_deterministic_debug_mode(deterministic)
             torch.set_default_dtype(dtype)
             torch.set_num_threads(threads)

@@ -74,7 +74,7 @@ def run(folder: Folder, verb: str, args: argparse.Namespace, say: Say, warn: Say
 def set_torch(options: Options) -> None:
     """What a process computes with."""
     torch.set_num_threads(options.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # `use_deterministic_algorithms` also loads torch's compiler: a second
 
 
 def introduction(verb: str, data: Dataset, options: Options, loaded: Checkpoint | None) -> list[str]:

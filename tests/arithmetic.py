@@ -75,7 +75,7 @@ def of_the_c_library() -> bytes:
 
 def main() -> None:
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     parts = {"torch's": of_torch, "numpy's": of_numpy, "the C library's": of_the_c_library}
     found = {f"{name} floats": hashlib.sha256(part()).hexdigest() for name, part in parts.items()}
     found["instructions"] = torch.backends.cpu.get_cpu_capability()

@@ -14,6 +14,7 @@ import torch
 from specdnn import cli, community
 from specdnn.network import netfile
 from specdnn.network.surgery import CompactNetwork
+from specdnn.results import pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 MNIST_DATA = Path(os.environ.get("SPECDNN_DATA") or ROOT.parent / "shared" / "data")
@@ -119,6 +120,14 @@ def main(call, capsys):
         return SimpleNamespace(code=code, out=out, err=err)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Pictures without content, which take half of a small sweep's time otherwise; test_pictures.py draws them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "drawn", lambda draw, height: b"a picture")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ def serve(report: bool) -> None:
 
     from specdnn import verbs
 
-    torch.use_deterministic_algorithms(True, warn_only=True)  # which loads half of torch
+    torch.set_deterministic_debug_mode("warn")
 
     if not report:
         verbs.report = lambda *_, **__: None

@@ -49,7 +49,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         print(json.dumps(None))
         return
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
     train = dataset.load("digits", Path("unused"), torch.device("cuda")).train
     data, graphs, found = Split(train.images[:300], train.labels[:300]), training._replayed, {}
     ways = graphs, graphs, lambda network, fresh: fresh

@@ -20,6 +20,8 @@ from specdnn.network.surgery import cut
 from specdnn.results import report, runs
 from specdnn.structures import paper_rule_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ONLY_THE_COMMUNITY = "--prune --warmup-epochs 0 --rounds 1 --brief-epochs 0"
 QUICK_SWEEP = """--sweep --dataset digits --epochs 1 --retrain-epochs 1
     --warmup-epochs 0 --rounds 1 --brief-epochs 0"""

@@ -9,6 +9,8 @@ from specdnn import files, rivals
 from specdnn.files import SavedModels
 from specdnn.results import records, runs
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUICK = """--sweep --dataset digits --epochs 1 --retrain-epochs 1 --warmup-epochs 1 --rounds 1 --brief-epochs 1
     --rate 0.02 --classes 0 3"""
 # what differs between two networks that are measured alike

@@ -5,14 +5,12 @@
 #include "border_test.h"
 #include "doctest/doctest.h"
 #include "random.h"
+#include "tables.h"
 
 using namespace oslom;
 using doctest::Approx;
 
 namespace {
-
-const LogFactorial log_factorial(5000);
-const Binomial binomial(log_factorial);
 
 // The dull twin: METHOD.md 4.3 and METHOD.md 4.4 read line by line, with order statistics and bisection.
 struct PlainTest {

@@ -4,14 +4,12 @@
 #include "doctest/doctest.h"
 #include "order_statistics.h"
 #include "random.h"
+#include "tables.h"
 
 using namespace oslom;
 using doctest::Approx;
 
 namespace {
-
-const LogFactorial log_factorial(5000);
-const Binomial binomial(log_factorial);
 
 double plain_at_least(Count n, Count q, double s) {
   double sum = 0;

@@ -3,13 +3,10 @@
 
 #include "doctest/doctest.h"
 #include "scores.h"
+#include "tables.h"
 
 using namespace oslom;
 using doctest::Approx;
-
-namespace {
-const LogFactorial log_factorial(20000);
-}
 
 TEST_CASE("tails of exponential sums: vectors") {
   CHECK(weight_tail(2, 3) == Approx(0.67667642));

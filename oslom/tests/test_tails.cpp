@@ -5,6 +5,7 @@
 #include "doctest/doctest.h"
 #include "random.h"
 #include "scores.h"
+#include "tables.h"
 #include "tail_table.h"
 #include "tails.h"
 #include "wide_tail.h"
@@ -14,7 +15,6 @@ using doctest::Approx;
 
 namespace {
 
-const LogFactorial log_factorial(20000);
 const TailFormulas formulas(log_factorial);
 
 struct Vector {
