@@ -100,6 +100,30 @@ TEST_CASE("no key is below its floor, and floors are of use where few links are 
   CHECK(useful > 500);
 }
 
+TEST_CASE("a bound spares label keys that are above it, and changes none that is not") {
+  Tails tails(log_factorial);
+  Random random(8);
+  int spared = 0;
+  for (bool weighted : {false, true}) {
+    const Scores scores(weighted, tails);
+    for (int trial = 0; trial < 20000; ++trial) {
+      const Stubs total = 1000 + static_cast<Stubs>(random.below(100000));
+      const Outside group{40 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(total / 4))), total, 900, 0};
+      const Stubs k = 1 + static_cast<Stubs>(random.below(400)),
+                  x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min<Stubs>(k, 12))));
+      const Links links{x, weighted ? 2 * random.uniform() * static_cast<double>(x) : 0};
+      const bool own = random.below(2) == 1 && group.outgoing + 2 * x > k;
+      const double bound = std::exp(-12 * random.uniform());
+      Random bounded_draws = random, draws = random;
+      const double bounded = scores.label_key(links, k, group, own, bound, bounded_draws);
+      const double key = scores.label_key(links, k, group, own, 2, draws);
+      REQUIRE((key > bound ? bounded > bound : bounded == key));
+      spared += x == 2 && bounded == 2;
+    }
+  }
+  CHECK(spared > 500);
+}
+
 TEST_CASE("homeless scores are not conditioned on the border") {
   Tails tails(log_factorial);
   const Scores plain(false, tails), weighted(true, tails);

@@ -182,11 +182,15 @@ class Scores {
     const double bonus = own ? own_bonus : 1;
     const double w = weight_part(links);
     if (0.49 * w > bound && below_expectation(x, k, outgoing, total)) return 2;
-    const double r = fresh_r(x, k, outgoing, total, random.uniform());
-    if (!weighted_) return r * bonus;
     const Stubs outsiders = group.vertices + (own ? 1 : 0);
-    const Stubs border = std::min(outsiders, outgoing / x + 1);
-    return std::max(std::min(1.0, r * border_factor(outsiders, border)) * bonus, smallest_score) * w;
+    const double factor = weighted_ ? border_factor(outsiders, std::min(outsiders, outgoing / x + 1)) : 1;
+    const auto key = [&](double r) {
+      return weighted_ ? std::max(std::min(1.0, r * factor) * bonus, smallest_score) * w : r * bonus;
+    };
+    const double step = random.uniform();
+    // Of many neighbours' modules few are near the best one, and a tail costs more than all the rest.
+    if (key(0.98 * step * TailFormulas::hypergeometric_floor(x, k, outgoing, total)) > bound) return 2;
+    return key(fresh_r(x, k, outgoing, total, step));
   }
 
   // 0 with more links than expected.
