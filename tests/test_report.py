@@ -193,7 +193,10 @@ def test_every_budget_has_its_line():
         kept = {"input": [size], "out": [0]}
         found += [pruned(0, kept=kept, options={"rate": rate}), retrained(0, kept=kept, true_parameters=size)]
     table = lines(markdown(*found), "Every budget")
-    assert [(line[0], line[1], line[7]) for line in table] == [("rate 0.25", "0", "20"), ("rate 0.5", "0", "30")]
+    assert [(line[0], line[1], line[7]) for line in table] == [
+        ("rate 0.25", "class 0", "20"),
+        ("rate 0.5", "class 0", "30"),
+    ]
     assert not lines(markdown(*found[:2]), "Every budget")
 
 
@@ -203,8 +206,8 @@ def test_a_recipe_of_the_same_budget_has_its_own_line_and_a_name():
     below = [retrained(k, accuracy=0.5, options={"retrain_epochs": 1}, place=("below",), tp=1) for k in (0, 1)]
     alone, text = markdown(*main), markdown(*main, *below)
     assert lines(text, "Every budget") == [
-        ["none", "0, 1", "7", "99.00", *["50.00", "0.5000", "7", "7", "50.000", "50.000"]],
-        ["retrain-epochs 1", "0, 1", "7", "50.00", *["50.00", "0.5000", "7", "7", "50.000", "50.000"]],
+        ["none", "classes 0, 1", "7", "99.00", *["50.00", "0.5000", "7", "7", "50.000", "50.000"]],
+        ["retrain-epochs 1", "classes 0, 1", "7", "50.00", *["50.00", "0.5000", "7", "7", "50.000", "50.000"]],
     ]
     assert text.partition("### Every")[0] == alone.partition("### Counts")[0]
     assert text.partition("### Counts")[2] == alone.partition("### Counts")[2]

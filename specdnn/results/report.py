@@ -320,7 +320,7 @@ def budgets(rows: Rows) -> Section | None:
     ]
     sentence = f"What {OURS} reaches at every size asked for; *none*: the whole community; epochs of the retraining"
     sentence += "; *rest*: images of the rest that each shows for one of the class." if shown else "."
-    return Section("Every budget", sentence, ("budget", "classes", *(name for name, _ in columns)), lines)
+    return Section("Every budget", sentence, ("budget", "of", *(name for name, _ in columns)), lines)
 
 
 def rivals_apart(rows: Rows) -> str:
@@ -332,7 +332,8 @@ def rivals_apart(rows: Rows) -> str:
 
 def _few(classes: list[int]) -> str:
     """A few classes by name, many by number."""
-    return ", ".join(map(str, classes)) if len(classes) < 4 else f"{len(classes)} of them"
+    named = f"class{'es' * (len(classes) > 1)} {', '.join(map(str, classes))}"
+    return named if len(classes) < 4 else f"{len(classes)} classes"
 
 
 # ------------------------------------------------------------------------------------------ networks of several classes
