@@ -251,7 +251,8 @@ def test_where_all_places_are_kept_alike_the_image_is_shown_as_it_is():
 def test_the_kept_places_lie_where_they_are_in_the_image():
     drawn = axes()
     pictures.kept_places(drawn, exhibit("7"))
-    middles = [(s.get_x() + s.get_width() / 2, s.get_y() + s.get_height() / 2) for s in drawn.patches]
+    (squares,) = drawn.collections
+    middles = [square.get_extents().get_points().mean(axis=0) for square in squares.get_paths()]
     assert np.allclose(middles, [(0.5, 0.5), (2.5, 1.5)])
     assert drawn.get_title(loc="left") == "7"
 

@@ -371,8 +371,7 @@ def kept_places(axes: Axes, shown: Exhibit) -> None:
     side = height / len(places)
     alpha = 0.25 + 0.55 * places[rows, columns] / places.max()
     squares = [_square(x * side, y * side, side, dense) for y, x, dense in zip(rows, columns, alpha, strict=True)]
-    if squares:  # one by one they take half a second
-        axes.add_collection(PatchCollection(squares, match_original=True), autolim=False)
+    axes.add_collection(PatchCollection(squares, match_original=True), autolim=False)  # one by one: half a second more
     axes.set_title(shown.name, loc="left", pad=2, fontweight="bold")
 
 
