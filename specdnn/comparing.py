@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from scipy import stats
 
 from specdnn.files import joined
 from specdnn.network import evaluation
@@ -108,8 +109,6 @@ def normalised(one: Checkpoint, pixels: torch.Tensor) -> torch.Tensor:
 
 def figures(found: Compared) -> list[Record]:
     """Per class: how often they agree, with a 95 % confidence interval (Wilson 1927), Cohen's kappa, and the counts."""
-    from scipy import stats  # takes a second, of which only this verb has need
-
     rows = []
     for k, wanted in enumerate(found.classes):
         own, whole = found.yes[:, k], found.parents[:, k]

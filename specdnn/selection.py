@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import numpy as np
-from scipy import special
+from scipy import stats
 
 from specdnn.structures import ClassCommunity, ClassGraph, Connections, Cover, KeptUnits, Layers, Nodes
 
@@ -137,7 +137,7 @@ def _before_the_first_excess(into: np.ndarray, tolerance: float) -> np.ndarray:
     m = len(into)
     r = np.exp(-m / 2 * into / (into.sum() or 1.0) - 0.5)
     order = np.argsort(r, kind="stable")
-    omega = special.bdtrc(np.arange(m), m, r[order])  # P(X >= q) = P(X > q - 1)
+    omega = stats.binom.sf(np.arange(m), m, r[order])  # P(X >= q) = P(X > q - 1)
     excess = np.flatnonzero(omega > tolerance)
     return order[: excess[0]] if len(excess) else order
 

@@ -401,8 +401,19 @@ def test_layers_are_cut_to_multiples(call, parents, every_third, loaded, tmp_pat
     assert files.read_metrics(files.metrics_path(path))["steps"][-1]["stage"] == "multiples"
 
 
-def test_modules_of_the_export_are_loaded_when_they_are_needed():
-    asked = "import sys, specdnn.extraction; print({'onnx', 'onnxruntime', 'safetensors'} & set(sys.modules))"
+NEEDED_BY_FEW = {"onnx", "onnxruntime", "safetensors", "torch._dynamo", "torch._inductor"}
+
+
+def test_what_takes_long_to_load_is_loaded_when_it_is_needed():
+    """Also where torch is told to compute the same bits every time."""
+    asked = f"""if True:
+        import sys
+        from types import SimpleNamespace
+        from specdnn import extraction, verbs
+        verbs.set_torch(SimpleNamespace(threads=1))
+        assert sys.modules["torch"].get_deterministic_debug_mode() == 1
+        print({NEEDED_BY_FEW} & set(sys.modules))
+    """
     assert subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
