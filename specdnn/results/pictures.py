@@ -31,7 +31,8 @@ from specdnn.structures import Exhibit, Record
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK = (
     *("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"),
 )
-RIVAL_MARKS = tuple(zip("sD^vPh<>", (ORANGE, GREEN, PURPLE, SKY, BLACK, VERMILION, GREEN, ORANGE), strict=True))
+# Of any two rivals the marks differ, of neighbours the colours, too.
+RIVAL_MARKS = tuple(zip("sD^vPh<>Xpd8", (ORANGE, GREEN, PURPLE, SKY, BLACK, VERMILION) * 2, strict=True))
 Looks: TypeAlias = dict[str, Any]  # keywords of matplotlib
 STYLE = {
     "font.size": 9,
