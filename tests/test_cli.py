@@ -662,7 +662,7 @@ def test_other_options_below_leave_the_report_as_it_is(main, swept, tmp_path):
     heading = "### What the networks detect"
     tables = [text.partition(heading)[2].partition("###")[0] for text in (before, done.out)]
     assert done.err == "" and tables[0] == tables[1] != ""
-    assert "\n| retrain-lr 0.0001, loss mse in retrain | 0 |" in done.out
+    assert "\n| retrain-lr 0.0001, loss mse in retrain | class 0 |" in done.out
     assert [row["class"] for row in rows_of(tmp_path)] == ["0", "0", "3"]
 
 
