@@ -8,6 +8,26 @@
 using namespace oslom;
 using doctest::Approx;
 
+namespace {
+
+// A vertex with few of its links to a group.
+struct State {
+  Outside outside;
+  Stubs k;
+  Links links;
+};
+
+State random_state(Random& random, bool weighted) {
+  const Stubs total = 1000 + static_cast<Stubs>(random.below(100000));
+  const Outside outside{1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(total / 4))), total, 900,
+                        static_cast<Stubs>(random.below(900))};
+  const Stubs k = 1 + static_cast<Stubs>(random.below(400)),
+              x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min<Stubs>(k, 12))));
+  return {outside, k, {x, weighted ? 2 * random.uniform() * static_cast<double>(x) : 0}};
+}
+
+}  // namespace
+
 TEST_CASE("tails of exponential sums: vectors") {
   CHECK(weight_tail(2, 3) == Approx(0.67667642));
   CHECK(weight_tail(12, 6) == Approx(0.020341029));
@@ -83,18 +103,13 @@ TEST_CASE("no key is below its floor, and floors are of use where few links are 
   for (bool weighted : {false, true}) {
     const Scores scores(weighted, tails);
     for (int trial = 0; trial < 20000; ++trial) {
-      const Stubs total = 1000 + static_cast<Stubs>(random.below(100000));
-      const Outside outside{1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(total / 4))), total, 900,
-                            static_cast<Stubs>(random.below(900))};
-      const Stubs k = 1 + static_cast<Stubs>(random.below(400)),
-                  x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min<Stubs>(k, 12))));
-      const Links links{x, weighted ? 2 * random.uniform() * static_cast<double>(x) : 0};
+      const auto [outside, k, links] = random_state(random, weighted);
       const double w = scores.weight_part(links), floor = scores.key_floor(links, k, w, outside);
       const double key = scores.single_key(links, k, w, outside);
       REQUIRE(floor > 0);
       REQUIRE(floor <= std::max(key, smallest_score));
       CHECK(scores.key(links, k, w, outside) == Approx(key).epsilon(1e-4));
-      useful += x == 2 && floor > 0.3 * key;
+      useful += links.x == 2 && floor > 0.3 * key;
     }
   }
   CHECK(useful > 500);
@@ -107,18 +122,14 @@ TEST_CASE("a bound spares label keys that are above it, and changes none that is
   for (bool weighted : {false, true}) {
     const Scores scores(weighted, tails);
     for (int trial = 0; trial < 20000; ++trial) {
-      const Stubs total = 1000 + static_cast<Stubs>(random.below(100000));
-      const Outside group{40 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(total / 4))), total, 900, 0};
-      const Stubs k = 1 + static_cast<Stubs>(random.below(400)),
-                  x = 1 + static_cast<Stubs>(random.below(static_cast<std::uint64_t>(std::min<Stubs>(k, 12))));
-      const Links links{x, weighted ? 2 * random.uniform() * static_cast<double>(x) : 0};
-      const bool own = random.below(2) == 1 && group.outgoing + 2 * x > k;
+      const auto [group, k, links] = random_state(random, weighted);
+      const bool own = random.below(2) == 1 && group.outgoing + 2 * links.x > k;
       const double bound = std::exp(-12 * random.uniform());
       Random bounded_draws = random, draws = random;
       const double bounded = scores.label_key(links, k, group, own, bound, bounded_draws);
       const double key = scores.label_key(links, k, group, own, 2, draws);
       REQUIRE((key > bound ? bounded > bound : bounded == key));
-      spared += x == 2 && bounded == 2;
+      spared += links.x == 2 && bounded == 2;
     }
   }
   CHECK(spared > 500);
