@@ -15,7 +15,7 @@ OLD = $(error name an interpreter that has pyoslom==0.1.6: make bench-oslom OLD=
 REFERENCE := ../shared/oslom-reference
 LARGEST := 1000000
 
-.PHONY: run test soak coverage lint setup oslom publish bench bench-ccme bench-null bench-untrained bench-oslom zoo clean
+.PHONY: run test sanitize soak coverage lint setup oslom publish bench bench-ccme bench-null bench-untrained bench-oslom zoo clean
 
 run: setup
 	$(QUICK)
@@ -24,9 +24,15 @@ run: setup
 	@echo "Next, the published experiment on MNIST (about half an hour on two cores for both networks):"
 	@echo "    cd MNIST && ./spec.lenet_300_100.sh && ./spec.lenet_5.sh"
 
-test: setup lint
-	$(MAKE) -C oslom -j2 sanitize # the unit tests, too, of which `make -C oslom test` is the quick form
+# One core installs packages while another compiles the unit tests with their sanitizers.
+test:
+	$(MAKE) -j2 setup sanitize
+	$(MAKE) lint
 	$(PY) -m pytest -n auto --dist loadscope --no-loadscope-reorder
+
+# The unit tests, too, of which `make -C oslom test` is the quick form.
+sanitize:
+	$(MAKE) -C oslom sanitize
 
 # Sweeps killed two hundred times at random moments, for half an hour: what they leave has to be what others leave.
 soak: setup

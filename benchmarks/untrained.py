@@ -38,7 +38,7 @@ ROOT = FOLDER.parent
 sys.path.append(str(ROOT))
 
 FIGURES, PAGE = FOLDER / "untrained.tsv", FOLDER / "untrained.md"
-SEED, THREADS = 1, 2
+SEED, THREADS = 1, 1
 SHARES = (0.25, 0.12, 0.06)  # of the units of every layer but the pixels' channels
 OWN = "OSLOM's"
 COMMUNITIES = {"OSLOM": method.OSLOM, "CCME": method.CCME}

@@ -186,7 +186,7 @@ def test_retraining_never_leaves_a_worse_network(main, cell, loaded):
 @pytest.fixture(scope="module")
 def swept(call, every_third, tmp_path_factory):
     saved = tmp_path_factory.mktemp("swept")
-    words = "--sweep --dataset digits --specialize 0 3 --epochs 1 --retrain-epochs 1 --warmup-epochs 0 --rounds 1"
+    words = "--sweep --dataset digits --specialize 3 --epochs 1 --retrain-epochs 1 --warmup-epochs 0 --rounds 1"
     assert call(words, "--brief-epochs 0 --oslom-bin", every_third, "--save-dir", saved) == 0
     return saved
 

@@ -116,7 +116,7 @@ class BorderKeys {
   ScoreInterval test_score(Slot slot, const Outside& outside, Random& random) const {
     return scores_.test(group_.links(slot), group_.degree(slot), group_.weight_part(slot), outside, random);
   }
-  double random_score(Slot slot, const Outside& outside, Random& random) const {
+  double random_key(Slot slot, const Outside& outside, Random& random) const {
     return scores_.at_step(group_.links(slot), group_.degree(slot), group_.weight_part(slot), outside,
                            random.uniform());
   }

@@ -127,8 +127,8 @@ class Cleaner {
     Slot worst = few.slot[0];
     double largest = -1;
     for (int i = 0; i < few.count; ++i) {
-      const double score = set_.member_keys().random_score(few.slot[i], outside, random_);
-      if (score > largest) largest = score, worst = few.slot[i];
+      const double key = set_.member_keys().random_key(few.slot[i], outside, random_);
+      if (key > largest) largest = key, worst = few.slot[i];
     }
     return worst;
   }
@@ -240,8 +240,8 @@ class Cleaner {
     Slot best = -1;
     double smallest = 1;
     for (int i = 0; i < few.count; ++i) {
-      const double score = seed_.border_keys().random_score(few.slot[i], outside, random_);
-      if (score < smallest) smallest = score, best = few.slot[i];
+      const double key = seed_.border_keys().random_key(few.slot[i], outside, random_);
+      if (key < smallest) smallest = key, best = few.slot[i];
     }
     return best;
   }

@@ -73,7 +73,7 @@ class MemberKeys {
   }
 
   // Not of the age of the keys: with draws from old tails random graphs are full of modules. `outside` is fresh.
-  double random_score(Slot slot, const Outside& outside, Random& random) const {
+  double random_key(Slot slot, const Outside& outside, Random& random) const {
     return scores_.member_at_step(group_.links(slot), group_.degree(slot), group_.weight_part(slot), outside,
                                   random.uniform());
   }

@@ -101,7 +101,7 @@ struct ScoreScale {
 class CriticalScores {
  public:
   CriticalScores(Count n, double tolerance, const Binomial& binomial)
-      : n_(n), xi_(critical_value(n, tolerance)), binomial_(binomial) {}
+      : n_(n), xi_(critical_value(n, tolerance)), log_xi_(std::log(xi_)), binomial_(binomial) {}
 
   Count n() const { return n_; }
   double xi() const { return xi_; }
@@ -143,16 +143,17 @@ class CriticalScores {
     double s = scores_.back();  // smaller than the solution
     for (int step = 0; step < 100; ++step) {
       const double series = Binomial::series_up(n_, q, s);
-      const double gap = std::log(xi_) - binomial_.log_mass(n_, q, s) - std::log(series);
+      const double gap = log_xi_ - binomial_.log_mass(n_, q, s) - std::log(series);
       const double next = std::min(s * std::exp(gap * series / static_cast<double>(q)), 1 - 1e-15);
-      if (std::fabs(next - s) <= 1e-13 * s) return next;
+      // A step of Newton's squares the error: behind one so small there is nothing but rounding.
+      if (std::fabs(next - s) <= 1e-8 * s) return next;
       s = next;
     }
     return s;
   }
 
   Count n_;
-  double xi_;
+  double xi_, log_xi_;
   const Binomial& binomial_;
   std::vector<double> scores_;
   std::vector<std::uint8_t> steps_;

@@ -192,7 +192,7 @@ class Scores {
     return weighted_ ? std::clamp(product_of_four_tail(key, -std::log(key)), smallest_score, 1.0) : product_tail(key);
   }
 
-  // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
+  // Grows with the score of an outside vertex at a given place of its interval: here it is the score.
   double at_step(const Links& links, const Degree& k, double w, const Outside& outside, double step) const {
     return score_from(tail_in(links, k, outside), tail_out(links, k, outside), k, w, outside, step);
   }

@@ -81,15 +81,15 @@ class Scores {
 
   // A member is scored as if it were taken out.
   double member_key(const Links& links, Degree k, double w, const Outside& outside) const {
-    const Outside without = outside.without(k, links);
-    return key_from(single_tail(links, k, without), w, without);
+    return member_at_step(links, k, w, outside, 0.5);
   }
   double member_at_step(const Links& links, Degree k, double w, const Outside& outside, double step) const {
     const Outside without = outside.without(k, links);
-    return score_from(single_tail(links, k, without), w, without, step);
+    return key_from(single_tail(links, k, without), w, without, step);
   }
   double member_mid(const Links& links, Degree k, const Outside& outside) const {
-    return member_at_step(links, k, weight_part(links), outside, 0.5);
+    const Outside without = outside.without(k, links);
+    return mid_from(single_tail(links, k, without), weight_part(links), without);
   }
 
   // While a group loses members its stubs O become fewer and T more, and the keys of outsiders fall with the density
@@ -148,12 +148,12 @@ class Scores {
   double key_of(double score) const { return weighted_ && score < 1 ? product_of_two_with(score) : score; }
   double score_of(double key) const { return weighted_ ? std::max(product_tail(key), smallest_score) : key; }
 
-  // The score of an outside vertex at a given place of its interval; 1/2 is the mid score.
+  // Grows with the score of an outside vertex at a given place of its interval.
   double at_step(const Links& links, Degree k, double w, const Outside& outside, double step) const {
-    return score_from(tail(links, k, outside), w, outside, step);
+    return key_from(tail(links, k, outside), w, outside, step);
   }
   double mid(const Links& links, Degree k, const Outside& outside) const {
-    return at_step(links, k, weight_part(links), outside, 0.5);
+    return mid_from(tail(links, k, outside), weight_part(links), outside);
   }
 
   // The interval for the border test. A tiny jitter orders equal vertices at random, anew each time.
@@ -212,14 +212,14 @@ class Scores {
     return tails_.memo(links.x, k, outside.outgoing, outside.total);
   }
 
-  double key_from(const Tail& tail, double w, const Outside& outside) const {
-    const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
+  double key_from(const Tail& tail, double w, const Outside& outside, double step = 0.5) const {
+    const double r = std::max(tail.above + step * tail.at, smallest_score);
     if (!weighted_) return std::min(r, 1.0);
     return std::min(1.0, r * border_factor(outside.vertices, outside.border)) * w;
   }
 
-  double score_from(const Tail& tail, double w, const Outside& outside, double step) const {
-    const double r = std::max(tail.above + step * tail.at, smallest_score);
+  double mid_from(const Tail& tail, double w, const Outside& outside) const {
+    const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
     if (!weighted_) return std::min(r, 1.0);
     return combine(std::min(1.0, r * border_factor(outside.vertices, outside.border)), w);
   }
