@@ -84,6 +84,7 @@ def parent_of(case: Case, data_dir: Path, checkpoint: Path | None) -> tuple[netf
     if checkpoint is None:
         checkpoint = ROOT / case.folder / "saved_models" / f"{case.arch}.best_origin.pth.tar"
         command = [sys.executable, ROOT / case.folder / "main.py", "--arch", case.arch, "--data-dir", data_dir]
+        command += ["--threads", str(THREADS)]
         subprocess.run(command, check=True)  # at once where it is finished
     data = dataset.load(dataset.DEFAULT, data_dir, torch.device("cpu"))
     loaded = netfile.load(checkpoint, models.ARCHITECTURES, case.arch, data.train.images[0])

@@ -271,6 +271,15 @@ class Options:
         group=TRAINING,
         choices=("bce", "ce", "mse"),
     )
+    precision: str = option(
+        "float32",
+        "of the layers in training; bfloat16 is faster where processor or GPU have units for it. Weights, loss and all "
+        "measuring stay float32",
+        shapes=STAGES,
+        group=TRAINING,
+        later=True,
+        choices=("float32", "bfloat16"),
+    )
     threshold: str = option(
         "zero",
         "a logit above which the answer is yes: 0; or where balanced accuracy, or F1, is highest on validation, which "

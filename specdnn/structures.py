@@ -417,4 +417,5 @@ class Recipe:
     batch_size: int = 128
     rest: float = 0.0
     group_l1: float = 0.0
+    precision: str = "float32"
     seed: int = 1

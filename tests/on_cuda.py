@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def brightened(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor
     return images + torch.rand(len(images), 1, 1, 1, generator=generator).to(images.device)
 
 
-def trained(arch: str, data: Split, replayed, augment=None, broken: bool = False) -> list[torch.Tensor]:
+def trained(arch: str, data: Split, replayed, augment=None, precision="float32", broken=False) -> list[torch.Tensor]:
     """The weights after two epochs of 300 images in batches of 128, 128 and 44; the second in another run if broken."""
     torch.manual_seed(1)
     parent = CompactNetwork.parent(ARCHITECTURES[arch]().cuda(), data.images[0])
@@ -35,7 +36,7 @@ def trained(arch: str, data: Split, replayed, augment=None, broken: bool = False
         kept = kept.replace(depth, range(width))
     compact = cut(parent, kept)
     training._replayed = replayed
-    recipe = Recipe(epochs=2, lr=0.01, group_l1=0.001)
+    recipe = Recipe(epochs=2, lr=0.01, group_l1=0.001, precision=precision)
     score = lambda logits: 0.0 * float(logits.sum())  # noqa: E731
     train = functools.partial(training.train, data=data, classes=(3,), recipe=recipe, validate=score, validation=data)
     first = copy.deepcopy(compact)
@@ -53,11 +54,12 @@ def main() -> None:
     train = dataset.load("digits", Path("unused"), torch.device("cuda")).train
     data, graphs, found = Split(train.images[:300], train.labels[:300]), training._replayed, {}
     ways = graphs, graphs, lambda network, fresh: fresh
-    for arch, augment in ((arch, augment) for arch in WIDTHS for augment in (None, brightened)):
-        first, second, plain = (trained(arch, data, how, augment) for how in ways)
-        found[f"{arch}, augmented" if augment else arch] = {
+    kinds = {"": (None, "float32"), ", augmented": (brightened, "float32"), ", bfloat16": (None, "bfloat16")}
+    for arch, (kind, how) in itertools.product(WIDTHS, kinds.items()):
+        first, second, plain = (trained(arch, data, way, *how) for way in ways)
+        found[arch + kind] = {
             "repeats": all(map(torch.equal, first, second)),
-            "goes_on": all(map(torch.equal, first, trained(arch, data, graphs, augment, broken=True))),
+            "goes_on": all(map(torch.equal, first, trained(arch, data, graphs, *how, broken=True))),
             "is_plain": all(map(torch.equal, first, plain)),
             "differs_by": max(float((a - b).abs().max()) for a, b in zip(first, plain, strict=True)),
         }

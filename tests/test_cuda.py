@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-TRAININGS = [f"{arch}{augmented}" for arch in ("LeNet_300_100", "LeNet_5") for augmented in ("", ", augmented")]
+TRAININGS = [arch + how for arch in ("LeNet_300_100", "LeNet_5") for how in ("", ", augmented", ", bfloat16")]
 
 
 @pytest.fixture(scope="module")

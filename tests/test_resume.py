@@ -59,6 +59,7 @@ def images(count: int) -> Split:
         {"optimizer": "SGD", "lr_epochs": 2},
         {"optimizer": "SGD", "weight_decay": 0.01},
         {"rest": 0.5},
+        {"precision": "bfloat16"},
     ],
 )
 @pytest.mark.parametrize("augment", [None, noisy])

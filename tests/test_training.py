@@ -114,6 +114,23 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_images(loss):
         assert records[0].loss == pytest.approx(expected, rel=1e-4)
 
 
+def test_layers_may_be_trained_in_bfloat16_and_nothing_else_is():
+    shown = {}
+    for precision, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        compact, kinds, scored = six_units.compact(), set(), []
+        for layer in compact.network.modules():
+            if isinstance(layer, torch.nn.Linear):
+                layer.register_forward_hook(lambda one, _, out, kinds=kinds: kinds.add((one.training, out.dtype)))
+        recipe, data = Recipe(epochs=3, lr=0.01, precision=precision), six_units.data()
+        records = list(training.train(compact, data, (0, 1), recipe, lambda z, s=scored: s.append(z) or 1, data))
+        assert kinds == {(True, kind), (False, torch.float32)}
+        assert {weight.dtype for weight in compact.network.parameters()} == {torch.float32}
+        shown[precision] = [record.loss for record in records], scored[0]
+    (exact, logits), (rough, near) = shown["float32"], shown["bfloat16"]
+    assert exact != rough and rough == pytest.approx(exact, rel=0.02)
+    torch.testing.assert_close(near, logits, rtol=0.05, atol=0.05)
+
+
 def test_a_tick_after_every_batch():
     ticks = []
     data = six_units.data()

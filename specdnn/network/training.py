@@ -204,12 +204,18 @@ def _gradients(
     targets = one_against_rest(data.labels, sampling.classes.tolist())
     offsets = None if sampling.whole else sampling.offsets()
     place = None if augmented is None else torch.empty_like(images[: recipe.batch_size])
+    lowered = torch.autocast(  # a CUDA graph would read what is cached where it no longer is
+        images.device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16", cache_enabled=False
+    )
 
     def fresh(batch: torch.Tensor) -> torch.Tensor:
         for weight in weights:
             weight.grad = None
         shown = images.index_select(0, batch) if place is None else place[: len(batch)]
-        logits = network(shown) if offsets is None else network(shown) + offsets
+        with lowered:
+            logits = network(shown).float()
+        if offsets is not None:
+            logits = logits + offsets
         loss = LOSSES[recipe.loss](logits, targets.index_select(0, batch))
         if recipe.group_l1:
             norms = norms_now()
