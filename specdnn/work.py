@@ -95,7 +95,7 @@ def fit(
         best = validation_score(work, compact) if may_stay or not how.epochs else float("-inf")
         left = {"best": best, "stays": how.epochs > 0, "state": None}
     if "network" in left:
-        training.restore(compact, work.data.train, left["network"])
+        training.restore(compact, work.data.train, how, left["network"])
         remembered: float = left["best"]
         return remembered
     best = trained(work, compact, how, stage, **left)

@@ -83,8 +83,8 @@ def test_a_training_broken_behind_any_epoch_goes_on_to_the_last_bit(how, augment
 def test_a_finished_training_is_restored_as_it_left_the_network():
     data, whole, again = images(50), network(), network()
     score = lambda logits: float((logits.argmax(1) == data.labels).float().mean())  # noqa: E731
-    list(training.train(whole, data, range(3), Recipe(2, 0.02), score, data))
-    training.restore(again, data, whole.network.state_dict())
+    list(training.train(whole, data, range(3), recipe := Recipe(2, 0.02), score, data))
+    training.restore(again, data, recipe, whole.network.state_dict())
     for one, other in zip(whole.network.parameters(), again.network.parameters(), strict=True):
         assert torch.equal(one, other) and one.stride() == other.stride()
     assert [m.training for m in whole.network.modules()] == [m.training for m in again.network.modules()]
