@@ -213,15 +213,18 @@ class Scores {
   }
 
   double key_from(const Tail& tail, double w, const Outside& outside, double step = 0.5) const {
-    const double r = std::max(tail.above + step * tail.at, smallest_score);
-    if (!weighted_) return std::min(r, 1.0);
-    return std::min(1.0, r * border_factor(outside.vertices, outside.border)) * w;
+    return r_at_step(tail, outside, step) * w;
   }
 
   double mid_from(const Tail& tail, double w, const Outside& outside) const {
-    const double r = std::max(tail.above + 0.5 * tail.at, smallest_score);
-    if (!weighted_) return std::min(r, 1.0);
-    return combine(std::min(1.0, r * border_factor(outside.vertices, outside.border)), w);
+    const double r = r_at_step(tail, outside, 0.5);
+    return weighted_ ? combine(r, w) : r;
+  }
+
+  // In weighted graphs conditioned on being in the border.
+  double r_at_step(const Tail& tail, const Outside& outside, double step) const {
+    const double r = std::max(tail.above + step * tail.at, smallest_score);
+    return std::min(1.0, weighted_ ? r * border_factor(outside.vertices, outside.border) : r);
   }
 
   double fresh_r(Stubs x, Stubs k, Stubs outgoing, Stubs total, double step) const {
