@@ -192,27 +192,25 @@ def swept(call, every_third, tmp_path_factory):
 
 
 @pytest.fixture
-def report(folder, swept):
-    """The command of a report."""
-    return [sys.executable, str(folder.path / "main.py"), "--report", "--dataset", "digits", "--save-dir", str(swept)]
+def command(folder, swept):
+    """`main.py` with more words, as a program."""
+    start = [sys.executable, str(folder.path / "main.py"), "--dataset", "digits", "--save-dir", str(swept)]
+    return lambda *words: [*start, *map(str, words)]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{"PYTHONIOENCODING": "cp932"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
-    ids=["cp932", "C"],
-)
-def test_a_terminal_that_cannot_show_a_letter_loses_nothing(report, swept, settings):
+def test_a_terminal_that_cannot_show_a_letter_loses_nothing(command, swept):
     table = swept / "digits" / "LeNet_300_100.md"
     before = table.read_bytes()
-    done = subprocess.run(report, capture_output=True, env={**os.environ, **settings})
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(command("--report"), capture_output=True, env={**os.environ, **ascii_only})
     assert done.returncode == 0, done.stderr
     assert table.read_bytes() == before and b"always no" in done.stdout
 
 
-def test_a_reader_that_has_enough_ends_nothing(report):
-    """`main.py --report | head -1`."""
-    with subprocess.Popen(report, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+def test_a_reader_that_has_enough_ends_nothing(command, swept):
+    """`main.py --evaluate | head -1`."""
+    words = ("--evaluate", "--pretrained", swept / "digits" / "LeNet_300_100.best_origin.pth.tar")
+    with subprocess.Popen(command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         said = process.stderr.read()
     assert (process.returncode, said) == (0, b"")

@@ -20,21 +20,37 @@
 
 namespace oslom {
 
-constexpr int full_passes = 25;
-constexpr int inflation_passes = 3;
-constexpr double good_share = 0.55;
-constexpr int fruitless_passes = 6;
+constexpr int fruitful_passes = 6;
 constexpr double mostly = 0.8;
 constexpr int telling_passes = 3;
 constexpr std::size_t telling_size = 200;
 
-inline bool good_enough(int good, int passes) { return good >= good_share * passes; }
+// How often a group is cleaned: at most so many passes, of which so many have to be good, and given up if the first few
+// all failed.
+struct Effort {
+  int passes, good, fruitless;
+};
 
-// Whether enough passes may still succeed. A group whose first six passes all failed is given up: whatever the chance
-// of a pass, at most seven groups in ten thousand would have gone on to 14 good passes of 25.
-inline bool worth_another(int good, int done, int passes) {
-  return good_enough(good + passes - done, passes) && (good > 0 || done < fruitless_passes);
+// More than 0.55 of the passes have to be good. After four that failed at most one group in a hundred would go on to 14
+// good ones of 25, whatever the chance of a pass.
+constexpr Effort full_effort{25, 14, 4};
+// Two good passes of three, without the second where the first has failed, as the passes of most groups agree; the
+// fourth makes up for that: of groups with a small chance c of a pass 3 c^2 are let through either way.
+constexpr Effort inflation_effort{4, 2, 1};
+
+inline Effort affordable(Effort effort, std::size_t size) {
+  if (size > 100000) return {3, 2, 2};
+  if (size > 10000) return {5, 3, 3};
+  return size > 1000 ? Effort{10, 6, 4} : effort;
 }
+
+// Whether enough passes may still succeed.
+inline bool worth_another(int good, int done, Effort effort) {
+  return good + effort.passes - done >= effort.good && (good > 0 || done < effort.fruitless);
+}
+
+// Whether other passes would hardly change that most are good: four groups in a thousand at most, whatever the chance.
+inline bool all_good(int good, int done) { return good == done && done >= fruitful_passes; }
 
 // Whether most of a group will hardly be left after the other passes either, as passes over a large group differ by
 // less: of 97 unions of 200 or more on the reference graphs none rose from 0.6 of itself in three passes above 0.8
@@ -51,18 +67,20 @@ class Cleaner {
   Cleaner(Study& study, Random& random) : study_(study), set_(study.set), seed_(study.seed), random_(random) {}
 
   // CLEAN of METHOD.md 5.4; an empty module if the group is not significant.
-  Module clean(const Members& group, Reach reach, int passes = full_passes, Wanted wanted = Wanted::anything) {
+  Module clean(const Members& group, Reach reach, Effort effort = full_effort, Wanted wanted = Wanted::anything) {
     if (hopeless(group, reach)) return {};
-    passes = affordable_passes(group.size(), passes);
+    effort = affordable(effort, group.size());
     salt_ = random_.bits();
     set_.build(group, reach, salt_);
     scope_ = reach == Reach::inside ? Random(set_.group().fingerprint()).bits() : 0;
     Module best;
-    for (int done = 0, good = 0; worth_another(good, done, passes); ++done) {
+    for (int done = 0, good = 0; worth_another(good, done, effort);) {
       if (done > 0 && set_.saved()) set_.restore();
+      ++done;
       if (!one_pass(reach)) continue;
       keep_larger(best);
-      if (good_enough(++good, passes)) return best;
+      const bool largest = reach == Reach::inside && best.size() == group.size();
+      if (++good >= effort.good || (largest && all_good(good, done))) return best;
       if (wanted == Wanted::most && far_from_most(group.size(), good, best.size())) return {};
     }
     return {};
@@ -72,7 +90,7 @@ class Cleaner {
   Module check(const Members& group) { return clean(group, Reach::inside); }
   // CHECK, if most of the group is left.
   Module check_most(const Members& group) {
-    Module found = clean(group, Reach::inside, full_passes, Wanted::most);
+    Module found = clean(group, Reach::inside, full_effort, Wanted::most);
     const bool most = static_cast<double>(found.size()) > mostly * static_cast<double>(group.size());
     return most ? std::move(found) : Module{};
   }
@@ -93,7 +111,7 @@ class Cleaner {
       if (attempt == 0) sow(group);
       const Members larger = grown();
       if (larger.size() == static_cast<std::size_t>(study_.graph.num_vertices())) return {};
-      found = clean(larger, Reach::everywhere, inflation_passes);
+      found = clean(larger, Reach::everywhere, inflation_effort);
       if (!found.empty()) found = check(found.members);
     }
     return found;
@@ -104,12 +122,6 @@ class Cleaner {
   bool hopeless(const Members& group, Reach reach) const {
     return group.empty() || group.size() == static_cast<std::size_t>(study_.graph.num_vertices()) ||
            (group.size() == 1 && reach == Reach::inside);
-  }
-
-  static int affordable_passes(std::size_t size, int passes) {
-    if (size > 100000) return 3;
-    if (size > 10000) return 5;
-    return size > 1000 ? 10 : passes;
   }
 
   bool one_pass(Reach reach) {

@@ -61,23 +61,42 @@ TEST_CASE("a table of failed states knows what was added last") {
   CHECK_FALSE(states.contains(5));
 }
 
-// The dull twin of giving up early: the chance that a group is given up and all its passes would have let it through.
-TEST_CASE("hardly a group that all its passes would accept is given up, whatever the chance of a pass") {
+// The dull twin of deciding early: the chance that a group is given up, or taken, and all its passes would have decided
+// otherwise.
+TEST_CASE("passes that agree hardly ever decide otherwise than all would, whatever the chance of a pass") {
   const LogFactorial log_factorial(100);
   const Binomial binomial(log_factorial);
-  for (int passes : {full_passes, 10, 5, 3}) {
-    int needed = 0;
-    while (!good_enough(needed, passes)) ++needed;
-    int fruitless = 0;
-    while (worth_another(0, fruitless, passes)) ++fruitless;
-    double lost = 0;
-    for (double chance = 0.001; chance < 1; chance += 0.001)
-      lost = std::max(lost, std::pow(1 - chance, fruitless) * binomial.at_least(passes - fruitless, needed, chance));
-    CHECK(lost < 7e-4);
-    CHECK(worth_another(1, fruitless, passes) == (passes - fruitless + 1 >= needed));
+  for (std::size_t size : {100, 1001, 10001, 100001}) {
+    const Effort effort = affordable(full_effort, size);
+    CHECK(effort.good == static_cast<int>(std::ceil(0.55 * effort.passes)));
+    int fruitless = 0, fruitful = 0;
+    while (worth_another(0, fruitless, effort)) ++fruitless;
+    while (fruitful < effort.good && !all_good(fruitful, fruitful)) ++fruitful;
+    double lost = 0, taken = 0;
+    for (double chance = 0.001; chance < 1; chance += 0.001) {
+      lost = std::max(
+          lost, std::pow(1 - chance, fruitless) * binomial.at_least(effort.passes - fruitless, effort.good, chance));
+      const double enough = binomial.at_least(effort.passes - fruitful, effort.good - fruitful, chance);
+      taken = std::max(taken, std::pow(chance, fruitful) * (1 - enough));
+    }
+    CHECK(lost < 0.01);
+    CHECK(taken < 0.004);
+    CHECK(worth_another(1, fruitless, effort) == (effort.passes - fruitless + 1 >= effort.good));
+    CHECK_FALSE(all_good(fruitful, fruitful + 1));
   }
-  CHECK(good_enough(14, full_passes));
-  CHECK_FALSE(good_enough(13, full_passes));
+}
+
+// The groups that inflation lets through in one of five attempts, beside those of two good passes of three.
+TEST_CASE("a first pass that ends an attempt changes little of what inflation finds") {
+  for (double chance = 0.001; chance < 1; chance += 0.001) {
+    const double before = chance * chance * (3 - 2 * chance), now = chance * (1 - std::pow(1 - chance, 3));
+    const double found_before = 1 - std::pow(1 - before, 5), found_now = 1 - std::pow(1 - now, 5);
+    CHECK(found_now <= found_before + 1e-12);
+    CHECK(found_now > found_before - 0.05);
+  }
+  CHECK_FALSE(worth_another(0, 1, inflation_effort));
+  CHECK(worth_another(1, 3, inflation_effort));
+  CHECK_FALSE(worth_another(1, 4, inflation_effort));
 }
 
 TEST_CASE("most of a group is despaired of only after three good passes over a large group, far from it") {

@@ -34,10 +34,9 @@ def edge_text(edges: np.ndarray, weights: np.ndarray | None = None) -> str:
 
     Without weights there is no third column: the program would read it as a number of parallel edges.
     """
-    if weights is None:
-        return "".join(f"{a} {b}\n" for a, b in edges.tolist())
-    rows = zip(edges.tolist(), weights.tolist(), strict=True)
-    return "".join(f"{a} {b} {w!r}\n" for (a, b), w in rows)
+    columns = [*edges.T] if weights is None else [*edges.T, weights]
+    rows = zip(*(map(repr, column.tolist()) for column in columns), strict=True)  # no list per edge: those are slow
+    return "".join(f"{' '.join(row)}\n" for row in rows)
 
 
 def read_edges(text: str) -> tuple[np.ndarray, np.ndarray]:

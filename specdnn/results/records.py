@@ -94,10 +94,12 @@ def checked(content: bytes, dataset: str) -> Record | None:
     return told
 
 
-def _deeper(value: Any, levels: int) -> bool:
+def _deeper(value: dict[str, Any] | list[Any], levels: int) -> bool:
     """Whether lists or dictionaries lie in each other more than so many levels deep."""
-    inside = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else None
-    return inside is not None and (levels == 0 or any(_deeper(one, levels - 1) for one in inside))
+    if levels == 0:
+        return True
+    inside = value.values() if isinstance(value, dict) else value
+    return any(_deeper(one, levels - 1) for one in inside if isinstance(one, (dict, list)))
 
 
 def _no_number(word: str) -> Any:
