@@ -132,8 +132,8 @@ def extract(
         whole = CompactNetwork.parent(model, _first_image(data))
         like_model = next(whole.network.parameters())
         count = whole.wiring.layers.widths[-1]
-        tokens = whole.wiring.reads_tokens
-        images = dataset_of(data, validation, test, count, class_names, like_model, memory, tokens)
+        vocabulary = whole.wiring.vocabulary
+        images = dataset_of(data, validation, test, count, class_names, like_model, memory, vocabulary)
         chosen = dataclasses.replace(
             chosen,
             arch=type(whole.network).__name__,

@@ -58,15 +58,15 @@ def dataset_of(
     names: Iterable[str] | None,
     like: torch.Tensor,
     limit: float,
-    tokens: bool = False,
+    vocabulary: float = 0,
 ) -> Dataset:
     """A data set of what a user gives; without `validation` a part of `data` is held out, every class in proportion.
 
     Images are of the device and type of `like`; those that take more than `limit` bytes are streamed. Without `test`
-    its place is taken by validation. `tokens`: images may be whole numbers, such as those of words. Raises
+    its place is taken by validation. `vocabulary`: images may be whole numbers below it, those of words. Raises
     SpecDNNError where images or labels are not what a classifier of so many `classes` is trained on.
     """
-    read = functools.partial(_read, classes=classes, like=like, limit=limit, tokens=tokens)
+    read = functools.partial(_read, classes=classes, like=like, limit=limit, vocabulary=vocabulary)
     train = read(data, what="data")
     held = read(validation, what="validation") if validation is not None else None
     if held is None:
@@ -78,7 +78,7 @@ def dataset_of(
     return Dataset("", names, (0.0, 1.0), train, held, tested)
 
 
-def _read(given: Any, classes: int, like: torch.Tensor, limit: float, tokens: bool, what: str) -> Split:
+def _read(given: Any, classes: int, like: torch.Tensor, limit: float, vocabulary: float, what: str) -> Split:
     if isinstance(given, DataLoader):
         given = given.dataset
     if isinstance(given, (tuple, list)) and len(given) == 2 and all(map(torch.is_tensor, given)):
@@ -89,8 +89,11 @@ def _read(given: Any, classes: int, like: torch.Tensor, limit: float, tokens: bo
         read = lambda: _stacked(given, like, limit)  # noqa: E731
     else:
         raise SpecDNNError(f"{what} must be {KINDS}, not {type(given).__name__}")
-    _check(images, labels, classes, tokens, what)
-    return Split(read(), labels.to(like.device, torch.int64))
+    _check(images, labels, classes, vocabulary, what)
+    split = Split(read(), labels.to(like.device, torch.int64))
+    if vocabulary and torch.is_tensor(split.images):
+        _check_range(split.images, vocabulary, what, "words")
+    return split
 
 
 def _stacked(given: Any, like: torch.Tensor, limit: float) -> torch.Tensor | Streamed:
@@ -114,8 +117,8 @@ def _second(pair: Any, what: str) -> int:
     return int(pair[1])
 
 
-def _check(images: Any, labels: torch.Tensor, classes: int, tokens: bool, what: str) -> None:
-    if torch.is_tensor(images) and not (images.is_floating_point() or tokens):
+def _check(images: Any, labels: torch.Tensor, classes: int, vocabulary: float, what: str) -> None:
+    if torch.is_tensor(images) and not (images.is_floating_point() or vocabulary):
         raise SpecDNNError(
             f"{what}: images are {images.dtype}; give numbers as the network takes them, such as x / 255"
         )
@@ -124,9 +127,13 @@ def _check(images: Any, labels: torch.Tensor, classes: int, tokens: bool, what: 
             f"{what}: labels must be one whole number per image, not {tuple(labels.shape)} of {labels.dtype} for "
             f"{len(images)} images"
         )
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= classes:
-        raise SpecDNNError(f"{what}: labels go from {low} to {high}; the network has classes 0 to {classes - 1}")
+    _check_range(labels, classes, what, "labels", "classes")
+
+
+def _check_range(given: torch.Tensor, limit: float, what: str, name: str, names: str = "") -> None:
+    low, high = int(given.min()), int(given.max())
+    if low < 0 or high >= limit:
+        raise SpecDNNError(f"{what}: {name} go from {low} to {high}; the network has {names or name} 0 to {limit - 1}")
 
 
 def _divided(whole: Split) -> tuple[Split, Split]:

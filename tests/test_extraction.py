@@ -270,3 +270,31 @@ def test_whole_numbers_are_no_images_of_other_networks(extract, digits):
     pixels = (digits.train.images * 255).long()
     with pytest.raises(SpecDNNError, match="images are torch.int64; give numbers as the network takes them"):
         extract(data=(pixels, digits.train.labels))
+
+
+class Shifted(Sentences):
+    """Looks up another word than it is given."""
+
+    def forward(self, words):
+        return super().forward(words - 3)
+
+
+@pytest.mark.parametrize("wrong", [100, -1])
+def test_a_word_that_no_vector_is_for_is_told_before_anything_is_trained(wrong):
+    words = torch.randint(0, 100, (60, 9), generator=torch.Generator().manual_seed(0))
+    other, topics = words.clone(), torch.arange(60) % 4
+    words[0, 0], words[0, 1], other[7, 2] = 0, 99, wrong
+    told = f"test: words go from {min(wrong, 0)} to {max(wrong, 99)}; the network has words 0 to 99"
+    for given in ((other, topics), list(zip(other, topics.tolist(), strict=True))):
+        with pytest.raises(SpecDNNError) as error:
+            specdnn.extract(Sentences(), (words, topics), 2, rate=0.5, test=given)
+        assert str(error.value) == told
+
+
+def test_words_may_be_shifted_before_they_are_looked_up_and_then_nobody_knows_how_many_there_are():
+    plain, shifted = Sentences(), Shifted()
+    parents = [CompactNetwork.parent(model, torch.full((9,), 50)) for model in (plain, shifted)]
+    assert [parent.wiring.vocabulary for parent in parents] == [100, float("inf")]
+    words = torch.randint(3, 100, (5, 9))
+    assert torch.equal(parents[1].network(words), shifted(words)) and parents[1].kept.widths == parents[0].kept.widths
+    assert CompactNetwork.parent(nn.Sequential(nn.Linear(4, 3)), torch.zeros(4)).wiring.vocabulary == 0

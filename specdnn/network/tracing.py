@@ -366,11 +366,12 @@ def _largest_without_places(graph: fx.Graph) -> None:
 
 def _whole_numbers_for_tables(network: nn.Module, graph: fx.Graph) -> None:
     """Images that are numbers of vectors, such as those of words, may be given in any type."""
+    of_images = reading(graph, ("placeholder",))
     for node in list(graph.nodes):
         if isinstance(module_of(node, network), operations.TABLES):
-            for images in [source for source in node.all_input_nodes if source.op == "placeholder"]:
+            for source in [one for one in node.all_input_nodes if one in of_images and one.target != "long"]:
                 with graph.inserting_before(node):
-                    node.replace_input_with(images, graph.call_method("long", (images,)))
+                    node.replace_input_with(source, graph.call_method("long", (source,)))
 
 
 def _is_a_dimension(given: dict[str, Any]) -> bool:

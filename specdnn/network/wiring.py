@@ -18,6 +18,7 @@ are units of their own, which take part in joining.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,9 +151,15 @@ class Wiring:
         return KeptUnits.everything(self.layers)
 
     @property
-    def reads_tokens(self) -> bool:
-        """Whether vectors are looked up by whole numbers, such as those of words."""
-        return any(isinstance(module, TABLES) for module in self.network.modules())
+    def vocabulary(self) -> float:
+        """How many words there are, if images are words and a table has a vector for each; else 0.
+
+        Infinite where something is done to the words before they are looked up, so that others may be allowed.
+        """
+        tables = {name: module for name, module in self.network.named_modules() if isinstance(module, TABLES)}
+        asked = [node for node in self.network.graph.nodes if node.op == "call_module" and node.target in tables]
+        direct = [node.target for node in asked if _before_casts(node.all_input_nodes[0]).op == "placeholder"]
+        return min((tables[name].num_embeddings for name in direct), default=math.inf if tables else 0)
 
     def weights(self, kept: KeptUnits) -> int:
         """Numbers in tensors of two dimensions or more of the network that holds just `kept`."""
@@ -188,6 +195,12 @@ class Wiring:
         first = "; ".join(f"{pin.operation} ({pin.units})" for pin in self.pins[:3])
         more = f"; and {len(self.pins) - 3} more, which the metrics file names" if len(self.pins) > 3 else ""
         return (*self.notes, f"{stay} of {count} units are pinned and stay, since not understood is: {first}{more}")
+
+
+def _before_casts(node: fx.Node) -> fx.Node:
+    while node.op == "call_method" and node.target in ("int", "long", "to"):
+        node = node.all_input_nodes[0]
+    return node
 
 
 class Alive:
