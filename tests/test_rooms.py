@@ -1,6 +1,7 @@
 """Who may import what, who may do what: the rooms of the design, read from the source text."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -57,7 +58,8 @@ NUMBERS_AND_TEXTS += tuple(
 DISK = {"os", "pathlib", "shutil", "subprocess", "tempfile", "io", "glob", "socket"}
 
 
-def imports(name: str) -> set[str]:
+@functools.cache
+def imports(name: str) -> frozenset[str]:
     """Top-level names of the foreign modules, and `specdnn.x` for our own."""
     found = set()
     for node in ast.walk(FILES[name]):
@@ -67,7 +69,7 @@ def imports(name: str) -> set[str]:
             within = f"{node.module}.".removeprefix("specdnn.")  # empty for `from specdnn import`
             inside = [f"specdnn.{within}{alias.name}" for alias in node.names if f"{within}{alias.name}" in FILES]
             found |= set(inside) if inside else {node.module}
-    return {word if word.startswith("specdnn") else word.split(".")[0] for word in found}
+    return frozenset(word if word.startswith("specdnn") else word.split(".")[0] for word in found)
 
 
 def own_imports(name: str) -> set[str]:
@@ -83,13 +85,14 @@ def reached(name: str) -> set[str]:
     return seen
 
 
-def calls(name: str) -> set[str]:
+@functools.cache
+def calls(name: str) -> frozenset[str]:
     """What a module calls: `print`, `sys.exit`, `copy_` (the last word of a method), ..."""
     found = set()
     for node in ast.walk(FILES[name]):
         if isinstance(node, ast.Call):
             found |= {ast.unparse(node.func), ast.unparse(node.func).rpartition(".")[2]}
-    return found
+    return frozenset(found)
 
 
 @pytest.mark.parametrize("name", TORCH_FREE)
