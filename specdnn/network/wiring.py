@@ -156,10 +156,10 @@ class Wiring:
 
         Infinite where something is done to the words before they are looked up, so that others may be allowed.
         """
-        tables = {name: module for name, module in self.network.named_modules() if isinstance(module, TABLES)}
-        asked = [node for node in self.network.graph.nodes if node.op == "call_module" and node.target in tables]
-        direct = [node.target for node in asked if _before_casts(node.all_input_nodes[0]).op == "placeholder"]
-        return min((tables[name].num_embeddings for name in direct), default=math.inf if tables else 0)
+        called = [(node, module_of(node, self.network)) for node in self.network.graph.nodes]
+        tables = [(node.all_input_nodes[0], module) for node, module in called if isinstance(module, TABLES)]
+        direct = [table.num_embeddings for source, table in tables if _before_casts(source).op == "placeholder"]
+        return min(direct, default=math.inf if tables else 0)
 
     def weights(self, kept: KeptUnits) -> int:
         """Numbers in tensors of two dimensions or more of the network that holds just `kept`."""
